@@ -1,0 +1,213 @@
+"""What is observed of a job: states, status, outcome, handle, events and pieces of its log."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from attrs import field, frozen
+
+
+class JobState(enum.StrEnum):
+    """Where a job stands; five of the states are final."""
+
+    QUEUED = "QUEUED"
+    """The engine holds it back."""
+    PENDING = "PENDING"
+    """Accepted, not running."""
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    TIMED_OUT = "TIMED_OUT"
+    LOST = "LOST"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing follows."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {
+        JobState.SUCCEEDED,
+        JobState.FAILED,
+        JobState.CANCELLED,
+        JobState.TIMED_OUT,
+        JobState.LOST,
+    }
+)
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """How a job ended.
+
+    Attributes:
+        state: One of the five terminal states.
+        exit_code: The program's own code (128 + n for signal n), where one was seen.
+        cause: Stable code (see docs/causes.md): ``exit.zero``, ``exit.nonzero``, ``oom``, ...
+        message: What happened, for a person, with the evidence.
+        hint: What to do next, for a person.
+        oom: True when memory ran out, None when the engine cannot tell.
+        started_at, finished_at: Times of the engine's clock, with zone, where known.
+        image_digest: The image that ran, where the engine knows it.
+        log_tail: The end of the log, masked and bounded; None for the reason in
+            ``log_tail_missing``.
+    """
+
+    state: JobState = field()
+    cause: str
+    message: str = ""
+    hint: str | None = None
+    exit_code: int | None = None
+    oom: bool | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    image_digest: str | None = None
+    log_tail: str | None = None
+    log_tail_missing: str | None = None
+
+    @state.validator
+    def _check_state(self, _attribute: object, value: JobState) -> None:
+        if not value.terminal:
+            msg = f"an outcome needs a terminal state, not {value}"
+            raise ValueError(msg)
+
+
+@frozen(kw_only=True)
+class JobHandle:
+    """What ``spawn`` returns: the job's id, its object in the engine, and who made it.
+
+    Attributes:
+        job_id: The id to use with every other verb.
+        name: Name of the object in the engine.
+        engine_id: The engine's own id of the object, where it still has one.
+        created: True for exactly one of the callers that spawned this id.
+    """
+
+    job_id: str
+    name: str
+    engine_id: str | None = None
+    created: bool = True
+
+
+@frozen(kw_only=True)
+class JobStatus:
+    """What the engine says of a job at one moment.
+
+    Attributes:
+        job_id: The job.
+        state: Its state; terminal exactly when ``outcome`` is set.
+        name: Name of the object in the engine.
+        engine_id: The engine's own id of the object.
+        spec_hash: The hash that the object carries.
+        labels: The job's own labels (ours left out).
+        launched: False while the object exists and was never started: it may be finished by
+            another ``spawn`` with the same spec, or removed as an orphan.
+        accepted_at: When the engine accepted the job; the clock of its deadlines.
+        started_at: When its program started.
+        deadline_seconds, start_deadline_seconds, retention_seconds: As the object carries them.
+        cause, message, hint: Why it is where it is (``image.pulling``, ``unschedulable``, ...).
+        fatal: True when waiting will not help: the job can never start as it is.
+        outcome: How it ended, by the engine's evidence alone.
+    """
+
+    job_id: str
+    state: JobState
+    name: str
+    engine_id: str | None = None
+    spec_hash: str | None = None
+    labels: Mapping[str, str] = field(factory=dict)
+    launched: bool = True
+    accepted_at: datetime | None = None
+    started_at: datetime | None = None
+    deadline_seconds: float | None = None
+    start_deadline_seconds: float | None = None
+    retention_seconds: float | None = None
+    cause: str | None = None
+    message: str | None = None
+    hint: str | None = None
+    fatal: bool = False
+    outcome: Outcome | None = field(default=None)
+
+    @outcome.validator
+    def _check_outcome(self, _attribute: object, value: Outcome | None) -> None:
+        if self.state.terminal != (value is not None):
+            msg = f"state {self.state} {'needs' if value is None else 'forbids'} an outcome"
+            raise ValueError(msg)
+        if value is not None and value.state is not self.state:
+            msg = f"state {self.state} with an outcome {value.state}"
+            raise ValueError(msg)
+
+
+class EventKind(enum.StrEnum):
+    """What a ``JobEvent`` tells."""
+
+    INTENDED = "intended"
+    SPAWNED = "spawned"
+    PROGRESS = "progress"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    FINISHED = "finished"
+    REMOVED = "removed"
+
+
+@frozen(kw_only=True)
+class JobEvent:
+    """Something happened to a job; observers get it at least once, told apart by ``id``."""
+
+    id: str
+    kind: EventKind
+    job_id: str
+    time: datetime
+    message: str = ""
+    outcome: Outcome | None = None
+    data: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class LogChunk:
+    """A piece of a job's log, as the program wrote it.
+
+    Attributes:
+        stream: ``stdout`` or ``stderr`` (``stdout`` for all where the engine mixes them).
+        data: The bytes; a chunk may end inside a line or a character.
+        cursor: Give it to ``logs`` to go on right behind this chunk.
+        time: When the engine received it.
+        lost: Bytes that the engine dropped right before this chunk (log rotation).
+    """
+
+    stream: str
+    data: bytes
+    cursor: str
+    time: datetime | None = None
+    lost: int = 0
+
+
+@frozen(kw_only=True)
+class JobSeen:
+    """Watch: a job of the instance as it stands now."""
+
+    status: JobStatus
+    cursor: str | None = None
+
+
+@frozen(kw_only=True)
+class JobGone:
+    """Watch: the object of a job is no longer in the engine."""
+
+    job_id: str
+    cursor: str | None = None
+
+
+@frozen(kw_only=True)
+class Synced:
+    """Watch: all existing jobs were told of, and the stream of changes is open."""
+
+    cursor: str | None = None
+
+
+WatchEvent = JobSeen | JobGone | Synced

@@ -1,0 +1,100 @@
+"""What an entry point of ``spawnery.spawners`` names: a light declaration, no SDK behind it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import field, frozen
+
+from spawnery.naming import object_name
+from spawnery.streams import start_daemon
+
+if TYPE_CHECKING:
+    import logging
+    from pathlib import Path
+
+    from spawnery.outcomes import JobEvent
+
+API_VERSION: Final = 1
+"""Version of the plugin contract; a spawner states the one that it was written for."""
+
+LABEL_PREFIX: Final = "spawnery.dev/"
+LABEL_INSTANCE: Final = "spawnery.dev/instance"
+LABEL_JOB_ID: Final = "spawnery.dev/job-id"
+LABEL_SPEC_HASH: Final = "spawnery.dev/spec-hash"
+"""``v1.`` and 48 hex digits: the schema of the hash and the hash, as a label value holds them."""
+LABEL_DEADLINE: Final = "spawnery.dev/deadline-seconds"
+LABEL_START_DEADLINE: Final = "spawnery.dev/start-deadline-seconds"
+LABEL_RETENTION: Final = "spawnery.dev/retention-seconds"
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@frozen(kw_only=True)
+class Clock:
+    """The two clocks: wall time for what people read, monotonic time for limits."""
+
+    now: Callable[[], datetime] = _wall_clock
+    monotonic: Callable[[], float] = time.monotonic
+
+
+@frozen(kw_only=True)
+class SpawnerRuntime:
+    """What a spawner may use of its host, and all that it sees of it.
+
+    Attributes:
+        instance: Name of the installation: a valid label value, and the owner of our objects.
+        name_prefix: Beginning of the name of each object.
+        state_dir: Folder for what must outlive the process; may not exist yet.
+        io_timeout_seconds: Limit for one call to the engine where a request carries none.
+        environ: Our own environment.
+        clock: Time.
+        logger: A standard logger, ``spawnery.<name>``.
+        emit: Tells observers of progress (kind ``progress``: image pull and the like).
+        start_thread: Starts a thread that does not keep the interpreter alive.
+    """
+
+    instance: str
+    name_prefix: str
+    state_dir: Path
+    io_timeout_seconds: float
+    environ: Mapping[str, str] = field(repr=False)
+    clock: Clock = field(factory=Clock)
+    logger: logging.Logger
+    emit: Callable[[JobEvent], None]
+    start_thread: Callable[[str, Callable[[], None]], object] = start_daemon
+
+    def object_name(self, job_id: str) -> str:
+        """Return the name that the object of a job has."""
+        return object_name(self.name_prefix, job_id)
+
+
+@frozen(kw_only=True)
+class SpawnerPlugin:
+    """The declaration of a spawner; core reads it without importing an SDK.
+
+    Attributes:
+        name: Value of ``SPAWNER_TYPE``: lower-case letters, digits and hyphens.
+        api: The version of the plugin contract that it was written for (``API_VERSION``).
+        capabilities: What it can do; see docs/capabilities.md. What is not declared is refused
+            when a spec asks for it.
+        settings: attrs class whose fields are made with ``spawnery.settings.setting``; read from
+            ``SPAWNERY_<NAME>_*`` and from the table ``[<name>]`` of spawnery.toml.
+        options: attrs class of ``JobSpec.options[name]``, or None when there are none.
+        create: Called with an instance of ``settings`` and the runtime; returns the object whose
+            methods implement the hooks, with a ``close()``. SDKs are imported here or later.
+        summary: One line for ``spawnery spawners``.
+    """
+
+    name: str
+    api: int
+    capabilities: frozenset[str]
+    settings: type[Any]
+    options: type[Any] | None = None
+    create: Callable[[Any, SpawnerRuntime], Any]
+    summary: str = ""
