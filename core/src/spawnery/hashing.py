@@ -1,0 +1,48 @@
+"""The spec hash: tells whether two specs under one job id ask for the same job (promise P1)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from spawnery.models import JobSpec
+from spawnery.secret import SecretRef
+
+SCHEMA: Final = "v1"
+"""Goes up when the same spec would hash to something else."""
+_DIGITS: Final = 48
+
+
+def spec_hash(spec: JobSpec) -> str:
+    """Hash a spec as it was submitted.
+
+    Secrets count by name and source and never by value, the job id does not count, and neither do
+    fields that are not set: a field added to the model later leaves old hashes alone.
+
+    Returns:
+        ``v1.`` and 48 hex digits, which fits a label.
+    """
+    text = json.dumps(_fields(spec), sort_keys=True, separators=(",", ":"), default=_plain)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+    return f"{SCHEMA}.{digest}"
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    names = (a.name for a in attrs.fields(type(value)) if a.name != "job_id")
+    pairs = ((name, getattr(value, name)) for name in names)
+    return {name: item for name, item in pairs if item is not None and item != {}}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, SecretRef):
+        return value.describe()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if attrs.has(type(value)):
+        return _fields(value)
+    msg = f"options hold a {type(value).__name__}: only JSON values are allowed"
+    raise TypeError(msg)

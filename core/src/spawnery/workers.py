@@ -1,0 +1,98 @@
+"""A bounded pool of daemon threads in which hooks run, so that a hook that hangs can be abandoned.
+
+The standard executor joins its threads when the interpreter ends; these never keep it alive.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from spawnery.streams import start_daemon
+
+T = TypeVar("T")
+
+
+@frozen
+class _Task:
+    future: Future[Any]
+    function: Callable[[], Any]
+
+    def run(self) -> None:
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self.function()
+        except BaseException as error:  # noqa: BLE001 - belongs to the caller
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
+
+
+class Workers:
+    """Runs functions in at most ``limit`` threads, made when they are needed.
+
+    Args:
+        limit: Most threads at once; further calls wait for a free one.
+        name: Beginning of the threads' names.
+    """
+
+    def __init__(self, limit: int = 32, *, name: str = "spawnery-worker") -> None:
+        self._limit = limit
+        self._name = name
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._busy = 0
+
+    def submit(self, function: Callable[[], T]) -> Future[T]:
+        """Run a function in the pool."""
+        future: Future[T] = Future()
+        with self._lock:
+            self._busy += 1
+            grow = self._busy > self._threads and self._threads < self._limit
+            self._threads += grow
+            number = self._threads
+        if grow:
+            start_daemon(f"{self._name}-{number}", self._work)
+        self._tasks.put(_Task(future, function))
+        return future
+
+    def call(self, function: Callable[[], T], *, timeout: float) -> T:
+        """Run a function in the pool and wait for it.
+
+        Raises:
+            TimeoutError: It took longer; it is abandoned and may still run.
+        """
+        future = self.submit(function)
+        try:
+            return future.result(timeout)
+        except FutureTimeout:
+            if future.done():
+                raise
+            future.cancel()
+            msg = f"no answer within {timeout:g} s"
+            raise TimeoutError(msg) from None
+
+    def _work(self) -> None:
+        while True:
+            task = self._tasks.get()
+            if task is None:
+                return
+            task.run()
+            del task
+            with self._lock:
+                self._busy -= 1
+
+    def close(self) -> None:
+        """Let idle threads end; a thread that hangs in a hook is left to itself."""
+        with self._lock:
+            count, self._threads = self._threads, 0
+        for _ in range(count):
+            self._tasks.put(None)
