@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from spawnery import naming, quantities
 from spawnery.errors import InvalidSpec
-from spawnery.secret import SecretRef
+from spawnery.secret import Secret, SecretRef
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -255,3 +255,15 @@ def options(_instance: object, attribute: Any, value: object) -> None:
         text(f"{attribute.name} name", engine)
         if not isinstance(extras, Mapping) or not all(isinstance(k, str) for k in extras):
             refuse(f"{attribute.name}.{engine}", extras, "must be a mapping of option to value")
+
+
+def total_environment(
+    env: Mapping[str, str], secrets: Mapping[str, object], *, job_id: str
+) -> None:
+    """Refuse an environment that is too large as a whole for a program to be started with."""
+    sizes = [len(k) + len(v.encode()) for k, v in env.items()]
+    sizes += [len(v.reveal().encode()) for v in secrets.values() if isinstance(v, Secret)]
+    if sum(sizes) > MAX_TOTAL_BYTES:
+        msg = f"env: {sum(sizes)} bytes with all secrets, at most {MAX_TOTAL_BYTES}"
+        hint = "hand over large data as a file or a stream"
+        raise InvalidSpec(msg, field="env", hint=hint, job_id=job_id)

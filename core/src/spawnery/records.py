@@ -134,6 +134,9 @@ class JobRecords(Protocol):
     def release(self, key: str, *, holder: str) -> None:
         """Give a lease back."""
 
+    def release_all(self, *, holder: str) -> None:
+        """Give all leases of a holder back."""
+
     def close(self) -> None:
         """Let go of files; the records stay."""
 
@@ -239,6 +242,11 @@ class MemoryRecords:
     def release(self, key: str, *, holder: str) -> None:
         with self._lock:
             if self._leases.get(key, ("", 0.0))[0] == holder:
+                del self._leases[key]
+
+    def release_all(self, *, holder: str) -> None:
+        with self._lock:
+            for key in [key for key, (who, _) in self._leases.items() if who == holder]:
                 del self._leases[key]
 
     def close(self) -> None:

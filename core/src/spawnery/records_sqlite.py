@@ -277,6 +277,12 @@ class SqliteRecords:
         with self._change() as db:
             db.execute(sql, (self._scope, key, holder))
 
+    def release_all(self, *, holder: str) -> None:
+        """See ``JobRecords``."""
+        sql = "DELETE FROM leases WHERE scope = ? AND holder = ?"
+        with self._change() as db:
+            db.execute(sql, (self._scope, holder))
+
     def close(self) -> None:
         """See ``JobRecords``."""
         with self._lock:

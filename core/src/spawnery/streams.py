@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from spawnery.errors import StreamLost
+from spawnery.errors import SpawnerError, StreamLost
 
 T = TypeVar("T")
 
@@ -150,6 +150,45 @@ class ThreadedStream(JobStream[T]):
             self._queue.get_nowait()
         except queue.Empty:
             return
+
+
+class PushStream(JobStream[T]):
+    """A ``JobStream`` that others push items into; a reader that falls too far behind loses it."""
+
+    def __init__(self, *, limit: int = 100_000, closing: Callable[[], None] | None = None) -> None:
+        self._queue: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
+        self._limit = limit
+        self._closing = closing
+        self._closed = False
+
+    def push(self, item: T) -> None:
+        """Hand an item to the reader; never blocks."""
+        if self._queue.qsize() >= self._limit:
+            self.end(StreamLost("the reader is too slow: the stream was cut"))
+        elif not self._closed:
+            self._queue.put(item)
+
+    def end(self, error: SpawnerError | None = None) -> None:
+        """Let the reader come to an end, or fail, after what was pushed before."""
+        self._closed = True
+        self._queue.put(_End(error))
+
+    def __next__(self) -> T:
+        item = self._queue.get()
+        if not isinstance(item, _End):
+            return item
+        self._queue.put(_End(None))
+        if item.error is not None:
+            raise item.error
+        raise StopIteration
+
+    def close(self) -> None:
+        """End the stream; see ``JobStream.close``."""
+        if self._closing is not None:
+            closing, self._closing = self._closing, None
+            closing()
+        if not self._closed:
+            self.end()
 
 
 class ListStream(JobStream[T]):

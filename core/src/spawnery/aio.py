@@ -1,0 +1,193 @@
+"""The facade for asyncio: the same verbs, awaited; a wait takes no thread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from spawnery.errors import SpawnerError, WaitTimeout
+from spawnery.outcomes import JobHandle, JobStatus, LogChunk, Outcome
+from spawnery.spawner import Spawner
+from spawnery.streams import JobStream
+from spawnery.workers import Workers
+
+if TYPE_CHECKING:
+    from spawnery.contract import CheckItem
+    from spawnery.models import JobSpec
+    from spawnery.planning import JobPlan
+    from spawnery.reaper import Decision
+
+T = TypeVar("T")
+
+
+class AsyncStream(AsyncIterator[T], Generic[T]):
+    """A ``JobStream`` as an asynchronous iterator; ``aclose()`` ends it.
+
+    It reads ahead no more than one item, in a thread that lives as long as the stream.
+    """
+
+    def __init__(self, stream: JobStream[T]) -> None:
+        self._stream = stream
+        self._reader = Workers(1, name="spawnery-stream-reader")
+
+    async def __anext__(self) -> T:
+        found = await asyncio.wrap_future(self._reader.submit(self._next))
+        if not found:
+            await self.aclose()
+            raise StopAsyncIteration
+        return found[0]
+
+    def _next(self) -> tuple[T, ...]:
+        try:
+            return (next(self._stream),)
+        except StopIteration:
+            return ()
+
+    async def aclose(self) -> None:
+        """End the stream."""
+        self._stream.close()
+        self._reader.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+class AsyncSpawner:
+    """``Spawner`` for asyncio: each verb as there, awaited.
+
+    Use it with ``async with``. A cancelled call is abandoned, not undone: what it asked of the
+    engine may still happen, and spawning the same job again finds it.
+    """
+
+    def __init__(self, spawner: Spawner, *, threads: int = 32) -> None:
+        self.spawner = spawner
+        self._workers = Workers(threads, name="spawnery-async")
+
+    @classmethod
+    async def from_environment(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        config_file: str | os.PathLike[str] | None = None,
+        flags: Mapping[str, str] | None = None,
+    ) -> AsyncSpawner:
+        """See ``Spawner.from_environment``."""
+        return await cls.open(environ=environ, config_file=config_file, flags=flags)
+
+    @classmethod
+    async def open(cls, name: str | None = None, **arguments: Any) -> AsyncSpawner:
+        """See ``Spawner.open``; the same arguments."""
+        return cls(await asyncio.to_thread(Spawner.open, name, **arguments))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """See ``Spawner.close``."""
+        await self._run(self.spawner.close)
+        self._workers.close()
+
+    async def _run(self, call: Callable[[], T]) -> T:
+        return await asyncio.wrap_future(self._workers.submit(call))
+
+    async def spawn(self, spec: JobSpec, *, follow: bool = False) -> JobHandle:
+        """See ``Spawner.spawn``."""
+        return await self._run(lambda: self.spawner.spawn(spec, follow=follow))
+
+    async def status(self, job_id: str) -> JobStatus:
+        """See ``Spawner.status``."""
+        return await self._run(lambda: self.spawner.status(job_id))
+
+    async def wait(self, job_id: str, timeout: float | None = None) -> Outcome:  # noqa: ASYNC109
+        """See ``Spawner.wait``."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Outcome | SpawnerError] = loop.create_future()
+
+        def told(result: Outcome | SpawnerError) -> None:
+            loop.call_soon_threadsafe(_set, future, result)
+
+        if not await self._run(lambda: self.spawner.on_end(job_id, told)):
+            return await self._run(lambda: self.spawner.status_outcome(job_id))
+        try:
+            result = await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            msg = f"job {job_id} has not ended within {timeout:g} s"
+            raise WaitTimeout(msg, job_id=job_id) from None
+        finally:
+            self.spawner.forget_end(job_id, told)
+        if isinstance(result, SpawnerError):
+            raise result
+        return result
+
+    async def logs(
+        self,
+        job_id: str,
+        *,
+        follow: bool = False,
+        cursor: str | None = None,
+        since: datetime | None = None,
+        tail_bytes: int = 0,
+    ) -> AsyncStream[LogChunk]:
+        """See ``Spawner.logs``."""
+        return AsyncStream(
+            await self._run(
+                lambda: self.spawner.logs(
+                    job_id, follow=follow, cursor=cursor, since=since, tail_bytes=tail_bytes
+                )
+            )
+        )
+
+    async def stop(self, job_id: str, *, grace_seconds: float | None = None) -> Outcome:
+        """See ``Spawner.stop``."""
+        return await self._run(lambda: self.spawner.stop(job_id, grace_seconds=grace_seconds))
+
+    async def remove(self, job_id: str, *, force: bool = False) -> None:
+        """See ``Spawner.remove``."""
+        await self._run(lambda: self.spawner.remove(job_id, force=force))
+
+    async def list(self) -> Sequence[JobStatus]:
+        """See ``Spawner.list``."""
+        return await self._run(self.spawner.list)
+
+    async def watch(self) -> AsyncStream[JobStatus]:
+        """See ``Spawner.watch``."""
+        return AsyncStream(await self._run(self.spawner.watch))
+
+    async def reap(self, *, dry_run: bool = False) -> Sequence[Decision]:
+        """See ``Spawner.reap``."""
+        return await self._run(lambda: self.spawner.reap(dry_run=dry_run))
+
+    async def plan(self, spec: JobSpec, *, validate: bool = False) -> JobPlan:
+        """See ``Spawner.plan``."""
+        return await self._run(lambda: self.spawner.plan(spec, validate=validate))
+
+    async def check(
+        self, *, probe: bool = False, probe_spec: JobSpec | None = None
+    ) -> Sequence[CheckItem]:
+        """See ``Spawner.check``."""
+        return await self._run(lambda: self.spawner.check(probe=probe, probe_spec=probe_spec))
+
+
+def _set(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)

@@ -1,0 +1,263 @@
+"""Puts a spawner together: settings, plugin, extensions, records, instance."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import stat
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from spawnery.engine import Engine
+from spawnery.errors import SpawnerError, SpawnerInvalid, StateError
+from spawnery.holders import new_holder
+from spawnery.ledger import Ledger
+from spawnery.naming import check_prefix, label_value
+from spawnery.observers import Observers
+from spawnery.plugin import Clock, SpawnerPlugin, SpawnerRuntime
+from spawnery.prepare import Hooks
+from spawnery.records import JobRecords
+from spawnery.secret import Masker
+from spawnery.workers import Workers
+
+if TYPE_CHECKING:
+    from spawnery.outcomes import JobEvent
+    from spawnery.settings import Settings
+
+_INSTANCE_FILE: Final = "instance"
+_RECORDS_FILE: Final = "records.sqlite3"
+_PRIVATE: Final = 0o700
+
+
+@frozen(kw_only=True)
+class Parts:
+    """All that a facade works with."""
+
+    plugin: SpawnerPlugin
+    settings: Settings
+    environ: Mapping[str, str]
+    instance: str
+    runtime: SpawnerRuntime
+    workers: Workers
+    masker: Masker
+    engine: Engine
+    hooks: Hooks
+    ledger: Ledger
+    observers: Observers
+    spawner: Any
+
+
+class _Relay:
+    """Lets the runtime's ``emit`` reach observers that are made after it."""
+
+    def __init__(self) -> None:
+        self.observers: Observers | None = None
+
+    def __call__(self, event: JobEvent) -> None:
+        if self.observers is not None:
+            self.observers.emit(event)
+
+
+def open_parts(
+    name: str | None,
+    *,
+    environ: Mapping[str, str],
+    config_file: str | os.PathLike[str] | None,
+    flags: Mapping[str, str],
+    records: JobRecords | None,
+    extensions: Sequence[object],
+    plugin: SpawnerPlugin | None,
+) -> Parts:
+    """Find, load and assemble a spawner; see ``Spawner.open``."""
+    from spawnery import discovery, settings  # noqa: PLC0415 - loads what only this needs
+
+    found = discovery.installed()
+    types = [item.name for item in found]
+    if plugin is None:
+        core = settings.load(environ, config_file=config_file, flags=flags, installed=types).core
+        choice = discovery.choose(name, core, found=found)
+        plugin = discovery.load_spawner(choice.name, origin=choice.origin).plugin
+    loaded = settings.load(
+        environ, config_file=config_file, flags=flags, plugin=plugin, installed=types
+    )
+    core = loaded.core
+    named = [
+        (extension.name, extension.obj)
+        for extension in discovery.load_extensions(core.plugins, strict=core.strict_plugins)
+        if extension.obj is not None
+    ]
+    named += [(f"extension-{number}", obj) for number, obj in enumerate(extensions, 1)]
+    return assemble(plugin, loaded, environ=environ, records=records, extensions=named)
+
+
+def state_folder(settings: Settings) -> Path:
+    """Return the state directory, made where it is missing.
+
+    Raises:
+        StateError: ``state.denied`` when it belongs to another user or cannot be written.
+    """
+    folder = settings.core.state_dir
+    if folder is None:
+        import platformdirs  # noqa: PLC0415 - only where no folder is named
+
+        folder = platformdirs.user_state_path("spawnery")
+    hint = "name another folder: export SPAWNERY_STATE_DIR=..."
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
+        facts = folder.stat()
+    except OSError as error:
+        msg = f"the state directory {folder} cannot be used: {error.strerror}"
+        cause = "state.full" if error.errno == 28 else "state.denied"  # noqa: PLR2004 - ENOSPC
+        raise StateError(msg, cause=cause, hint=hint) from None
+    if not stat.S_ISDIR(facts.st_mode):
+        msg = f"the state directory {folder} is not a directory"
+        raise StateError(msg, cause="state.denied", hint=hint)
+    if facts.st_uid != os.geteuid():
+        msg = f"the state directory {folder} belongs to user {facts.st_uid}, we are {os.geteuid()}"
+        raise StateError(msg, cause="state.denied", hint=hint)
+    return folder
+
+
+def instance_name(settings: Settings, folder: Path) -> str:
+    """Return the name of this installation: as set, or made once and kept in the state directory.
+
+    Raises:
+        StateError: The state directory cannot be written.
+    """
+    if settings.core.instance is not None:
+        return label_value(settings.core.instance)
+    path = folder / _INSTANCE_FILE
+    try:
+        if not path.exists():
+            _write_once(path, _made_up())
+        return label_value(path.read_text(encoding="utf-8").strip() or _made_up())
+    except OSError as error:
+        msg = f"the instance name in {path} cannot be kept: {error.strerror}"
+        cause = "state.full" if error.errno == 28 else "state.denied"  # noqa: PLR2004 - ENOSPC
+        hint = "make the folder writable, or name the instance: export SPAWNERY_INSTANCE=..."
+        raise StateError(msg, cause=cause, hint=hint) from None
+
+
+def _made_up() -> str:
+    import getpass  # noqa: PLC0415 - once per installation
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.geteuid())
+    host = os.uname().nodename.partition(".")[0]
+    return label_value(f"{user[:20]}-{host[:20]}-{secrets.token_hex(4)}")
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file whole, unless somebody else was faster."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    draft.write_text(text + "\n", encoding="utf-8")
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+def assemble(
+    plugin: SpawnerPlugin,
+    settings: Settings,
+    *,
+    environ: Mapping[str, str],
+    records: JobRecords | None,
+    extensions: Sequence[tuple[str, Any]],
+) -> Parts:
+    """Create the spawner and everything around it.
+
+    Args:
+        plugin: The declaration.
+        settings: Core's and the spawner's.
+        environ: Our own environment.
+        records: Where to keep records; SQLite in the state directory when None.
+        extensions: (name, object), in the order of ``SPAWNER_PLUGINS``.
+
+    Raises:
+        StateError, SpawnerInvalid, EngineError.
+    """
+    folder = state_folder(settings)
+    instance = instance_name(settings, folder)
+    logger = logging.getLogger(f"spawnery.{plugin.name}")
+    clock, relay, masker, workers = Clock(), _Relay(), Masker(), Workers()
+    core = settings.core
+    runtime = SpawnerRuntime(
+        instance=instance,
+        name_prefix=check_prefix(core.name_prefix),
+        state_dir=folder,
+        io_timeout_seconds=core.io_timeout_seconds,
+        environ=environ,
+        clock=clock,
+        logger=logger,
+        emit=relay,
+    )
+    spawner = create(plugin, settings.plugin, runtime)
+    from spawnery.discovery import build_manager  # noqa: PLC0415 - imports pluggy
+
+    manager = build_manager(spawner, extensions, plugin=plugin)
+    if records is None:
+        from spawnery.records_sqlite import SqliteRecords  # noqa: PLC0415 - imports sqlite3
+
+        records = SqliteRecords(folder / _RECORDS_FILE, scope=f"{instance}/{plugin.name}")
+    observers = Observers(
+        manager,
+        instance=instance,
+        masker=masker,
+        logger=logger,
+        now=clock.now,
+        announced=records.announced,
+    )
+    relay.observers = observers
+    ledger = Ledger(
+        records=records,
+        holder=new_holder(),
+        observers=observers,
+        masker=masker,
+        clock=clock,
+        keep=timedelta(days=core.records_days),
+        prefix=core.name_prefix,
+    )
+    engine = Engine(
+        manager,
+        name=plugin.name,
+        workers=workers,
+        io_timeout=core.io_timeout_seconds,
+        masker=masker,
+    )
+    hooks = Hooks(manager, workers=workers, timeout=core.hook_timeout_seconds)
+    return Parts(
+        plugin=plugin,
+        settings=settings,
+        environ=environ,
+        instance=instance,
+        runtime=runtime,
+        workers=workers,
+        masker=masker,
+        engine=engine,
+        hooks=hooks,
+        ledger=ledger,
+        observers=observers,
+        spawner=spawner,
+    )
+
+
+def create(plugin: SpawnerPlugin, settings: Any, runtime: SpawnerRuntime) -> Any:
+    """Let a plugin make its spawner object; what it raises is said in our words."""
+    try:
+        return plugin.create(settings, runtime)
+    except SpawnerError:
+        raise
+    except Exception as error:  # noqa: BLE001 - nothing foreign crosses the boundary
+        msg = f"the spawner {plugin.name} could not be created: {type(error).__name__}: {error}"
+        hint = f"this is a bug of the spawner plugin {plugin.name}: report it to its authors"
+        raise SpawnerInvalid(msg, hint=hint) from error

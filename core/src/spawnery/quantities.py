@@ -1,0 +1,122 @@
+"""Kubernetes quantity notation, exact: ``512Mi``, ``1.5Gi``, ``250m``, ``1e3``.
+
+Grammar and rounding of ``resource.Quantity``
+(kubernetes/apimachinery pkg/api/resource/quantity.go): a signed decimal number and one suffix;
+values are capped at 2^63-1, and what is finer than a nano unit is rounded up.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from spawnery.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+_GRAMMAR = re.compile(
+    r"(?P<sign>[+-]?)(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+)"
+    r"(?:(?P<suffix>[KMGTPE]i|[numkMGTPE])|[eE](?P<exponent>[+-]?[0-9]{1,9}))?\Z",
+    re.ASCII,
+)
+_BINARY: Final = {name: 1024**power for power, name in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
+_DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_LARGEST: Final = 2**63 - 1
+_FINEST: Final = 10**9
+_LONGEST: Final = 64
+_MEMORY_EXAMPLES: Final = "bytes such as 512Mi, 1.5Gi or 1G"
+_CPU_EXAMPLES: Final = "cores such as 250m, 1 or 1.5"
+
+
+def _refuse(text: object, field: str | None, allowed: str, hint: str | None = None) -> NoReturn:
+    name = field or "quantity"
+    shown = repr(text)[:_LONGEST]
+    msg = f"{name}: must be {allowed}, not {shown}"
+    raise InvalidSpec(msg, field=field, hint=hint)
+
+
+def _near_miss(text: str) -> str | None:
+    """Say what was probably meant."""
+    joined = text.replace(" ", "")
+    if joined != text and _GRAMMAR.match(joined):
+        return f"without space: {joined}"
+    found = re.fullmatch(r"([0-9.]+)\s*([kmgtp])i?b?(?:ytes?)?", text, re.IGNORECASE)
+    if found is None:
+        return None
+    number, letter = found.group(1), found.group(2).upper()
+    decimal = "k" if letter == "K" else letter
+    return f"{number}{letter}i (powers of 1024) or {number}{decimal} (powers of 1000)"
+
+
+def parse_quantity(text: str, *, field: str | None = None) -> Fraction:
+    """Return the exact value of a quantity.
+
+    Args:
+        text: The quantity.
+        field: Named in the error.
+
+    Raises:
+        InvalidSpec: It does not fit the grammar.
+    """
+    from fractions import Fraction  # noqa: PLC0415 - costs at import
+
+    allowed = "a quantity such as 512Mi, 1.5Gi, 250m or 1e3"
+    found = _GRAMMAR.match(text) if isinstance(text, str) and len(text) <= _LONGEST else None
+    if found is None:
+        _refuse(text, field, allowed, _near_miss(text) if isinstance(text, str) else None)
+    number = found["number"]
+    value = Fraction("0" + number if number.startswith(".") else number.rstrip("."))
+    if found["suffix"] in _BINARY:
+        value *= _BINARY[found["suffix"]]
+    else:
+        power = _DECIMAL.get(found["suffix"], 0) + int(found["exponent"] or 0)
+        value = _scaled(value, power)
+    scaled = value * _FINEST
+    rounded = Fraction(-(-scaled.numerator // scaled.denominator), _FINEST)
+    capped = min(rounded, Fraction(_LARGEST))
+    return -capped if found["sign"] == "-" else capped
+
+
+def _scaled(value: Fraction, power: int) -> Fraction:
+    """Multiply by a power of ten, without making numbers that no cap would leave standing."""
+    from fractions import Fraction  # noqa: PLC0415 - costs at import
+
+    if value == 0:
+        return value
+    bound = _LONGEST * 2
+    return value * Fraction(10) ** max(-bound, min(bound, power))
+
+
+def _positive(text: str, field: str | None, allowed: str, factor: int) -> int:
+    value = parse_quantity(text, field=field) * factor
+    if value <= 0:
+        _refuse(text, field, f"more than 0 ({allowed})")
+    return -(-value.numerator // value.denominator)
+
+
+def memory_bytes(text: str, *, field: str | None = None) -> int:
+    """Return a quantity of memory in whole bytes, rounded up.
+
+    Raises:
+        InvalidSpec: It does not fit the grammar, or is not above zero.
+    """
+    return _positive(text, field, _MEMORY_EXAMPLES, 1)
+
+
+def cpu_millis(text: str, *, field: str | None = None) -> int:
+    """Return a quantity of cores in thousandths, rounded up.
+
+    Raises:
+        InvalidSpec: It does not fit the grammar, or is not above zero.
+    """
+    return _positive(text, field, _CPU_EXAMPLES, 1000)
+
+
+def cpu_nanos(text: str, *, field: str | None = None) -> int:
+    """Return a quantity of cores in billionths (Docker's NanoCpus), rounded up.
+
+    Raises:
+        InvalidSpec: It does not fit the grammar, or is not above zero.
+    """
+    return _positive(text, field, _CPU_EXAMPLES, _FINEST)

@@ -1,0 +1,568 @@
+"""The facade: every verb, typed, for callers in any number of threads."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from spawnery.capabilities import own_options
+from spawnery.contract import CheckItem, Deadline, HookContext, RemoveRequest, SpawnRequest, StopRequest
+from spawnery.errors import Ambiguous, JobNotFound, JobRunning, SpawnerError, WaitTimeout
+from spawnery.hashing import spec_hash
+from spawnery.joblogs import FollowedLog
+from spawnery.models import JobSpec, Network
+from spawnery.naming import check_job_id, object_name
+from spawnery.outcomes import EventKind, JobHandle, JobState, JobStatus, LogChunk, Outcome
+from spawnery.prepare import Prepared, prepare
+from spawnery.records import Record
+from spawnery.secret import Secret
+from spawnery.spawning import OneAtATime, Spawning, expected, labels_of
+from spawnery.streams import JobStream, PushStream
+from spawnery.tracker import Tracker, ended_status
+from spawnery.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from spawnery.opening import Parts
+    from spawnery.planning import JobPlan
+    from spawnery.plugin import SpawnerPlugin
+    from spawnery.reaper import Decision
+    from spawnery.records import JobRecords
+    from spawnery.settings import Settings
+
+
+class Spawner:
+    """Runs jobs on one engine.
+
+    Make one with ``Spawner.from_environment()`` or ``Spawner.open()``, use it as a context manager
+    (leaving it lets go of threads and files; jobs go on), from as many threads as you like.
+
+    Attributes:
+        name: The spawner's name, for example ``docker``.
+        instance: The installation that owns the jobs.
+        capabilities: What the spawner can do.
+        settings: All settings and where each came from.
+        plugin: The spawner's declaration.
+        records: What is remembered of jobs.
+
+    Every verb raises ``SpawnerError`` subclasses only: ``EngineUnreachable``, ``EngineDenied`` and
+    ``StateError`` wherever the engine or the records are needed, and those that it names.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.name = parts.plugin.name
+        self.instance = parts.instance
+        self.capabilities = parts.plugin.capabilities
+        self.settings = parts.settings
+        self.plugin = parts.plugin
+        self.records = parts.ledger.records
+        self._engine = parts.engine
+        self._ledger = parts.ledger
+        self._core = parts.settings.core
+        self._one_at_a_time = OneAtATime()
+        self._tracker = Tracker(
+            engine=parts.engine,
+            ledger=parts.ledger,
+            settle_seconds=self._core.settle_seconds,
+            logger=parts.runtime.logger,
+            start_thread=parts.runtime.start_thread,
+        )
+        self._upkeep = Upkeep(
+            self._tracker,
+            workers=parts.workers,
+            settings=self._core,
+            capabilities=self.capabilities,
+            logger=parts.runtime.logger,
+        )
+        self._spawning = Spawning(
+            engine=parts.engine, ledger=parts.ledger, patience=self._core.io_timeout_seconds
+        )
+        self._closed = False
+
+    # -- opening and closing -----------------------------------------------------------------
+
+    @classmethod
+    def from_environment(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        config_file: str | os.PathLike[str] | None = None,
+        flags: Mapping[str, str] | None = None,
+    ) -> Spawner:
+        """Open the spawner that ``SPAWNER_TYPE`` names.
+
+        Args:
+            environ: Instead of our own environment.
+            config_file: Instead of the spawnery.toml that would be found.
+            flags: Settings that win over all others, by dotted name.
+
+        Raises:
+            ConfigurationError: ``SPAWNER_TYPE`` or another setting is missing or wrong.
+            PluginError: That spawner cannot be loaded; its subclass says why.
+        """
+        return cls.open(environ=environ, config_file=config_file, flags=flags)
+
+    @classmethod
+    def open(
+        cls,
+        name: str | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        config_file: str | os.PathLike[str] | None = None,
+        flags: Mapping[str, str] | None = None,
+        records: JobRecords | None = None,
+        extensions: Sequence[object] = (),
+        plugin: SpawnerPlugin | None = None,
+    ) -> Spawner:
+        """Open a spawner by name.
+
+        Args:
+            name: Wins over ``SPAWNER_TYPE``.
+            environ: Instead of our own environment.
+            config_file: Instead of the spawnery.toml that would be found.
+            flags: Settings that win over all others, by dotted name.
+            records: Where to keep records; SQLite in the state directory when None.
+            extensions: Objects with hooks, behind those of ``SPAWNER_PLUGINS``.
+            plugin: A declaration to use as it is, instead of one found by name.
+
+        Raises:
+            ConfigurationError, PluginError: See ``from_environment``.
+        """
+        from spawnery.opening import open_parts  # noqa: PLC0415 - loads what only this needs
+
+        parts = open_parts(
+            name,
+            environ=os.environ if environ is None else environ,
+            config_file=config_file,
+            flags=flags or {},
+            records=records,
+            extensions=extensions,
+            plugin=plugin,
+        )
+        return cls(parts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of threads, files and the engine; jobs go on. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._tracker.close()
+        self._upkeep.flush()
+        self._parts.observers.close()
+        self._ledger.let_go()
+        self._parts.workers.close()
+        try:
+            self._parts.spawner.close()
+        except Exception as error:  # noqa: BLE001 - the caller is done with it
+            self._parts.runtime.logger.warning("closing %s failed: %r", self.name, error)
+        self.records.close()
+
+    def _follow_jobs(self) -> None:
+        if self._tracker.start():
+            self._parts.runtime.start_thread("spawnery-upkeep", self._upkeep.run)
+            self._ledger.tell_again()
+
+    # -- verbs -------------------------------------------------------------------------------
+
+    def spawn(self, spec: JobSpec, *, follow: bool = False) -> JobHandle:
+        """Run a job, or find it where it already runs or ran.
+
+        Args:
+            spec: The job.
+            follow: The caller is going to read the whole log with ``logs(follow=True)``: it is
+                kept until then, also when the engine would forget it.
+
+        Returns:
+            Its handle; ``created`` tells whether this call made it.
+
+        Raises:
+            InvalidSpec, Unsupported, JobRefused: Nothing was created.
+            SpecConflict, NameConflict: The id or the name is taken.
+            SpawnFailed: The engine will not run it; ``cause`` tells why. Nothing stays.
+            Ambiguous: The engine did not answer; spawn it again to find out.
+        """
+        retention = spec.retention_seconds or 0
+        digest = spec_hash(spec)
+        intent = self._ledger.intent(spec.job_id, spec_hash=digest, retention_seconds=retention)
+        evidence = retention == 0 or follow
+        if evidence:
+            self._follow_jobs()
+        self._tracker.expect(expected(intent.name, intent, spec))
+        if follow:
+            self._tracker.hold(spec.job_id)
+        there = False
+        try:
+            with self._one_at_a_time(spec.job_id):
+                handle = self._spawning.spawn(
+                    intent, lambda mark: self._request(spec, digest, follow, mark)
+                )
+            there = True
+        finally:
+            self._tracker.spawned(spec.job_id, there=there and evidence)
+            if follow and not there:
+                self._tracker.let_go(spec.job_id)
+            if not (there and evidence):
+                self.records.release(spec.job_id, holder=self._ledger.holder)
+        if handle.created:
+            self._parts.observers.tell(EventKind.SPAWNED, spec.job_id, handle.name)
+        return handle
+
+    def status(self, job_id: str) -> JobStatus:
+        """Look at a job.
+
+        Raises:
+            JobNotFound: Neither the engine nor the records know it.
+        """
+        record = self._record(job_id)
+        if record is not None and record.outcome is not None:
+            return ended_status(record)
+        seen = self._engine.status(job_id)
+        if seen is not None:
+            return self._judged(seen)
+        return self._absent(job_id, record)
+
+    def wait(self, job_id: str, timeout: float | None = None) -> Outcome:
+        """Wait until a job has ended.
+
+        Args:
+            job_id: The job.
+            timeout: Seconds; None waits as long as it takes.
+
+        Raises:
+            WaitTimeout: The time is over; the job goes on.
+            JobNotFound: Neither the engine nor the records know it.
+        """
+        results: queue.SimpleQueue[Outcome | SpawnerError] = queue.SimpleQueue()
+        if not self.on_end(job_id, results.put):
+            return self.status_outcome(job_id)
+        try:
+            result = results.get(timeout=timeout)
+        except queue.Empty:
+            msg = f"job {job_id} has not ended within {timeout:g} s"
+            raise WaitTimeout(msg, job_id=job_id) from None
+        finally:
+            self._tracker.remove_waiter(job_id, results.put)
+        if isinstance(result, SpawnerError):
+            raise result
+        return result
+
+    def on_end(self, job_id: str, call: Callable[[Outcome | SpawnerError], None]) -> bool:
+        """Let ``call`` be called once, in another thread, when a job has ended.
+
+        Returns:
+            False when it has ended already: ``call`` is not called, see ``status``.
+        """
+        record = self._record(job_id)
+        if record is not None and record.outcome is not None:
+            return False
+        self._follow_jobs()
+        self._tracker.add_waiter(job_id, call)
+        return True
+
+    def forget_end(self, job_id: str, call: Callable[[Outcome | SpawnerError], None]) -> None:
+        """Undo ``on_end``."""
+        self._tracker.remove_waiter(job_id, call)
+
+    def status_outcome(self, job_id: str) -> Outcome:
+        """Return the outcome of a job that has ended.
+
+        Raises:
+            JobRunning: It has not.
+            JobNotFound: Neither the engine nor the records know it.
+        """
+        outcome = self.status(job_id).outcome
+        if outcome is None:
+            msg = f"job {job_id} has not ended"
+            raise JobRunning(msg, job_id=job_id)
+        return outcome
+
+    def logs(
+        self,
+        job_id: str,
+        *,
+        follow: bool = False,
+        cursor: str | None = None,
+        since: datetime | None = None,
+        tail_bytes: int = 0,
+    ) -> JobStream[LogChunk]:
+        """Read the log of a job; a broken connection is mended from the last cursor.
+
+        Args:
+            job_id: The job.
+            follow: Stay until the job ends.
+            cursor: Go on behind the chunk that had this cursor.
+            since: Leave out what is older.
+            tail_bytes: Begin so many bytes before the end; 0: from the start.
+
+        Raises:
+            LogsUnavailable: The engine does not have the log (any more).
+            JobNotFound: Neither the engine nor the records know the job.
+        """
+        self._record(job_id)
+        return FollowedLog(
+            self._engine,
+            job_id=job_id,
+            name=object_name(self._core.name_prefix, job_id),
+            follow=follow,
+            cursor=cursor,
+            since=since,
+            tail_bytes=tail_bytes,
+            patience=self._core.io_timeout_seconds * 2,
+            ended=(lambda: self._tracker.let_go(job_id)) if follow else None,
+        )
+
+    def stop(self, job_id: str, *, grace_seconds: float | None = None) -> Outcome:
+        """End a job: SIGTERM, then SIGKILL after the grace; its outcome is CANCELLED.
+
+        Args:
+            job_id: The job.
+            grace_seconds: 0 kills at once; the setting ``stop_grace_seconds`` when None.
+
+        Returns:
+            The outcome; of a job that had ended before, the one that it had.
+
+        Raises:
+            JobNotFound: Neither the engine nor the records know it.
+            WaitTimeout: The engine has not ended it yet.
+        """
+        grace = self._core.stop_grace_seconds if grace_seconds is None else grace_seconds
+        record = self._record(job_id)
+        if record is not None and record.outcome is not None:
+            return record.outcome
+        seen = self._engine.status(job_id)
+        if seen is not None and seen.outcome is not None:
+            return self._finished(seen)
+        if record is None:
+            record = self.records.get(job_id) if seen is None else self._ledger.from_status(seen)
+        if record is None:
+            raise self._unknown(job_id)
+        record = self._ledger.kill(record, "stop")
+        if record.outcome is not None:
+            return record.outcome
+        try:
+            self._engine.stop(
+                StopRequest(
+                    job_id=job_id,
+                    name=record.name,
+                    reason="stop",
+                    grace_seconds=grace,
+                    deadline=self._engine.limit(grace),
+                )
+            )
+        except Ambiguous as error:
+            self._parts.runtime.logger.info("stop of %s: %s", job_id, error.message)
+        return self.wait(job_id, timeout=grace + self._core.io_timeout_seconds)
+
+    def remove(self, job_id: str, *, force: bool = False) -> None:
+        """Remove a job's object and its record: the id is free again.
+
+        Args:
+            job_id: The job.
+            force: Stop it first when it runs.
+
+        Raises:
+            JobRunning: It runs, and ``force`` is not set.
+            JobNotFound: Neither the engine nor the records know it.
+        """
+        seen = self._engine.status(job_id)
+        record = self._record(job_id)
+        if seen is None and record is None:
+            raise self._unknown(job_id)
+        if seen is not None and seen.outcome is None and seen.launched:
+            if not force:
+                msg = f"job {job_id} is {seen.state}"
+                hint = f"stop it first, or: spawnery rm --force {job_id}"
+                raise JobRunning(msg, job_id=job_id, hint=hint)
+            self.stop(job_id)
+        name = object_name(self._core.name_prefix, job_id)
+        deadline = self._engine.limit()
+        self._engine.remove(RemoveRequest(job_id=job_id, name=name, deadline=deadline))
+        self.records.forget(job_id)
+        self._tracker.on_gone(job_id)
+        self._parts.observers.tell(EventKind.REMOVED, job_id)
+
+    def list(self) -> Sequence[JobStatus]:
+        """Look at all jobs of the instance: in the engine, and ended ones that are remembered."""
+        statuses = {s.job_id: self._judged(s) for s in self._engine.list_jobs()}
+        for record in self.records.finished():
+            there = statuses.get(record.job_id)
+            if there is None or not there.state.terminal:
+                statuses[record.job_id] = ended_status(record, there)
+        return sorted(statuses.values(), key=_age)
+
+    def watch(self) -> JobStream[JobStatus]:
+        """Follow all jobs of the instance: each as it stands now, then every change."""
+        stream: PushStream[JobStatus]
+        stream = PushStream(closing=lambda: self._tracker.unlisten(stream.push))
+        self._tracker.listen(stream.push)
+        self._follow_jobs()
+        return stream
+
+    def reap(self, *, dry_run: bool = False) -> Sequence[Decision]:
+        """Tidy up after crashes: deadlines, retention, orphans, lost jobs, old records.
+
+        Args:
+            dry_run: Only say what would be done and why.
+        """
+        from spawnery.reaper import Reaper  # noqa: PLC0415 - seldom used
+
+        reaper = Reaper(self._engine, self._ledger, settings=self._core)
+        return reaper.reap(dry_run=dry_run)
+
+    def plan(self, spec: JobSpec, *, validate: bool = False) -> JobPlan:
+        """Show what ``spawn`` would send to the engine, with secrets masked.
+
+        Args:
+            spec: The job.
+            validate: Let the engine check it too, where it can (nothing is created).
+
+        Raises:
+            InvalidSpec, Unsupported, JobRefused: As ``spawn``.
+        """
+        from spawnery.planning import plan_job  # noqa: PLC0415 - seldom used
+
+        digest = spec_hash(spec)
+        prepared = self._prepare(spec)
+        masked = {key: Secret("***") if isinstance(value, Secret) else value
+                  for key, value in prepared.secrets.items()}  # fmt: skip
+        request = self._complete(prepared, masked, digest, follow=False, mark=_never)
+        return plan_job(self._engine, request, prepared, validate=validate)
+
+    def check(self, *, probe: bool = False, probe_spec: JobSpec | None = None) -> Sequence[CheckItem]:
+        """Look at everything as a doctor does: what works, what does not, what to do.
+
+        Args:
+            probe: Run a job as well.
+            probe_spec: That job; one that does nothing when None.
+        """
+        from spawnery.doctor import check_all  # noqa: PLC0415 - seldom used
+
+        return check_all(self, self._engine, probe=probe, probe_spec=probe_spec)
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _record(self, job_id: str) -> Record | None:
+        return self.records.get(check_job_id(job_id))
+
+    def _unknown(self, job_id: str) -> JobNotFound:
+        msg = f"no job {job_id}: neither the engine {self.name} nor the records know it"
+        return JobNotFound(msg, job_id=job_id, hint="spawnery ps --all shows what is there")
+
+    def _judged(self, seen: JobStatus) -> JobStatus:
+        """Let the record have its say in what the engine shows."""
+        if seen.outcome is None:
+            return seen
+        record = self._ledger.finish(self._ledger.remembered(seen), seen.outcome)
+        return ended_status(record, seen)
+
+    def _finished(self, seen: JobStatus) -> Outcome:
+        outcome = self._judged(seen).outcome
+        if outcome is None:
+            msg = f"job {seen.job_id} has not ended"
+            raise JobRunning(msg, job_id=seen.job_id)
+        return outcome
+
+    def _absent(self, job_id: str, record: Record | None) -> JobStatus:
+        """Say what is known of a job that the engine does not have (any more)."""
+        record = record or self.records.get(job_id)
+        if record is None:
+            raise self._unknown(job_id)
+        if record.created_at is not None or record.kill is not None:
+            try:
+                self.wait(job_id, timeout=self._core.settle_seconds * 2 + 1)
+            except WaitTimeout:
+                pass
+            else:
+                return ended_status(self.records.get(job_id) or record)
+        return JobStatus(
+            job_id=job_id,
+            state=JobState.PENDING,
+            name=record.name,
+            spec_hash=record.spec_hash,
+            launched=record.created_at is not None,
+            message="the engine does not have it, and its spawner may still be at work",
+        )
+
+    def _prepare(self, spec: JobSpec) -> Prepared:
+        core, parts = self._core, self._parts
+        context = HookContext(
+            spawner=self.name,
+            instance=self.instance,
+            capabilities=self.capabilities,
+            environ=parts.environ,
+            deadline=Deadline.after(core.hook_timeout_seconds),
+        )
+        name = getattr(parts.settings.plugin, "network", None)
+        return prepare(
+            spec,
+            hooks=parts.hooks,
+            context=context,
+            forward=core.forward_secrets,
+            network_setting=Network(name=name, source="setting network") if name else None,
+            ignore=parts.settings.ignore,
+        )
+
+    def _request(
+        self, spec: JobSpec, digest: str, follow: bool, mark: Callable[[str], None]  # noqa: FBT001
+    ) -> SpawnRequest:
+        prepared = self._prepare(spec)
+        values = [value for value in prepared.secrets.values() if isinstance(value, Secret)]
+        self._parts.masker.add(values)
+        if prepared.ignored:
+            self._parts.runtime.logger.warning(
+                "job %s: %s ignored, as SPAWNERY_%s_IGNORE says",
+                spec.job_id,
+                ", ".join(prepared.ignored),
+                self.name.upper().replace("-", "_"),
+            )
+        return self._complete(prepared, prepared.secrets, digest, follow=follow, mark=mark)
+
+    def _complete(
+        self,
+        prepared: Prepared,
+        secrets: Mapping[str, Any],
+        digest: str,
+        *,
+        follow: bool,
+        mark: Callable[[str], None],
+    ) -> SpawnRequest:
+        job = prepared.job
+        return SpawnRequest(
+            job=job,
+            spec_hash=digest,
+            env=prepared.env,
+            secrets=secrets,
+            network=prepared.network,
+            name=object_name(self._core.name_prefix, job.job_id),
+            labels=labels_of(job, instance=self.instance, spec_hash=digest),
+            options=own_options(job, spawner=self.name, kind=self.plugin.options),
+            retention_seconds=job.retention_seconds or 0,
+            grace_seconds=self._core.stop_grace_seconds,
+            tail_bytes=self._core.tail_bytes,
+            follow=follow,
+            deadline=self._engine.limit(),
+            created=mark,
+        )
+
+
+def _never(_engine_id: str) -> None:
+    """Stand in for the mark of a plan, which makes nothing."""
+
+
+def _age(status: JobStatus) -> tuple[float, str]:
+    return (status.accepted_at.timestamp() if status.accepted_at else 0.0, status.job_id)

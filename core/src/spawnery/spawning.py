@@ -1,0 +1,290 @@
+"""The way of one spawn: record the intent, make the object, mark it, start it; once, whatever fails.
+
+What makes "one id, one object" hold (promise P1):
+
+* the intent is recorded before the engine is asked, under a lease, so one caller acts at a time;
+* the record is marked ``created`` before the job can run, so a job that may have run is never
+  made again, even when its object is gone;
+* a reply that was lost is resolved by looking, never by a second name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from attrs import frozen
+
+from spawnery.contract import Deadline, RemoveRequest, SpawnRequest
+from spawnery.engine import Engine
+from spawnery.errors import (
+    Ambiguous,
+    EngineUnreachable,
+    SpawnerError,
+    SpawnFailed,
+    SpecConflict,
+)
+from spawnery.ledger import Ledger
+from spawnery.outcomes import JobHandle, JobState, JobStatus, Outcome
+from spawnery.plugin import (
+    LABEL_DEADLINE,
+    LABEL_INSTANCE,
+    LABEL_JOB_ID,
+    LABEL_RETENTION,
+    LABEL_SPEC_HASH,
+    LABEL_START_DEADLINE,
+)
+from spawnery.models import JobSpec
+from spawnery.records import Begun, Record
+from spawnery.upkeep import LEASE_SECONDS
+
+_ATTEMPTS: Final = 5
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+_POLL_SECONDS: Final = 0.02
+
+
+def labels_of(job: JobSpec, *, instance: str, spec_hash: str) -> dict[str, str]:
+    """Return all labels of a job's object: its own and ours."""
+    numbers = {
+        LABEL_DEADLINE: job.deadline_seconds,
+        LABEL_START_DEADLINE: job.start_deadline_seconds,
+        LABEL_RETENTION: job.retention_seconds or 0,
+    }
+    ours = {LABEL_INSTANCE: instance, LABEL_JOB_ID: job.job_id, LABEL_SPEC_HASH: spec_hash}
+    ours |= {key: f"{value:.3f}" for key, value in numbers.items() if value is not None}
+    return {**job.labels, **ours}
+
+
+class OneAtATime:
+    """A lock per job id, gone when nobody uses it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, tuple[threading.Lock, int]] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, job_id: str) -> Iterator[None]:
+        """Hold the lock of a job id."""
+        with self._guard:
+            lock, users = self._locks.get(job_id, (threading.Lock(), 0))
+            self._locks[job_id] = (lock, users + 1)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                lock, users = self._locks[job_id]
+                if users == 1:
+                    del self._locks[job_id]
+                else:
+                    self._locks[job_id] = (lock, users - 1)
+
+
+@frozen(kw_only=True)
+class Spawning:
+    """Spawns jobs.
+
+    Attributes:
+        engine: The spawner.
+        ledger: The records.
+        patience: How long, in seconds, lost replies and other callers are waited for.
+    """
+
+    engine: Engine
+    ledger: Ledger
+    patience: float
+
+    def spawn(
+        self, intent: Record, build: Callable[[Callable[[str], None]], SpawnRequest]
+    ) -> JobHandle:
+        """Make sure that the job of this intent exists, and say whether this call made it.
+
+        Args:
+            intent: The record to begin with.
+            build: Completes the request (review, environment, network); called only when the
+                engine is to be asked. Its argument marks the record.
+        """
+        known = self.ledger.records.get(intent.job_id)
+        if known is not None and self._is_done(known, intent):
+            return _handle(known)
+        marked: list[str] = []
+        request = build(lambda engine_id: self._mark(intent.job_id, engine_id, marked))
+        begun = self._begin(intent)
+        if not begun.leased or (not begun.inserted and self._is_done(begun.record, intent)):
+            return _handle(begun.record)
+        return self._ask(request, begun.record, marked)
+
+    # -- the record --------------------------------------------------------------------------
+
+    def _begin(self, intent: Record) -> Begun:
+        """Take the job's lease; not leased when another caller has spawned the job meanwhile."""
+        records, holder = self.ledger.records, self.ledger.holder
+        deadline = Deadline.after(self.patience * 2)
+        while True:
+            begun = records.begin(intent, holder=holder, seconds=LEASE_SECONDS)
+            _same_spec(begun.record, intent)
+            there = begun.record.created_at is not None or begun.record.outcome is not None
+            if begun.leased or there:
+                return begun
+            if deadline.expired:
+                msg = f"another process has been spawning job {intent.job_id} for too long"
+                raise Ambiguous(msg, job_id=intent.job_id, hint="try again")
+            time.sleep(_POLL_SECONDS)
+
+    def _is_done(self, record: Record, intent: Record) -> bool:
+        """Tell whether nothing is left to do: it ended, or its object was started."""
+        _same_spec(record, intent)
+        if record.outcome is not None:
+            return True
+        if record.created_at is None:
+            return False
+        status = self.engine.status(record.job_id)
+        return status is None or status.launched
+
+    def _mark(self, job_id: str, engine_id: str, marked: list[str]) -> None:
+        """Record that the object exists and may run from now on, unless the job was stopped."""
+        marked.append(engine_id)
+        now = self.ledger.clock.now()
+        record = self.ledger.records.created(job_id, engine_id=engine_id, at=now)
+        if record.kill is not None:
+            msg = f"job {job_id} was stopped before it started"
+            raise SpawnFailed(msg, cause="cancelled", job_id=job_id)
+
+    # -- the engine --------------------------------------------------------------------------
+
+    def _ask(self, request: SpawnRequest, record: Record, marked: list[str]) -> JobHandle:
+        """Ask the engine until it is clear what came of it."""
+        pause = _FIRST_PAUSE
+        for attempt in range(_ATTEMPTS):
+            try:
+                handle = self.engine.spawn(request)
+            except Ambiguous as error:
+                found = self._resolve(request, error)
+                if found is not None:
+                    return found
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            except SpawnerError as error:
+                return self._failed(request, record, error, marked)
+            else:
+                return self._confirm(request, handle, first=attempt == 0)
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        msg = "unreachable"
+        raise AssertionError(msg)
+
+    def _confirm(self, request: SpawnRequest, handle: JobHandle, *, first: bool) -> JobHandle:
+        record = self.ledger.records.get(handle.job_id)
+        if record is None or record.created_at is None:
+            self._mark(handle.job_id, handle.engine_id or handle.name, [])
+        if first or handle.created:
+            return handle
+        # An earlier attempt of this call made the object, and its reply was lost.
+        return _handle_of(request, handle.engine_id, created=True)
+
+    def _resolve(self, request: SpawnRequest, error: Ambiguous) -> JobHandle | None:
+        """Look what a call without a reply did; None when it is to be repeated."""
+        status = self._look(request.job.job_id, error)
+        record = self.ledger.records.get(request.job.job_id)
+        created = record is not None and record.created_at is not None
+        if status is not None and status.launched:
+            if not created and status.spec_hash != request.spec_hash:
+                return None
+            engine_id = status.engine_id or status.name
+            if not created:
+                self._mark(status.job_id, engine_id, [])
+            return _handle_of(request, engine_id, created=True)
+        if status is None and created and record is not None:
+            # It may have run and be gone: never again. The tracker tells what became of it.
+            return _handle_of(request, record.engine_id, created=True)
+        return None
+
+    def _look(self, job_id: str, error: Ambiguous) -> JobStatus | None:
+        deadline = Deadline.after(self.patience)
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return self.engine.status(job_id)
+            except SpawnerError as failure:
+                if deadline.expired or not failure.retryable:
+                    raise error from None
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _failed(
+        self, request: SpawnRequest, record: Record, error: SpawnerError, marked: list[str]
+    ) -> JobHandle:
+        """Give up: what was made is removed first, then the end is recorded or the error raised."""
+        if not marked:
+            self.ledger.records.withdraw(record.job_id)
+            raise error
+        if isinstance(error, EngineUnreachable):
+            raise error
+        status = self.engine.status(record.job_id)
+        if status is not None and not status.launched:
+            self._remove(request)
+        kept = self.ledger.records.get(record.job_id)
+        if kept is None or kept.created_at is None:
+            self.ledger.records.withdraw(record.job_id)
+            raise error
+        if status is None or not status.launched:
+            self.ledger.finish(kept, _start_failure(error))
+        return _handle_of(request, kept.engine_id, created=True)
+
+    def _remove(self, request: SpawnRequest) -> None:
+        deadline = self.engine.limit()
+        job_id, name = request.job.job_id, request.name
+        self.engine.remove(RemoveRequest(job_id=job_id, name=name, deadline=deadline))
+
+
+def _same_spec(record: Record, intent: Record) -> None:
+    if record.spec_hash in {"", intent.spec_hash}:
+        return
+    msg = (
+        f"job {intent.job_id} exists with another spec"
+        f" (hash {record.spec_hash}, asked for {intent.spec_hash})"
+    )
+    hint = f"choose another job id, or forget that job: spawnery rm {intent.job_id}"
+    raise SpecConflict(msg, job_id=intent.job_id, hint=hint)
+
+
+def _handle(record: Record) -> JobHandle:
+    return JobHandle(
+        job_id=record.job_id, name=record.name, engine_id=record.engine_id, created=False
+    )
+
+
+def _handle_of(request: SpawnRequest, engine_id: str | None, *, created: bool) -> JobHandle:
+    return JobHandle(
+        job_id=request.job.job_id, name=request.name, engine_id=engine_id, created=created
+    )
+
+
+def _start_failure(error: SpawnerError) -> Outcome:
+    return Outcome(
+        state=JobState.FAILED,
+        cause=error.cause,
+        message=error.message,
+        hint=error.hint,
+        log_tail_missing="the program never ran",
+    )
+
+
+def expected(request_name: str, intent: Record, spec: JobSpec) -> JobStatus:
+    """Return what is known of a job that is being spawned."""
+    return JobStatus(
+        job_id=intent.job_id,
+        state=JobState.PENDING,
+        name=request_name,
+        spec_hash=intent.spec_hash,
+        labels=dict(spec.labels),
+        deadline_seconds=spec.deadline_seconds,
+        start_deadline_seconds=spec.start_deadline_seconds,
+        retention_seconds=spec.retention_seconds or 0,
+    )
+
+

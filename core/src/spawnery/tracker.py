@@ -1,0 +1,339 @@
+"""Follows all jobs of the instance over one ``watch``: waiters share it, a lost stream re-lists.
+
+Two threads, whatever the number of jobs: one reads the stream, the other one (``upkeep``) does
+what time asks for. The stream's events are hints; a job is only judged lost when, some seconds
+after its object went, the engine is asked once more and nobody else holds evidence.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from attrs import evolve
+
+from spawnery.contract import WatchRequest
+from spawnery.errors import SpawnerError, StreamLost
+from spawnery.outcomes import EventKind, JobGone, JobSeen, JobState, JobStatus, Outcome, WatchEvent
+from spawnery.streams import JobStream
+
+if TYPE_CHECKING:
+    import logging
+
+    from spawnery.engine import Engine
+    from spawnery.ledger import Ledger
+    from spawnery.records import Record
+
+Waiter = Callable[[Outcome | SpawnerError], None]
+Listener = Callable[[JobStatus], None]
+
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 5.0
+
+
+class Tracker:
+    """What this process knows of the jobs of its instance.
+
+    Args:
+        engine: The spawner.
+        ledger: Where outcomes are recorded.
+        settle_seconds: How long evidence may lag behind a vanished object.
+        logger: Where broken streams are told.
+        start_thread: Starts a daemon thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        ledger: Ledger,
+        settle_seconds: float,
+        logger: logging.Logger,
+        start_thread: Callable[[str, Callable[[], None]], object],
+    ) -> None:
+        self.engine = engine
+        self.ledger = ledger
+        self._settle = settle_seconds
+        self._logger = logger
+        self._start_thread = start_thread
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
+        self.live: dict[str, JobStatus] = {}
+        self.ended: dict[str, JobStatus] = {}
+        self.absent: dict[str, float] = {}
+        self.held: collections.Counter[str] = collections.Counter()
+        self.spawning: collections.Counter[str] = collections.Counter()
+        self.closed = False
+        self.synced = threading.Event()
+        self._waiters: dict[str, list[Waiter]] = {}
+        self._listeners: list[Listener] = []
+        self._stream: JobStream[WatchEvent] | None = None
+        self._started = False
+
+    # -- life --------------------------------------------------------------------------------
+
+    def start(self) -> bool:
+        """Begin to watch, once; True for the call that did."""
+        with self.lock:
+            if self._started or self.closed:
+                return False
+            self._started = True
+        self._start_thread("spawnery-watch", self._watch)
+        return True
+
+    def close(self) -> None:
+        """Stop watching; jobs go on, waiters are told."""
+        with self.lock:
+            self.closed = True
+            stream, self._stream = self._stream, None
+            waiting = list(self._waiters)
+            self.changed.notify_all()
+        if stream is not None:
+            stream.close()
+        error = SpawnerError("the spawner was closed while waiting", cause="spawner.closed")
+        for job_id in waiting:
+            self._notify(job_id, error)
+
+    # -- the stream --------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        cursor: str | None = None
+        pause = _FIRST_PAUSE
+        while not self.closed:
+            before = cursor
+            try:
+                cursor = self._read(cursor)
+            except StreamLost as lost:
+                cursor = lost.cursor
+                self._logger.info("watch lost, opening it again: %s", lost.message)
+            except SpawnerError as error:
+                cursor = None
+                self._logger.warning("watch failed, trying again: %s", error.message)
+            pause = _FIRST_PAUSE if cursor != before else min(pause * 2, _LONGEST_PAUSE)
+            with self.changed:
+                if not self.closed:
+                    self.changed.wait(pause)
+
+    def _read(self, cursor: str | None) -> str | None:
+        """Read one stream to its end; returns where to go on."""
+        stream = self.engine.watch(WatchRequest(cursor=cursor))
+        with self.lock:
+            if self.closed:
+                stream.close()
+                return cursor
+            self._stream = stream
+        try:
+            if cursor is not None:
+                self.reconcile()
+            seen: set[str] | None = None if cursor is not None else set()
+            for event in stream:
+                cursor = event.cursor or cursor
+                if isinstance(event, JobSeen):
+                    if seen is not None:
+                        seen.add(event.status.job_id)
+                    self.on_seen(event.status)
+                elif isinstance(event, JobGone):
+                    self.on_gone(event.job_id)
+                else:
+                    self._on_synced(seen)
+                    seen = None
+        finally:
+            stream.close()
+        return cursor
+
+    def _on_synced(self, seen: set[str] | None) -> None:
+        if seen is not None:
+            self._missing(seen)
+        self.synced.set()
+
+    def reconcile(self) -> None:
+        """Take the whole list: the truth, where the stream may have missed something."""
+        statuses = self.engine.list_jobs()
+        for status in statuses:
+            self.on_seen(status)
+        self._missing({status.job_id for status in statuses})
+
+    def _missing(self, there: set[str]) -> None:
+        """Look after jobs that should be there and are not."""
+        with self.lock:
+            known = set(self.live) | set(self.ended)
+        for job_id in known - there:
+            self.on_gone(job_id)
+        for record in self.ledger.records.unfinished():
+            if record.job_id not in there and record.created_at is not None:
+                self.on_gone(record.job_id)
+
+    def on_seen(self, status: JobStatus) -> None:
+        """Take in what the engine says of a job."""
+        job_id = status.job_id
+        if status.outcome is not None:
+            self.finish(status)
+            return
+        with self.changed:
+            before = self.live.get(job_id)
+            if job_id in self.ended:
+                return
+            self.live[job_id] = status
+            self.absent.pop(job_id, None)
+            self.changed.notify_all()
+        if status.state is JobState.RUNNING and (before is None or before.state != status.state):
+            self.ledger.observers.tell(EventKind.RUNNING, job_id)
+        if before != status:
+            self._tell(status)
+
+    def on_gone(self, job_id: str) -> None:
+        """Look again in a while: the object of a job is no longer there."""
+
+        with self.changed:
+            self.live.pop(job_id, None)
+            if self.ended.pop(job_id, None) is None:
+                self.absent.setdefault(job_id, time.monotonic() + self._settle)
+            self.changed.notify_all()
+
+    def finish(self, status: JobStatus) -> None:
+        """Record the end that the engine shows, and tell everybody who waits."""
+        with self.changed:
+            if status.job_id in self.ended:
+                return
+        record = self.ledger.finish(self.ledger.remembered(status), status.outcome)
+        with self.changed:
+            self.live.pop(status.job_id, None)
+            self.absent.pop(status.job_id, None)
+            self.ended[status.job_id] = status
+            self.changed.notify_all()
+        self.settle(record, status)
+
+    def settle(self, record: Record, status: JobStatus | None = None) -> None:
+        """Tell everybody who waits that a job has its outcome."""
+        if record.outcome is None:
+            return
+        with self.lock:
+            self.live.pop(record.job_id, None)
+            self.absent.pop(record.job_id, None)
+            held = record.job_id in self.held
+        if not held:
+            self._release(record.job_id)
+        self._notify(record.job_id, record.outcome)
+        self._tell(ended_status(record, status))
+
+    def _release(self, job_id: str) -> None:
+        """Give back the lease that said that evidence of the job is to be expected from us."""
+        self.ledger.records.release(job_id, holder=self.ledger.holder)
+
+    # -- who wants to know -------------------------------------------------------------------
+
+    def add_waiter(self, job_id: str, waiter: Waiter) -> None:
+        """Call ``waiter`` once, with the outcome of a job or with the error of waiting for it."""
+        with self.changed:
+            self._waiters.setdefault(job_id, []).append(waiter)
+            if job_id not in self.live:
+
+                self.absent.setdefault(job_id, time.monotonic())
+                self.changed.notify_all()
+
+    def remove_waiter(self, job_id: str, waiter: Waiter) -> None:
+        """Forget a waiter that no longer waits."""
+        with self.lock:
+            waiting = self._waiters.get(job_id, [])
+            if waiter in waiting:
+                waiting.remove(waiter)
+            if not waiting:
+                self._waiters.pop(job_id, None)
+
+    def fail_waiters(self, job_id: str, error: SpawnerError) -> None:
+        """Tell everybody who waits for a job that there is nothing to wait for."""
+        with self.lock:
+            self.absent.pop(job_id, None)
+        self._notify(job_id, error)
+
+    def _notify(self, job_id: str, result: Outcome | SpawnerError) -> None:
+        with self.lock:
+            waiting = self._waiters.pop(job_id, [])
+        for waiter in waiting:
+            waiter(result)
+
+    def listen(self, listener: Listener) -> None:
+        """Call ``listener`` at each change of any job, and now for each job that is known."""
+        with self.lock:
+            known = [*self.live.values()]
+            self._listeners.append(listener)
+        for status in known:
+            listener(status)
+
+    def unlisten(self, listener: Listener) -> None:
+        """Forget a listener."""
+        with self.lock:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+    def _tell(self, status: JobStatus) -> None:
+        with self.lock:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener(status)
+
+    # -- log readers -------------------------------------------------------------------------
+
+    def hold(self, job_id: str) -> None:
+        """Keep the ended job's object while its log is being read here."""
+        with self.lock:
+            self.held[job_id] += 1
+
+    def let_go(self, job_id: str) -> None:
+        """Undo one ``hold``."""
+        with self.changed:
+            self.held[job_id] -= 1
+            free = self.held[job_id] <= 0
+            if free:
+                del self.held[job_id]
+            ended = job_id not in self.live
+            self.changed.notify_all()
+        if free and ended:
+            self._release(job_id)
+
+    # -- spawns of this process --------------------------------------------------------------
+
+    def expect(self, status: JobStatus) -> None:
+        """Count on a job that is being spawned here, until the engine is heard."""
+        with self.lock:
+            self.spawning[status.job_id] += 1
+            if status.job_id not in self.ended:
+                self.live.setdefault(status.job_id, status)
+
+    def spawned(self, job_id: str, *, there: bool) -> None:
+        """Undo one ``expect``; ``there`` tells whether the job is to be followed from now on."""
+        with self.lock:
+            self.spawning[job_id] -= 1
+            if self.spawning[job_id] <= 0:
+                del self.spawning[job_id]
+            if not there:
+                self.live.pop(job_id, None)
+                self.absent.pop(job_id, None)
+
+
+def ended_status(record: Record, status: JobStatus | None = None) -> JobStatus:
+    """Make the status of a job that has ended from its record, and its object where there is one."""
+
+    if record.outcome is None:
+        msg = f"job {record.job_id} has no outcome yet"
+        raise ValueError(msg)
+    outcome = record.outcome
+    if status is not None:
+        return evolve(status, state=outcome.state, outcome=outcome)
+    return JobStatus(
+        job_id=record.job_id,
+        state=outcome.state,
+        name=record.name,
+        engine_id=record.engine_id,
+        spec_hash=record.spec_hash,
+        accepted_at=record.created_at,
+        started_at=outcome.started_at,
+        retention_seconds=record.retention_seconds,
+        cause=outcome.cause,
+        message=outcome.message,
+        hint=outcome.hint,
+        outcome=outcome,
+    )
