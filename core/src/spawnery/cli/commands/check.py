@@ -1,0 +1,67 @@
+"""``spawnery check``: a doctor."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from spawnery.cli import common
+from spawnery.cli.app import App, pass_app
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spawnery.contract import CheckItem
+
+
+@click.command("check", short_help="Look what works, what does not, what to do.")
+@click.option("--probe", is_flag=True, help="Run a small job too, and remove it.")
+@common.on_command
+@pass_app
+def command(app: App, *, probe: bool) -> int:
+    """Look what works, what does not, and what to do about it.
+
+    The exit code is 1 when something does not work.
+    """
+    from spawnery.cli import encode, exits, output  # noqa: PLC0415 - cold start
+
+    items = _items(app, probe=probe)
+    if app.json:
+        output.document(encode.plain(items))
+    else:
+        _table(items)
+    return exits.FINDING if any(item.level == "failed" for item in items) else exits.OK
+
+
+def _items(app: App, *, probe: bool) -> list[CheckItem]:
+    from spawnery import __version__  # noqa: PLC0415 - beside its use
+    from spawnery.contract import CheckItem  # noqa: PLC0415 - cold start
+    from spawnery.errors import SpawnerError  # noqa: PLC0415 - cold start
+
+    python = f"{__version__}, Python {sys.version.split()[0]} at {sys.executable}"
+    items = [CheckItem(name="spawnery", detail=python)]
+    try:
+        choice = app.choose()
+        origin = f"{choice.name} (from: {choice.origin})"
+        items.append(CheckItem(name="spawner", detail=origin))
+        with app.open() as spawner:
+            return [*items, *spawner.check(probe=probe)]
+    except SpawnerError as error:
+        failed = CheckItem(name=error.cause, level="failed", detail=error.message, hint=error.hint)
+        return [*items, failed]
+
+
+def _table(items: Sequence[CheckItem]) -> None:
+    from spawnery.cli import tables  # noqa: PLC0415 - cold start
+
+    rows = [
+        (
+            tables.state(item.level),
+            item.name,
+            item.detail + (f"\n{item.hint}" if item.hint else ""),
+        )
+        for item in items
+    ]
+    tables.show(("", "CHECK", "FOUND"), rows)

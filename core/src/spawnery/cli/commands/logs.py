@@ -1,0 +1,51 @@
+"""``spawnery logs``: what a job printed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from spawnery.cli import common
+from spawnery.cli.app import App, pass_app
+from spawnery.cli.params import JOB_ID, MOMENT, SIZE
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@click.command("logs", short_help="Print what a job printed.")
+@click.argument("job_id", type=JOB_ID)
+@click.option("-f", "--follow", is_flag=True, help="Stay until the job ends.")
+@click.option(
+    "--since", type=MOMENT, metavar="WHEN", help="Leave out what is older: 10m (ago), or ISO 8601."
+)
+@click.option("--tail", "tail_bytes", type=SIZE, default=0, help="Only the last so many bytes.")
+@click.option("--cursor", help="Go on behind this piece (the cursor that --json prints).")
+@common.on_command
+@pass_app
+def command(
+    app: App,
+    job_id: str,
+    *,
+    follow: bool,
+    since: datetime | None,
+    tail_bytes: int,
+    cursor: str | None,
+) -> None:
+    """Print the log of a job, its stdout to stdout and its stderr to stderr, unaltered.
+
+    With --json each piece is a line {"stream", "text" or "data_base64", "cursor", "time"}; with
+    --follow the last line is the outcome.
+    """
+    from spawnery.cli import ending, output  # noqa: PLC0415 - cold start
+    from spawnery.cli.logcopy import copy_log  # noqa: PLC0415 - cold start
+
+    with app.open() as spawner:
+        stream = spawner.logs(
+            job_id, follow=follow, since=since, tail_bytes=tail_bytes, cursor=cursor
+        )
+        with stream:
+            copy_log(app, stream)
+        if app.json and follow:
+            output.json_line(ending.record(job_id, spawner.wait(job_id)))

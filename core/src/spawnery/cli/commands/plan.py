@@ -1,0 +1,68 @@
+"""``spawnery plan``: what spawn would send to the engine."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spawnery.cli import common, jobflags
+from spawnery.cli.app import App, pass_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spawnery.upkeep import JobPlan
+
+
+@click.command(
+    "plan",
+    short_help="Show what spawn would send to the engine.",
+    context_settings=jobflags.CONTEXT,
+)
+@jobflags.job_flags
+@click.option("--validate", is_flag=True, help="Let the engine check it too, where it can.")
+@common.on_command
+@pass_app
+def command(app: App, *, validate: bool, **flags: Any) -> int:
+    """Show what spawn would send to the engine, secrets masked; nothing is created.
+
+    The exit code is 1 when the engine's own validation found a problem.
+    """
+    from spawnery.cli import encode, exits, output  # noqa: PLC0415 - cold start
+    from spawnery.cli.jobspec import DETACHED_RETENTION_SECONDS, spec_of  # noqa: PLC0415
+
+    spec = spec_of(app, flags, retention_seconds=DETACHED_RETENTION_SECONDS)
+    with app.open() as spawner:
+        plan = spawner.plan(spec, validate=validate)
+    if app.json:
+        output.document(encode.plain(plan))
+    else:
+        _show(plan)
+    return exits.FINDING if plan.plan.problems else exits.OK
+
+
+def _show(plan: JobPlan) -> None:
+    from spawnery.cli import encode, output, tables  # noqa: PLC0415 - cold start
+
+    tables.show(("", ""), [(name, value) for name, value in _rows(plan) if value])
+    output.line("")
+    output.line(json.dumps(encode.plain(plan.plan.engine_object), indent=2))
+
+
+def _rows(plan: JobPlan) -> Iterator[tuple[str, str]]:
+    yield "spawner", plan.spawner
+    yield "job id", plan.spec.job_id
+    yield "object", plan.name
+    yield "spec hash", plan.spec_hash
+    if plan.network is not None:
+        yield "network", f"{plan.network.name} (from: {plan.network.source})"
+    for key, value in sorted(plan.env.items()):
+        yield f"env {key}", str(value)
+    yield "ignored", ", ".join(plan.ignored)
+    yield "unused options", ", ".join(plan.unused_options)
+    for note in plan.plan.notes:
+        yield "note", note
+    for problem in plan.plan.problems:
+        yield "problem", problem

@@ -1,0 +1,82 @@
+"""``spawnery run``: spawn a job, follow its log, exit as it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spawnery.cli import common, jobflags
+from spawnery.cli.app import App, pass_app
+
+if TYPE_CHECKING:
+    from spawnery.cli.progress import Progress
+    from spawnery.cli.signals import StopOnSignal
+    from spawnery.models import JobSpec
+    from spawnery.outcomes import Outcome
+    from spawnery.spawner import Spawner
+
+
+@click.command(
+    "run",
+    short_help="Run a job, follow its log, exit as it does.",
+    context_settings=jobflags.CONTEXT,
+)
+@jobflags.job_flags
+@common.on_command
+@pass_app
+def command(app: App, **flags: Any) -> int:
+    """Run a job, follow its log and exit with its exit code.
+
+    The job's stdout and stderr come out as ours, byte by byte. Ctrl-C stops the job with its
+    grace, a second one kills it. The ended job is removed at once unless --retention-seconds says
+    otherwise.
+
+    \b
+      spawnery run -- sh -c 'echo hello; exit 3'
+      spawnery run --image alpine:3.20 --memory-limit 256Mi -- cat /etc/os-release
+    """
+    from spawnery.cli import ending, exits, output  # noqa: PLC0415 - cold start
+    from spawnery.cli.jobspec import spec_of  # noqa: PLC0415 - cold start
+    from spawnery.cli.progress import Progress  # noqa: PLC0415 - cold start
+    from spawnery.cli.signals import StopOnSignal  # noqa: PLC0415 - cold start
+
+    spec = spec_of(app, flags, retention_seconds=None)
+    progress = Progress(app, spec.job_id)
+    with app.open([progress]) as spawner, StopOnSignal(app, spawner, spec.job_id) as signals:
+        outcome = _follow(app, spawner, spec, progress, signals)
+    if app.json:
+        output.json_line(ending.record(spec.job_id, outcome))
+    else:
+        ending.tell(app, spec.job_id, outcome)
+    return exits.of_outcome(outcome)
+
+
+def _follow(
+    app: App, spawner: Spawner, spec: JobSpec, progress: Progress, signals: StopOnSignal
+) -> Outcome:
+    try:
+        handle = spawner.spawn(spec, follow=True)
+        signals.spawned()
+        if not handle.created:
+            app.talk(f"{handle.job_id} is there already; following it")
+        _copy(app, spawner, handle.job_id, progress, signals)
+        return spawner.wait(handle.job_id)
+    finally:
+        progress.close()
+
+
+def _copy(
+    app: App, spawner: Spawner, job_id: str, progress: Progress, signals: StopOnSignal
+) -> None:
+    from spawnery.cli.logcopy import copy_log  # noqa: PLC0415 - cold start
+    from spawnery.errors import SpawnerError  # noqa: PLC0415 - cold start
+
+    try:
+        with spawner.logs(job_id, follow=True) as stream:
+            copy_log(app, stream, before=progress.close)
+    except BrokenPipeError:
+        # As with any program in a pipe: nobody reads, so it ends.
+        signals.stop()
+    except SpawnerError as error:
+        app.warn(f"the log of {job_id} cannot be followed, waiting for its end: {error.message}")

@@ -1,0 +1,17 @@
+"""``spawnery schema``: the JSON Schema of the job file."""
+
+from __future__ import annotations
+
+import click
+
+from spawnery.cli import common
+
+
+@click.command("schema", short_help="Print the JSON Schema of the job file.")
+@common.on_command
+def command() -> None:
+    """Print the JSON Schema of the job file, for editors and checkers."""
+    from spawnery import jobfile  # noqa: PLC0415 - cold start
+    from spawnery.cli import output  # noqa: PLC0415 - cold start
+
+    output.document(jobfile.json_schema())

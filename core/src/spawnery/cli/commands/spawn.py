@@ -1,0 +1,40 @@
+"""``spawnery spawn``: start a job and leave it alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from spawnery.cli import common, jobflags
+from spawnery.cli.app import App, pass_app
+
+
+@click.command(
+    "spawn", short_help="Start a job and print its id.", context_settings=jobflags.CONTEXT
+)
+@jobflags.job_flags
+@common.on_command
+@pass_app
+def command(app: App, **flags: Any) -> None:
+    """Start a job, print its id and leave it alone.
+
+    The ended job is kept for 15 minutes unless --retention-seconds says otherwise.
+    """
+    from spawnery.cli import encode, output  # noqa: PLC0415 - cold start
+    from spawnery.cli.jobspec import DETACHED_RETENTION_SECONDS, spec_of  # noqa: PLC0415
+    from spawnery.cli.progress import Progress  # noqa: PLC0415 - cold start
+
+    spec = spec_of(app, flags, retention_seconds=DETACHED_RETENTION_SECONDS)
+    progress = Progress(app, spec.job_id)
+    with app.open([progress]) as spawner:
+        try:
+            handle = spawner.spawn(spec)
+        finally:
+            progress.close()
+    if app.json:
+        output.document(encode.plain(handle))
+        return
+    if not handle.created:
+        app.talk(f"{handle.job_id} is there already")
+    output.line(handle.job_id)

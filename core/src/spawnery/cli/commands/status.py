@@ -1,0 +1,83 @@
+"""``spawnery status``: one job in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from spawnery.cli import common
+from spawnery.cli.app import App, pass_app
+from spawnery.cli.params import JOB_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from spawnery.cli.tables import Cell
+    from spawnery.outcomes import JobStatus, Outcome
+
+
+@click.command("status", short_help="Show what is known of a job.")
+@click.argument("job_id", type=JOB_ID)
+@common.on_command
+@pass_app
+def command(app: App, job_id: str) -> None:
+    """Show what is known of a job."""
+    from spawnery.cli import encode, output, tables  # noqa: PLC0415 - cold start
+
+    with app.open() as spawner:
+        status = spawner.status(job_id)
+    if app.json:
+        output.document(encode.plain(status))
+        return
+    rows = [(name, value) for name, value in _rows(status) if value]
+    tables.show(("", ""), rows)
+    tail = status.outcome.log_tail if status.outcome is not None else None
+    if tail:
+        app.talk(f"end of its log:\n{tail.rstrip()}")
+
+
+def _rows(status: JobStatus) -> Iterator[tuple[str, str | Cell | None]]:
+    from spawnery.cli import tables  # noqa: PLC0415 - cold start
+
+    yield "job id", status.job_id
+    yield "state", tables.state(status.state)
+    if status.outcome is not None:
+        yield from _ending(status.outcome)
+    else:
+        yield "cause", status.cause
+        yield "message", status.message
+        yield "hint", status.hint
+    yield "accepted", _moment(status.accepted_at)
+    yield "started", _moment(status.started_at or (status.outcome and status.outcome.started_at))
+    if status.outcome is not None:
+        yield "finished", _moment(status.outcome.finished_at)
+    yield "deadline", _seconds(status.deadline_seconds)
+    yield "start deadline", _seconds(status.start_deadline_seconds)
+    yield "retention", _seconds(status.retention_seconds)
+    yield "object", status.name
+    yield "engine id", status.engine_id
+    yield "labels", " ".join(f"{key}={value}" for key, value in sorted(status.labels.items()))
+
+
+def _ending(outcome: Outcome) -> Iterator[tuple[str, str | None]]:
+    yield "exit code", None if outcome.exit_code is None else str(outcome.exit_code)
+    yield "cause", outcome.cause
+    yield "message", outcome.message
+    yield "hint", outcome.hint
+    yield "out of memory", "yes" if outcome.oom else None
+    yield "image digest", outcome.image_digest
+    yield "log tail", outcome.log_tail_missing
+
+
+def _moment(moment: datetime | None) -> str | None:
+    from spawnery.cli import ages  # noqa: PLC0415 - cold start
+
+    return None if moment is None else f"{ages.local(moment)} ({ages.age(moment)} ago)"
+
+
+def _seconds(value: float | None) -> str | None:
+    from spawnery.cli import ages  # noqa: PLC0415 - cold start
+
+    return None if value is None else ages.short(value)

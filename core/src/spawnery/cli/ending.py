@@ -1,0 +1,42 @@
+"""Telling how a job ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from spawnery.cli import ages, encode, exits
+
+if TYPE_CHECKING:
+    from spawnery.cli.app import App
+    from spawnery.outcomes import Outcome
+
+
+def sentence(job_id: str, outcome: Outcome) -> str:
+    """Return one line on how a job ended."""
+    parts = [str(outcome.state)]
+    if outcome.exit_code is not None:
+        parts.append(f"exit code {outcome.exit_code}")
+    took = ages.between(outcome.started_at, outcome.finished_at)
+    if took is not None:
+        parts.append(f"after {took}")
+    text = f"{job_id}: {', '.join(parts)}"
+    return f"{text} ({outcome.cause})" if not outcome.message else _with_message(text, outcome)
+
+
+def _with_message(text: str, outcome: Outcome) -> str:
+    if outcome.cause in {"exit.zero", "exit.nonzero"}:
+        return text
+    return f"{text}: {outcome.message} ({outcome.cause})"
+
+
+def record(job_id: str, outcome: Outcome) -> dict[str, Any]:
+    """Return the last object of a JSON stream."""
+    found = {"job_id": job_id, "exit_status": exits.of_outcome(outcome)}
+    return found | {"outcome": encode.plain(outcome)}
+
+
+def tell(app: App, job_id: str, outcome: Outcome) -> None:
+    """Say on stderr how a job ended, and what to do about it."""
+    app.talk(sentence(job_id, outcome))
+    for line in (outcome.hint or "").splitlines():
+        app.talk(f"hint: {line}")

@@ -1,0 +1,47 @@
+"""Exit codes, in docker's manner (docs/cli.md has the table)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from spawnery.errors import SpawnerError
+    from spawnery.outcomes import Outcome
+
+OK: Final = 0
+FINDING: Final = 1
+"""``check`` and ``plan`` found something that will not work."""
+TIMED_OUT: Final = 124
+SPAWNER: Final = 125
+NOT_EXECUTABLE: Final = 126
+COMMAND_NOT_FOUND: Final = 127
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+"""128 + SIGPIPE, as for any program whose reader went away."""
+
+_START_FAILURES: Final = {
+    "start.command_not_found": COMMAND_NOT_FOUND,
+    "start.not_executable": NOT_EXECUTABLE,
+}
+_BY_STATE: Final = {
+    "SUCCEEDED": OK,
+    "TIMED_OUT": TIMED_OUT,
+    "CANCELLED": INTERRUPTED,
+    "LOST": SPAWNER,
+}
+
+
+def of_outcome(outcome: Outcome) -> int:
+    """Return the exit code that stands for the end of a job."""
+    fixed = _BY_STATE.get(outcome.state)
+    if fixed is not None:
+        return fixed
+    if outcome.exit_code:
+        # A code beyond a byte would be cut by the system, and 256 become a success.
+        return outcome.exit_code & 0xFF or 1
+    return _START_FAILURES.get(outcome.cause, SPAWNER)
+
+
+def of_error(error: SpawnerError) -> int:
+    """Return the exit code of an error."""
+    return _START_FAILURES.get(error.cause, SPAWNER)

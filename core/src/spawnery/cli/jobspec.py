@@ -1,0 +1,153 @@
+"""Making a ``JobSpec`` of a job file and flags; the flags win, field by field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import click
+
+from spawnery.cli.params import refuse
+from spawnery.models import JobSpec, Resources
+from spawnery.secret import SecretRef
+
+if TYPE_CHECKING:
+    from spawnery.cli.app import App
+
+DETACHED_RETENTION_SECONDS: Final = 900.0
+"""Of ``spawn``: nobody holds the wait, so that the end must still be there to be read."""
+
+_AS_THEY_ARE: Final = (
+    *("job_id", "image", "network", "workdir", "user", "deadline_seconds"),
+    *("start_deadline_seconds", "retention_seconds", "pull_policy", "security"),
+)
+_RESOURCES: Final = tuple(a.name for a in attrs.fields(Resources))
+
+
+def spec_of(app: App, flags: Mapping[str, Any], *, retention_seconds: float | None) -> JobSpec:
+    """Return the job that a command was given.
+
+    Args:
+        app: For our own environment.
+        flags: What click made of the options of ``jobflags``.
+        retention_seconds: Taken where neither file nor flag sets it.
+
+    Raises:
+        InvalidSpec: A field is not allowed.
+        click.BadParameter: A flag cannot be read.
+    """
+    base = _from_file(app, flags["job_file"]) if flags["job_file"] is not None else None
+    changes = _changes(app, flags, base)
+    if base is None:
+        return JobSpec(**{"retention_seconds": retention_seconds} | changes)
+    if base.retention_seconds is None:
+        changes.setdefault("retention_seconds", retention_seconds)
+    return attrs.evolve(base, **changes)
+
+
+def _from_file(app: App, path: Path) -> JobSpec:
+    from spawnery import jobfile  # noqa: PLC0415 - only with --file
+
+    del app
+    if str(path) == "-":
+        data = click.get_binary_stream("stdin").read()
+        return jobfile.parse(data, name="stdin")
+    return jobfile.load(path)
+
+
+def _changes(app: App, flags: Mapping[str, Any], base: JobSpec | None) -> dict[str, Any]:
+    changes = {name: flags[name] for name in _AS_THEY_ARE if flags[name] is not None}
+    if flags["command"]:
+        # The file's arguments belonged to the file's command.
+        changes |= {"command": tuple(flags["command"]), "args": None}
+    if flags["args"]:
+        changes["args"] = tuple(flags["args"])
+    resources = {name: flags[name] for name in _RESOURCES if flags[name] is not None}
+    if resources:
+        held = base.resources if base is not None else None
+        changes["resources"] = attrs.evolve(held or Resources(), **resources)
+    changes |= _variables(app, flags, base)
+    if flags["labels"]:
+        changes["labels"] = {**(base.labels if base else {}), **dict(flags["labels"])}
+    if flags["options"]:
+        changes["options"] = _options(flags["options"], base.options if base else {})
+    return changes
+
+
+def _variables(app: App, flags: Mapping[str, Any], base: JobSpec | None) -> dict[str, Any]:
+    env = _env(app, flags["env_files"], flags["env"])
+    secrets = dict(_secret(text) for text in flags["secrets"])
+    if not env and not secrets:
+        return {}
+    # A name that the file has as the other kind is replaced; given twice here, it is refused.
+    old_env = {k: v for k, v in (base.env if base else {}).items() if k not in secrets}
+    old_secrets = {k: v for k, v in (base.secrets if base else {}).items() if k not in env}
+    return {"env": old_env | env, "secrets": old_secrets | secrets}
+
+
+def _env(app: App, files: Sequence[Path], pairs: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in [*(line for path in files for line in _env_lines(path)), *pairs]:
+        key, equals, value = text.partition("=")
+        if equals:
+            found[key] = value
+        elif key in app.environ:
+            found[key] = app.environ[key]
+    return found
+
+
+def _env_lines(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        refuse("--env-file", f"{path} cannot be read: {reason}")
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _secret(text: str) -> tuple[str, SecretRef]:
+    name, equals, where = text.partition("=")
+    if not equals:
+        optional = name.endswith("?")
+        name = name.removesuffix("?")
+        return name, SecretRef.environment(name, optional=optional)
+    optional = where.endswith("?")
+    kind, colon, place = where.removesuffix("?").partition(":")
+    if colon and place:
+        if kind == "env":
+            return name, SecretRef.environment(place, optional=optional)
+        if kind == "file":
+            return name, SecretRef.file(place, optional=optional)
+        engine_name, slash, key = place.partition("/")
+        if kind == "engine" and slash and engine_name and key:
+            return name, SecretRef.engine(engine_name, key, optional=optional)
+    refuse(
+        "--secret",
+        f"{name}: where its value is must be env:VAR, file:PATH or engine:NAME/KEY",
+        "a value itself is refused here: other users see command lines, and the shell keeps them",
+    )
+
+
+def _options(
+    pairs: Sequence[str], base: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    found = {engine: dict(extras) for engine, extras in base.items()}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        engine, dot, key = name.partition(".")
+        if not (equals and dot and engine and key):
+            refuse("--option", f"{name!r} must be ENGINE.KEY=VALUE, for example docker.init=true")
+        found.setdefault(engine, {})[key] = _value(name, text)
+    return found
+
+
+def _value(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        if text.startswith(("{", "[", '"')):
+            refuse("--option", f"{name}: not valid JSON: {error}")
+        return text

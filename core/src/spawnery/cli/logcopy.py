@@ -1,0 +1,37 @@
+"""Copying a job's log: its bytes as they are, or JSON lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from spawnery.cli import encode, output
+
+if TYPE_CHECKING:
+    from spawnery.cli.app import App
+    from spawnery.outcomes import LogChunk
+
+
+def copy_log(
+    app: App, chunks: Iterable[LogChunk], *, before: Callable[[], None] | None = None
+) -> None:
+    """Write a log, stdout to stdout and stderr to stderr, each piece at once.
+
+    Args:
+        app: Says whether JSON is wanted (then all goes to stdout).
+        chunks: The log.
+        before: Called before each piece.
+
+    Raises:
+        BrokenPipeError: Nobody reads our output any more.
+    """
+    for chunk in chunks:
+        if before is not None:
+            before()
+        if app.json:
+            output.json_line(encode.log_line(chunk))
+            continue
+        if chunk.lost:
+            app.warn(f"{chunk.lost} bytes of the log were dropped by the engine")
+        output.write_bytes(chunk.data, sys.stderr if chunk.stream == "stderr" else sys.stdout)

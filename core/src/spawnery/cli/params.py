@@ -1,0 +1,140 @@
+"""Kinds of values on the command line: durations, moments, sizes, pairs, job ids."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NoReturn
+
+import click
+from click.shell_completion import CompletionItem
+
+from spawnery.cli.app import App
+
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+_WHOLE: Final = re.compile(rf"(?:{_PART.pattern})+")
+_DURATION_FORMS: Final = "seconds, or for example 90s, 15m, 1h30m, 2d"
+
+
+def seconds_of(text: str) -> float | None:
+    """Return a duration in seconds; None when the text is none."""
+    text = text.strip().lower()
+    if _WHOLE.fullmatch(text):
+        return sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(text))
+    try:
+        plain = float(text)
+    except ValueError:
+        return None
+    return plain if math.isfinite(plain) and plain >= 0 else None
+
+
+class Duration(click.ParamType):
+    """Seconds, or numbers with units."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds."""
+        found = value if isinstance(value, int | float) else seconds_of(value)
+        if found is None:
+            self.fail(f"{value!r} is not a duration: give {_DURATION_FORMS}", param, ctx)
+        return float(found)
+
+
+class Moment(click.ParamType):
+    """A point in time: so long ago, or ISO 8601 (without a zone: this machine's)."""
+
+    name = "moment"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Return a time with zone."""
+        if isinstance(value, datetime):
+            return value
+        ago = seconds_of(value)
+        try:
+            if ago is not None:
+                return datetime.now(UTC) - timedelta(seconds=ago)
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{value!r} is no point in time: give for example 10m (ago) or 2026-01-31T12:00",
+                param,
+                ctx,
+            )
+
+
+class Size(click.ParamType):
+    """Bytes, in Kubernetes quantity notation."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return bytes."""
+        if isinstance(value, int):
+            return value
+        from spawnery import quantities  # noqa: PLC0415 - cold start
+        from spawnery.errors import InvalidSpec  # noqa: PLC0415 - cold start
+
+        try:
+            return quantities.memory_bytes(value, field="bytes")
+        except InvalidSpec as error:
+            self.fail(error.message, param, ctx)
+
+
+class Pair(click.ParamType):
+    """``KEY=VALUE``."""
+
+    name = "key=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return key and value."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not equals or not key:
+            self.fail(f"{value!r} must be KEY=VALUE", param, ctx)
+        return key, text
+
+
+class JobId(click.ParamType):
+    """The id of a job; the shell completes it from the jobs that there are."""
+
+    name = "job_id"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """List the jobs; nothing at all where that fails, for a shell is waiting."""
+        del param
+        app = ctx.find_object(App) or App()
+        app.quiet = True
+        try:
+            with app.open() as spawner:
+                return [
+                    CompletionItem(job.job_id, help=str(job.state))
+                    for job in spawner.list()
+                    if job.job_id.startswith(incomplete)
+                ]
+        except Exception:  # noqa: BLE001 - see above
+            return []
+
+
+DURATION: Final = Duration()
+MOMENT: Final = Moment()
+SIZE: Final = Size()
+PAIR: Final = Pair()
+JOB_ID: Final = JobId()
+
+
+def refuse(option: str, message: str, hint: str | None = None) -> NoReturn:
+    """Refuse the value of an option."""
+    text = message if hint is None else f"{message}\n{hint}"
+    raise click.BadParameter(text, param_hint=f"'{option}'")

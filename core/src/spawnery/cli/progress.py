@@ -1,0 +1,91 @@
+"""What happens before a job's program runs: image pull and the like, from the events."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from spawnery.cli import output
+from spawnery.hookspecs import hookimpl
+from spawnery.outcomes import EventKind
+
+if TYPE_CHECKING:
+    from spawnery.cli.app import App
+    from spawnery.outcomes import JobEvent
+
+_LINE_EVERY_SECONDS: Final = 5.0
+
+
+class Progress:
+    """An observer: a bar on a terminal, now and then a line elsewhere, all on stderr.
+
+    A spawner sends events of the kind ``progress`` with a message, and with ``current`` and
+    ``total`` (bytes) in their data where it knows them.
+    """
+
+    def __init__(self, app: App, job_id: str) -> None:
+        self._app = app
+        self._job_id = job_id
+        self._lock = threading.Lock()
+        self._bar: Any = None
+        self._task: Any = None
+        self._said = ""
+        self._said_at = 0.0
+        self._over = False
+
+    @hookimpl
+    def job_event(self, event: JobEvent) -> None:
+        """Show a step of our job."""
+        if event.job_id != self._job_id:
+            return
+        if self._app.verbose and event.kind is not EventKind.PROGRESS:
+            self._app.tell(f"{event.kind}: {event.message or event.job_id}")
+        if event.kind is EventKind.PROGRESS and not (self._app.quiet or self._app.json):
+            with self._lock:
+                if not self._over:
+                    self._show(event)
+
+    def close(self) -> None:
+        """Take the bar away: what follows is the job's own output."""
+        with self._lock:
+            self._over = True
+            if self._bar is not None:
+                self._bar.stop()
+                self._bar = None
+
+    def _show(self, event: JobEvent) -> None:
+        if output.coloured(sys.stderr, self._app.environ):
+            self._draw(event)
+        elif event.message and self._due(event.message):
+            self._app.talk(event.message)
+
+    def _due(self, message: str) -> bool:
+        now = time.monotonic()
+        if message == self._said or now - self._said_at < _LINE_EVERY_SECONDS:
+            return False
+        self._said, self._said_at = message, now
+        return True
+
+    def _draw(self, event: JobEvent) -> None:
+        current, total = event.data.get("current"), event.data.get("total")
+        if self._bar is None:
+            self._bar = _bar()
+            self._task = self._bar.add_task("", total=None)
+            self._bar.start()
+        self._bar.update(
+            self._task,
+            description=output.printable(event.message),
+            total=total,
+            **({} if current is None else {"completed": current}),
+        )
+
+
+def _bar() -> Any:
+    from rich.console import Console  # noqa: PLC0415 - only when a bar is drawn
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn  # noqa: PLC0415
+
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(bar_width=30), DownloadColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
