@@ -74,7 +74,7 @@ def open_parts(
     plugin: SpawnerPlugin | None,
 ) -> Parts:
     """Find, load and assemble a spawner; see ``Spawner.open``."""
-    from spawnery import discovery, settings  # noqa: PLC0415 - loads what only this needs
+    from spawnery import discovery, extensions as plugins, settings  # noqa: PLC0415 - loads what only this needs
 
     found = discovery.installed()
     types = [item.name for item in found]
@@ -88,7 +88,7 @@ def open_parts(
     core = loaded.core
     named = [
         (extension.name, extension.obj)
-        for extension in discovery.load_extensions(core.plugins, strict=core.strict_plugins)
+        for extension in plugins.load_extensions(core.plugins, strict=core.strict_plugins)
         if extension.obj is not None
     ]
     named += [(f"extension-{number}", obj) for number, obj in enumerate(extensions, 1)]
@@ -202,7 +202,7 @@ def assemble(
         emit=relay,
     )
     spawner = create(plugin, settings.plugin, runtime)
-    from spawnery.discovery import build_manager  # noqa: PLC0415 - imports pluggy
+    from spawnery.manager import build_manager  # noqa: PLC0415 - imports pluggy
 
     manager = build_manager(spawner, extensions, plugin=plugin)
     if records is None:

@@ -1,0 +1,222 @@
+"""Finds the one spawner that was asked for among the installed ones, and loads nothing else.
+
+Not found, claimed twice, import failed, wrong API version and broken contract are different
+errors; each names the distribution and what to do.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from attrs import field, frozen
+
+from spawnery.errors import (
+    ConfigurationError,
+    SpawnerAmbiguous,
+    SpawnerError,
+    SpawnerIncompatible,
+    SpawnerInvalid,
+    SpawnerLoadFailed,
+    SpawnerNotFound,
+)
+from spawnery.plugin import API_VERSION, SpawnerPlugin
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from spawnery.settings import CoreSettings
+
+SPAWNERS: Final = "spawnery.spawners"
+EXTENSIONS: Final = "spawnery.plugins"
+ALIASES: Final = {"k8s": "kubernetes"}
+DISTRIBUTIONS: Final = {"docker": "spawnery-docker", "kubernetes": "spawnery-kubernetes"}
+"""Where the spawners of this project come from."""
+BUILT_IN: Final = frozenset({"local", "fake"})
+"""What core ships: never a reason not to fall back to ``local``."""
+
+
+@frozen(kw_only=True)
+class Installed:
+    """An entry point that is installed; nothing of it was imported.
+
+    Attributes:
+        name: Its name, for spawners the value of ``SPAWNER_TYPE``.
+        distribution, version: What provides it.
+        value: What it names, ``module:object``.
+        group: ``spawnery.spawners`` or ``spawnery.plugins``.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    value: str
+    group: str
+    entry_point: EntryPoint = field(repr=False, eq=False)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.distribution} {self.version})"
+
+
+@frozen(kw_only=True)
+class LoadedSpawner:
+    """A spawner's declaration and where it came from."""
+
+    plugin: SpawnerPlugin
+    installed: Installed
+
+
+@frozen(kw_only=True)
+class Choice:
+    """Which spawner was asked for, and where that was said; ``note`` is for stderr."""
+
+    name: str
+    origin: str
+    note: str | None = None
+
+
+def installed(group: str = SPAWNERS) -> tuple[Installed, ...]:
+    """List what is installed in a group, without importing any of it."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - costs at import
+
+    found: dict[tuple[str, str], Installed] = {}
+    for point in entry_points(group=group):
+        dist = point.dist
+        name = dist.metadata["Name"] if dist is not None else "unknown"
+        item = Installed(
+            name=point.name,
+            distribution=name,
+            version=dist.version if dist is not None else "",
+            value=point.value,
+            group=group,
+            entry_point=point,
+        )
+        # The same distribution twice on the path is one: the first on the path wins.
+        found.setdefault((item.name, name.lower().replace("_", "-")), item)
+    return tuple(sorted(found.values(), key=lambda item: (item.name, item.distribution)))
+
+
+def choose(name: str | None, core: CoreSettings, *, found: Sequence[Installed]) -> Choice:
+    """Say which spawner is asked for; never a guess.
+
+    Args:
+        name: Wins over ``SPAWNER_TYPE``.
+        core: Holds ``SPAWNER_TYPE``.
+        found: What is installed, for the message.
+
+    Raises:
+        ConfigurationError: Nobody says.
+    """
+    if name is not None:
+        return Choice(name=canonical(name), origin="the name that was given")
+    if core.spawner_type is not None and core.spawner_type.strip():
+        return Choice(name=canonical(core.spawner_type), origin="SPAWNER_TYPE")
+    msg = f"no spawner is chosen: SPAWNER_TYPE is not set. {_listed(found)}"
+    example = next((item.name for item in found if item.name != "fake"), "local")
+    raise ConfigurationError(msg, hint=f"export SPAWNER_TYPE={example}")
+
+
+def choose_or_local(name: str | None, core: CoreSettings, *, found: Sequence[Installed]) -> Choice:
+    """Like ``choose``, but ``local`` where nobody says and no other spawner is installed.
+
+    For the command line alone.
+    """
+    chosen = name is not None or (core.spawner_type or "").strip()
+    if chosen or any(item.name not in BUILT_IN for item in found):
+        return choose(name, core, found=found)
+    note = "SPAWNER_TYPE is not set: jobs run on this machine (local), which isolates nothing"
+    return Choice(name="local", origin="nothing else is installed", note=note)
+
+
+def canonical(name: str) -> str:
+    """Return the entry-point name that a value of ``SPAWNER_TYPE`` means."""
+    lowered = name.strip().lower()
+    return ALIASES.get(lowered, lowered)
+
+
+def load_spawner(name: str, *, origin: str) -> LoadedSpawner:
+    """Import exactly one spawner's declaration.
+
+    Args:
+        name: The entry point.
+        origin: Where the name came from, for the message.
+
+    Raises:
+        SpawnerNotFound, SpawnerAmbiguous, SpawnerLoadFailed, SpawnerIncompatible, SpawnerInvalid.
+    """
+    everything = installed()
+    matching = [item for item in everything if item.name.lower() == name]
+    if not matching:
+        _not_found(name, origin, everything)
+    if len(matching) > 1:
+        both = " and ".join(f"{item.distribution} {item.version}" for item in matching)
+        msg = f"the spawner {name!r} is claimed by {both}"
+        raise SpawnerAmbiguous(msg, hint=f"pip uninstall {matching[-1].distribution}")
+    item = matching[0]
+    return LoadedSpawner(plugin=_checked(imported(item), item), installed=item)
+
+
+def imported(item: Installed) -> Any:
+    """Import what an entry point names.
+
+    Raises:
+        SpawnerLoadFailed: With the exception as its cause.
+    """
+    try:
+        return item.entry_point.load()
+    except SpawnerError:
+        raise
+    except (Exception, SystemExit) as error:
+        what = f"{type(error).__name__}: {error}"
+        msg = f"{item} is installed, but importing {item.value} failed: {what}"
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        hint = f"{sys.executable} -m pip install --force-reinstall {item.distribution}"
+        if missing is not None:
+            hint = f"the module {missing} is missing: {hint}"
+        raise SpawnerLoadFailed(msg, hint=hint) from error
+
+
+def _checked(plugin: Any, item: Installed) -> SpawnerPlugin:
+    if isinstance(plugin, type):
+        msg = f"{item}: {item.value} is a class ({plugin.__name__}), not a SpawnerPlugin object"
+        raise SpawnerInvalid(msg, hint="name an object: plugin = SpawnerPlugin(...)")
+    if not isinstance(plugin, SpawnerPlugin):
+        msg = f"{item}: {item.value} is a {type(plugin).__name__}, not a SpawnerPlugin"
+        raise SpawnerInvalid(msg, hint="name an object: plugin = SpawnerPlugin(...)")
+    if plugin.api != API_VERSION:
+        newer = plugin.api > API_VERSION
+        msg = (
+            f"{item} was written for plugin API {plugin.api},"
+            f" and this Spawnery has plugin API {API_VERSION}"
+        )
+        upgrade = "spawnery" if newer else item.distribution
+        raise SpawnerIncompatible(msg, hint=f"{sys.executable} -m pip install --upgrade {upgrade}")
+    if plugin.name.lower() != item.name.lower():
+        msg = f"{item}: the entry point is {item.name!r}, and the plugin calls itself {plugin.name!r}"
+        raise SpawnerInvalid(msg, hint="give both the same name")
+    return plugin
+
+
+def _listed(found: Iterable[Installed]) -> str:
+    names = ", ".join(str(item) for item in found)
+    return f"Installed: {names}." if names else "No spawner is installed."
+
+
+def _not_found(name: str, origin: str, everything: Sequence[Installed]) -> NoReturn:
+    import difflib  # noqa: PLC0415 - only for an error
+
+    msg = (
+        f"there is no spawner {name!r} (from {origin}). {_listed(everything)}"
+        f" Python: {sys.executable}"
+    )
+    known = [*DISTRIBUTIONS, *ALIASES, *(item.name for item in everything)]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    if name in DISTRIBUTIONS:
+        hint = f"{sys.executable} -m pip install {DISTRIBUTIONS[name]}"
+    elif near:
+        hint = f"did you mean {near[0]}? export SPAWNER_TYPE={near[0]}"
+    else:
+        hint = f"install a distribution that provides the {SPAWNERS} entry point {name!r}"
+    raise SpawnerNotFound(msg, hint=hint)
+
