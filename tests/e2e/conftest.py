@@ -45,8 +45,10 @@ class Cli:
         **more: Any,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run it to its end; in ``env``, None takes a variable away."""
-        source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
-        return subprocess.run(  # noqa: S603 - our own command
+        source: dict[str, Any] = (
+            {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
+        )
+        return subprocess.run(
             self.command(*args),
             env=self._env(env),
             cwd=self.folder,
@@ -64,7 +66,7 @@ class Cli:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
-        process = subprocess.Popen(  # noqa: S603 - our own command
+        process = subprocess.Popen(
             self.command(*args), env=self._env(env), cwd=self.folder, **(defaults | more)
         )
         self._started.append(process)

@@ -25,7 +25,7 @@ COMMANDS = (
 def on_terminal(cli: Cli, *args: str, **env: str) -> str:
     """Run the command with a terminal for stdout and stderr, and return what it shows."""
     main, other = pty.openpty()
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    process = subprocess.Popen(
         cli.command(*args),
         env={**cli.env, "TERM": "xterm-256color", "COLUMNS": "100", **env},
         cwd=cli.folder,
@@ -64,14 +64,19 @@ def test_every_command_has_help(cli: Cli, name: str) -> None:
 
 def test_the_version(cli: Cli) -> None:
     """The version of the package."""
-    from spawnery import __version__  # noqa: PLC0415 - beside its use
+    from spawnery import __version__
 
     assert cli.ok("--version").split()[-1] == __version__
 
 
 @pytest.mark.parametrize(
     ("args", "near"),
-    [(("rnu",), "run"), (("spawners", "shwo"), "show"), (("ps", "--al"), "--all"), (("--jsn", "ps"), "--json")],
+    [
+        (("rnu",), "run"),
+        (("spawners", "shwo"), "show"),
+        (("ps", "--al"), "--all"),
+        (("--jsn", "ps"), "--json"),
+    ],
 )
 def test_a_typo_gets_the_near_miss(cli: Cli, args: tuple[str, ...], near: str) -> None:
     """A usage error is exit code 125: the job's own codes stay its own."""
@@ -82,7 +87,8 @@ def test_a_typo_gets_the_near_miss(cli: Cli, args: tuple[str, ...], near: str) -
 
 
 @pytest.mark.parametrize(
-    "args", [("--json", "rnu"), ("ps", "--json", "--nope"), ("run", "--json", "--gpus", "x", "true")]
+    "args",
+    [("--json", "rnu"), ("ps", "--json", "--nope"), ("run", "--json", "--gpus", "x", "true")],
 )
 def test_a_usage_error_as_json(cli: Cli, args: tuple[str, ...]) -> None:
     """One object on stderr, wherever --json stood."""
@@ -99,7 +105,10 @@ def test_a_jobs_own_json_is_not_ours(cli: Cli) -> None:
 
 def test_global_options_stand_before_or_after(cli: Cli, tmp_path: object) -> None:
     """The flag wins over the environment."""
-    for args in (("--state-dir", f"{tmp_path}/other", "ps"), ("ps", "--state-dir", f"{tmp_path}/other")):
+    for args in (
+        ("--state-dir", f"{tmp_path}/other", "ps"),
+        ("ps", "--state-dir", f"{tmp_path}/other"),
+    ):
         cli.ok(*args, env={"SPAWNERY_STATE_DIR": "/proc/nothing"})
 
 
@@ -124,7 +133,7 @@ def test_no_home_no_stdin_no_stdout(cli: Cli) -> None:
     done = cli("run", "echo", "hi", env={"HOME": None, "PATH": os.environ["PATH"]})
     assert (done.returncode, done.stdout) == (0, b"hi\n")
     script = '"$@" <&-; echo $?; "$@" >&- <&-; echo $?'
-    closed = subprocess.run(  # noqa: S603 - our own command
+    closed = subprocess.run(
         ["/bin/sh", "-c", script, "sh", *cli.command("run", "-q", "echo", "hi")],
         env=cli.env,
         cwd=cli.folder,
@@ -181,7 +190,7 @@ def test_a_cold_start_is_light(cli: Cli) -> None:
         "try:\n    main(['spawners'])\n"
         f"finally:\n    print([m for m in {HEAVY!r} if m in sys.modules])\n"
     )
-    done = subprocess.run(  # noqa: S603 - our own command
+    done = subprocess.run(
         [sys.executable, "-c", script],
         env=cli.env,
         cwd=cli.folder,
@@ -206,7 +215,9 @@ def test_check_finds_what_is_wrong(cli: Cli) -> None:
     assert done.returncode == 1
     assert b"failed\t" in done.stdout
     assert b"dokcer" in done.stdout
-    levels = [item["level"] for item in json.loads(cli("check", "--json", "--spawner", "dokcer").stdout)]
+    levels = [
+        item["level"] for item in json.loads(cli("check", "--json", "--spawner", "dokcer").stdout)
+    ]
     assert "failed" in levels
 
 

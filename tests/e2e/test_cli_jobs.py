@@ -16,11 +16,15 @@ Poll = Callable[[Callable[[], Any]], Any]
 
 def waiting(folder: Path) -> list[str]:
     """Return a command that says ready, waits for a file called go, and says done."""
-    script = f"echo ready; echo oops >&2; while [ ! -e {folder}/go ]; do sleep 0.05; done; echo done"
+    script = (
+        f"echo ready; echo oops >&2; while [ ! -e {folder}/go ]; do sleep 0.05; done; echo done"
+    )
     return ["--", "sh", "-c", script]
 
 
-def test_spawn_prints_the_id_and_leaves_the_job_alone(cli: Cli, tmp_path: Path, eventually: Poll) -> None:
+def test_spawn_prints_the_id_and_leaves_the_job_alone(
+    cli: Cli, tmp_path: Path, eventually: Poll
+) -> None:
     """The job outlives the command; every other verb finds it by its id."""
     job_id = cli.ok("spawn", *waiting(tmp_path)).strip()
     eventually(lambda: cli.ok("logs", job_id) == "ready\n")
@@ -57,7 +61,9 @@ def test_logs_follow_until_the_end(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "go").touch()
     out, err = process.communicate(timeout=LIMIT)
     assert (process.returncode, out, err) == (0, b"done\n", b"oops\n")
-    *pieces, last = [json.loads(line) for line in cli.ok("logs", "-f", "--json", "demo").splitlines()]
+    *pieces, last = [
+        json.loads(line) for line in cli.ok("logs", "-f", "--json", "demo").splitlines()
+    ]
     assert "".join(p["text"] for p in pieces if p["stream"] == "stdout") == "ready\ndone\n"
     assert last["outcome"]["state"] == "SUCCEEDED"
 

@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -26,7 +26,9 @@ def started(process: subprocess.Popen[bytes]) -> None:
 
 def test_the_streams_come_out_as_they_were_written(cli: Cli) -> None:
     """Bytes are unaltered, stdout and stderr apart, the end is told on stderr."""
-    done = cli("run", "--job-id", "demo", "--", "sh", "-c", r"printf 'a\377\000b'; echo oops >&2; exit 3")
+    done = cli(
+        "run", "--job-id", "demo", "--", "sh", "-c", r"printf 'a\377\000b'; echo oops >&2; exit 3"
+    )
     assert done.returncode == 3
     assert done.stdout == b"a\xff\x00b"
     assert done.stderr.startswith(b"oops\n")
@@ -77,7 +79,16 @@ def test_a_signal_stops_the_job_gracefully(cli: Cli, number: signal.Signals) -> 
 
 def test_a_second_signal_kills(cli: Cli) -> None:
     """A job that will not stop does not keep its person waiting."""
-    process = cli.start("run", "--job-id", "demo", "--", "sh", "-c", STUBBORN, env={"SPAWNERY_STOP_GRACE_SECONDS": "600"})
+    process = cli.start(
+        "run",
+        "--job-id",
+        "demo",
+        "--",
+        "sh",
+        "-c",
+        STUBBORN,
+        env={"SPAWNERY_STOP_GRACE_SECONDS": "600"},
+    )
     started(process)
     process.send_signal(signal.SIGINT)
     assert process.stdout is not None
@@ -92,7 +103,13 @@ def test_a_second_signal_kills(cli: Cli) -> None:
 def test_an_ignored_signal_stays_ignored(cli: Cli, tmp_path: Path) -> None:
     """A shell's background job is not ended by the Ctrl-C of the foreground."""
     process = cli.start(
-        *("run", "--", "sh", "-c", f"echo ready; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done"),
+        *(
+            "run",
+            "--",
+            "sh",
+            "-c",
+            f"echo ready; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done",
+        ),
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     started(process)
@@ -147,7 +164,9 @@ def test_a_reader_that_leaves_ends_the_job(cli: Cli) -> None:
 
 def test_a_job_from_stdin(cli: Cli) -> None:
     """``-f -`` reads the job file from stdin."""
-    job = json.dumps({"job_id": "piped", "command": ["sh", "-c"], "args": ["echo $A"], "env": {"A": "file"}})
+    job = json.dumps(
+        {"job_id": "piped", "command": ["sh", "-c"], "args": ["echo $A"], "env": {"A": "file"}}
+    )
     done = cli("run", "-f", "-", "-e", "A=flag", stdin=job.encode())
     assert (done.returncode, done.stdout) == (0, b"flag\n")
     assert b"piped: SUCCEEDED" in done.stderr
@@ -173,7 +192,9 @@ def test_what_the_engine_cannot_do_is_refused(cli: Cli) -> None:
 
 def test_what_is_ignored_by_choice_is_warned_about(cli: Cli) -> None:
     """At each run, also with -q."""
-    done = cli("run", "-q", "--image", "alpine", "echo", "hi", env={"SPAWNERY_LOCAL_IGNORE": "image"})
+    done = cli(
+        "run", "-q", "--image", "alpine", "echo", "hi", env={"SPAWNERY_LOCAL_IGNORE": "image"}
+    )
     assert (done.returncode, done.stdout) == (0, b"hi\n")
     assert b"warning:" in done.stderr
     assert b"image" in done.stderr
@@ -183,7 +204,18 @@ def test_a_secret_reaches_the_job_and_nothing_else(cli: Cli) -> None:
     """What the job prints is its own affair; our talk does not have the value."""
     value = "hunter2-and-more"
     done = cli(
-        *("run", "-v", "--job-id", "demo", "--secret", "TOKEN", "--", "sh", "-c", "echo $TOKEN; exit 1"),
+        *(
+            "run",
+            "-v",
+            "--job-id",
+            "demo",
+            "--secret",
+            "TOKEN",
+            "--",
+            "sh",
+            "-c",
+            "echo $TOKEN; exit 1",
+        ),
         env={"TOKEN": value},
     )
     assert done.stdout == f"{value}\n".encode()

@@ -15,7 +15,9 @@ from spawnery.secret import Secret, SecretRef
 def test_a_model_becomes_a_document() -> None:
     """Enumerations are text, times are ISO 8601, mappings are objects."""
     when = datetime(2026, 11, 23, tzinfo=UTC)
-    found = encode.plain(Outcome(state=JobState.FAILED, cause="exit.nonzero", exit_code=3, started_at=when))
+    found = encode.plain(
+        Outcome(state=JobState.FAILED, cause="exit.nonzero", exit_code=3, started_at=when)
+    )
     assert json.loads(json.dumps(found))["started_at"] == "2026-11-23T00:00:00+00:00"
     assert (found["state"], found["exit_code"], found["log_tail"]) == ("FAILED", 3, None)
     assert type(found["state"]) is str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from spawnery.cli import exits
 from spawnery.errors import EngineUnreachable, InvalidSpec, SpawnerError, SpawnFailed
 from spawnery.outcomes import JobState, Outcome

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from spawnery.cli import failure
 from spawnery.cli.app import App
 from spawnery.errors import EngineUnreachable, InvalidSpec

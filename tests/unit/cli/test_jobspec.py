@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 import pytest
-
 from spawnery.cli import jobflags
 from spawnery.cli.app import App
 from spawnery.cli.jobspec import spec_of
@@ -45,7 +44,7 @@ def test_every_field_has_its_flag() -> None:
         *("--job-id", "demo", "--image", "alpine:3.20", "-e", "A=1", "--secret", "TOKEN"),
         *("--memory-request", "64Mi", "--memory-limit", "128Mi", "--cpu-request", "100m"),
         *("--cpu-limit", "1", "--gpus", "1", "--ephemeral-storage", "1Gi", "--network", "net"),
-        *("-l", "team=x", "-w", "/tmp", "-u", "1000:1000", "--deadline-seconds", "15m"),  # noqa: S108
+        *("-l", "team=x", "-w", "/tmp", "-u", "1000:1000", "--deadline-seconds", "15m"),
         *("--start-deadline-seconds", "60", "--retention-seconds", "2m", "--pull-policy", "never"),
         *("--security", "baseline", "--option", "docker.init=true", "--", "echo", "-n", "hi"),
     )
@@ -57,7 +56,7 @@ def test_every_field_has_its_flag() -> None:
     assert (spec.resources.cpu_request, spec.resources.cpu_limit) == ("100m", "1")
     assert (spec.resources.gpus, spec.resources.ephemeral_storage) == (1, "1Gi")
     assert (spec.network, spec.labels) == ("net", {"team": "x"})
-    assert (spec.workdir, spec.user) == ("/tmp", "1000:1000")  # noqa: S108
+    assert (spec.workdir, spec.user) == ("/tmp", "1000:1000")
     assert (spec.deadline_seconds, spec.start_deadline_seconds) == (900, 60)
     assert (spec.retention_seconds, spec.pull_policy) == (120, "never")
     assert spec.security is Security.BASELINE
@@ -122,7 +121,9 @@ def test_a_secret_says_where_its_value_is(text: str, name: str, ref: SecretRef) 
     assert parse("--secret", text).secrets == {name: ref}
 
 
-@pytest.mark.parametrize("value", ["hunter2-long", "http:hunter2-long", "engine:hunter2-long", "env:"])
+@pytest.mark.parametrize(
+    "value", ["hunter2-long", "http:hunter2-long", "engine:hunter2-long", "env:"]
+)
 def test_a_secret_value_on_the_command_line_is_refused_unseen(value: str) -> None:
     """The refusal says why, and does not repeat the value."""
     message = refused("--secret", f"PASSWORD={value}").format_message()

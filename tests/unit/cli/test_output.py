@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 
 import pytest
-
 from spawnery.cli import output
 
 
@@ -43,7 +42,8 @@ def test_a_stream_that_is_closed_or_absent_is_no_terminal() -> None:
 def test_bytes_are_written_as_they_are() -> None:
     """Neither decoding nor newline translation happens on the way."""
     raw = io.BytesIO()
-    output.write_bytes(b"\xff\x00\r\n", io.TextIOWrapper(raw, encoding="ascii"))
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    output.write_bytes(b"\xff\x00\r\n", stream)
     assert raw.getvalue() == b"\xff\x00\r\n"
 
 
@@ -56,7 +56,8 @@ def test_an_absent_stream_takes_nothing() -> None:
 def test_text_beyond_the_encoding_is_escaped() -> None:
     """A terminal in ASCII shows an escape instead of a traceback."""
     raw = io.BytesIO()
-    output.write("é\n", io.TextIOWrapper(raw, encoding="ascii"))
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    output.write("é\n", stream)
     assert raw.getvalue() == b"\\xe9\n"
 
 

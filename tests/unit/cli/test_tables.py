@@ -6,7 +6,6 @@ import io
 import sys
 
 import pytest
-
 from spawnery.cli import tables
 from spawnery.cli.tables import Cell, layout
 
@@ -18,7 +17,9 @@ def text(*lines: tuple[str, ...]) -> list[list[Cell]]:
 
 def test_columns_are_aligned_under_their_header() -> None:
     """Each column is as wide as its widest cell."""
-    lines = layout(("ID", "STATE"), text(("a", "RUNNING"), ("long-id", "LOST")), width=80, colour=False)
+    lines = layout(
+        ("ID", "STATE"), text(("a", "RUNNING"), ("long-id", "LOST")), width=80, colour=False
+    )
     assert lines == ["ID       STATE", "a        RUNNING", "long-id  LOST"]
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -38,12 +38,12 @@ class App:
 
     def tell(self, text: str) -> None:
         """Say something on stderr that must be heard."""
-        output.write(output.printable(text) + "\n", sys.stderr)
+        output.say(output.printable(text))
 
     def warn(self, text: str) -> None:
         """Say a warning on stderr, quiet or not."""
         mark = output.paint("warning:", "yellow", on=output.coloured(sys.stderr, self.environ))
-        output.write(f"{mark} {output.printable(text)}\n", sys.stderr)
+        output.say(f"{mark} {output.printable(text)}")
 
     def choose(self) -> Choice:
         """Return which spawner to use and why, saying so when nobody chose it.
@@ -51,13 +51,14 @@ class App:
         Raises:
             ConfigurationError: A setting is wrong, or nothing tells which spawner to use.
         """
-        from spawnery import discovery, settings  # noqa: PLC0415 - cold start
+        from spawnery import discovery, settings
 
-        installed = tuple(found.name for found in discovery.installed())
-        loaded = settings.load(
-            self.environ, config_file=self.config, flags=self.own_flags(), installed=installed
-        )
-        return discovery.choose(loaded, fallback_local=True)
+        found = discovery.installed()
+        types = [spawner.name for spawner in found]
+        core = settings.load(
+            self.environ, config_file=self.config, flags=self.flags, installed=types
+        ).core
+        return discovery.choose_or_local(self.spawner, core, found=found)
 
     def open(self, extensions: Sequence[object] = ()) -> Spawner:
         """Open the chosen spawner.
@@ -65,24 +66,21 @@ class App:
         Raises:
             SpawnerError: It is not installed, cannot be loaded or set up.
         """
-        from spawnery.cli.talk import log_to_stderr  # noqa: PLC0415 - cold start
-        from spawnery.spawner import Spawner  # noqa: PLC0415 - cold start
+        from spawnery.cli.talk import log_to_stderr
+        from spawnery.spawner import Spawner
 
         choice = self.choose()
         if choice.note:
             self.talk(choice.note)
         log_to_stderr(self)
         return Spawner.open(
-            choice.name,
+            # A choice of the environment is made again inside, where its errors say so.
+            choice.name if choice.note else self.spawner,
             environ=self.environ,
             config_file=self.config,
             flags=self.flags,
             extensions=extensions,
         )
-
-    def own_flags(self) -> Mapping[str, Any]:
-        """Return the settings given as flags that are core's, for before the spawner is known."""
-        return {key: value for key, value in self.flags.items() if "." not in key}
 
 
 pass_app = click.make_pass_decorator(App)

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from spawnery.cli import exits, failure
+from spawnery.cli import exits, failure, output
 from spawnery.cli.app import App
 from spawnery.cli.root import root
 from spawnery.errors import SpawnerError
@@ -32,36 +32,37 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _guarded(app: App, args: list[str]) -> int:
     try:
         result = root.main(args, prog_name=PROGRAM, standalone_mode=False, obj=app)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         return exits.INTERRUPTED
-    except click.exceptions.Exit as done:
-        return int(done.exit_code)
-    except click.ClickException as error:
-        app.json = app.json or "--json" in _before_dashes(args)
-        return _usage(app, error)
-    except SpawnerError as error:
+    except Exception as error:  # noqa: BLE001 - a person gets a line, not a traceback
+        return _told(app, args, error)
+    return result if isinstance(result, int) else exits.OK
+
+
+def _told(app: App, args: list[str], error: Exception) -> int:
+    """Tell an error and return its exit code."""
+    if isinstance(error, output.ReaderGoneError):
+        return exits.BROKEN_PIPE
+    if isinstance(error, SpawnerError):
         failure.tell_error(app, error)
         return exits.of_error(error)
-    except KeyboardInterrupt:
-        return exits.INTERRUPTED
-    except BrokenPipeError:
-        return exits.BROKEN_PIPE
-    except Exception as error:  # noqa: BLE001 - a person gets a line, not a traceback
+    if isinstance(error, click.ClickException):
+        app.json = app.json or "--json" in _before_dashes(args)
+        _tell_usage(app, error)
+    else:
         failure.tell_bug(app, error)
-        return exits.SPAWNER
-    return result if isinstance(result, int) else exits.OK
+    return exits.SPAWNER
 
 
 def _before_dashes(args: list[str]) -> list[str]:
     return args[: args.index("--")] if "--" in args else args
 
 
-def _usage(app: App, error: click.ClickException) -> int:
+def _tell_usage(app: App, error: click.ClickException) -> None:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else PROGRAM
     message = error.format_message().rstrip()
     failure.tell_usage(app, message[:1].lower() + message[1:], f"{path} -h")
-    return exits.SPAWNER
 
 
 def _flushed(code: int) -> int:

@@ -34,9 +34,9 @@ def tell_usage(app: App, message: str, hint: str | None) -> None:
 def tell_bug(app: App, error: BaseException) -> None:
     """Print an exception that nobody foresaw: one line, and the traceback when verbose."""
     if app.verbose:
-        import traceback  # noqa: PLC0415 - rare
+        import traceback
 
-        output.write("".join(traceback.format_exception(error)), sys.stderr)
+        output.say("".join(traceback.format_exception(error)).rstrip())
     text = " ".join(str(error).split()) or "no message"
     _tell(
         app,
@@ -59,10 +59,10 @@ def _tell(
     if app.json:
         found: dict[str, Any] = {"cause": cause, "message": message, "hint": hint}
         found |= {"job_id": job_id, "field": field, "retryable": retryable}
-        output.write(json.dumps({"error": found}) + "\n", sys.stderr)
+        output.say(json.dumps({"error": found}))
         return
     colour = output.coloured(sys.stderr, app.environ)
     mark = output.paint("error:", "red", on=colour)
-    output.write(f"{mark} {output.printable(message)}\n", sys.stderr)
+    output.say(f"{mark} {output.printable(message)}")
     for line in (hint or "").splitlines():
-        output.write(f"hint: {output.printable(line)}\n", sys.stderr)
+        output.say(f"hint: {output.printable(line)}")

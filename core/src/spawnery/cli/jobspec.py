@@ -49,7 +49,7 @@ def spec_of(app: App, flags: Mapping[str, Any], *, retention_seconds: float | No
 
 
 def _from_file(app: App, path: Path) -> JobSpec:
-    from spawnery import jobfile  # noqa: PLC0415 - only with --file
+    from spawnery import jobfile
 
     del app
     if str(path) == "-":
@@ -114,21 +114,26 @@ def _secret(text: str) -> tuple[str, SecretRef]:
         optional = name.endswith("?")
         name = name.removesuffix("?")
         return name, SecretRef.environment(name, optional=optional)
-    optional = where.endswith("?")
-    kind, colon, place = where.removesuffix("?").partition(":")
-    if colon and place:
-        if kind == "env":
-            return name, SecretRef.environment(place, optional=optional)
-        if kind == "file":
-            return name, SecretRef.file(place, optional=optional)
-        engine_name, slash, key = place.partition("/")
-        if kind == "engine" and slash and engine_name and key:
-            return name, SecretRef.engine(engine_name, key, optional=optional)
-    refuse(
-        "--secret",
-        f"{name}: where its value is must be env:VAR, file:PATH or engine:NAME/KEY",
-        "a value itself is refused here: other users see command lines, and the shell keeps them",
-    )
+    ref = _place(where.removesuffix("?"), optional=where.endswith("?"))
+    if ref is None:
+        refuse(
+            "--secret",
+            f"{name}: where its value is must be env:VAR, file:PATH or engine:NAME/KEY",
+            "a value itself is refused here: other users see command lines, shells keep them",
+        )
+    return name, ref
+
+
+def _place(where: str, *, optional: bool) -> SecretRef | None:
+    kind, _, place = where.partition(":")
+    if kind == "env" and place:
+        return SecretRef.environment(place, optional=optional)
+    if kind == "file" and place:
+        return SecretRef.file(place, optional=optional)
+    name, _, key = place.partition("/")
+    if kind == "engine" and name and key:
+        return SecretRef.engine(name, key, optional=optional)
+    return None
 
 
 def _options(
@@ -148,6 +153,6 @@ def _value(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        if text.startswith(("{", "[", '"')):
-            refuse("--option", f"{name}: not valid JSON: {error}")
-        return text
+        if not text.startswith(("{", "[", '"')):
+            return text
+        refuse("--option", f"{name}: not valid JSON: {error}")

@@ -24,7 +24,7 @@ def copy_log(
         before: Called before each piece.
 
     Raises:
-        BrokenPipeError: Nobody reads our output any more.
+        ReaderGoneError: Nobody reads our output any more.
     """
     for chunk in chunks:
         if before is not None:

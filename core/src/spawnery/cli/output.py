@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -31,7 +32,7 @@ def paint(text: str, colour: str | None, *, on: bool) -> str:
     """Return the text in a colour, where colour is on."""
     if not on or colour is None:
         return text
-    from click import style  # noqa: PLC0415 - only for terminals
+    from click import style
 
     return style(text, fg=colour)
 
@@ -45,18 +46,38 @@ def printable(text: str) -> str:
     )
 
 
+class ReaderGoneError(Exception):
+    """Nobody reads our output any more.
+
+    Not ``BrokenPipeError``: click would end the process on that one by itself.
+    """
+
+
 def write_bytes(data: bytes, stream: TextIO | None) -> None:
-    """Write bytes unaltered and at once; a stream that was closed before we began takes nothing."""
+    """Write bytes unaltered and at once; a stream that was closed before we began takes nothing.
+
+    Raises:
+        ReaderGoneError: The other end of the pipe is closed.
+    """
     if stream is None:
         return
-    stream.buffer.write(data)
-    stream.flush()
+    try:
+        stream.buffer.write(data)
+        stream.flush()
+    except BrokenPipeError:
+        raise ReaderGoneError from None
 
 
 def write(text: str, stream: TextIO | None) -> None:
     """Write text, with escapes for what the stream's encoding does not have."""
     if stream is not None:
         write_bytes(text.encode(stream.encoding or "utf-8", "backslashreplace"), stream)
+
+
+def say(text: str) -> None:
+    """Print lines of talk; where nobody hears it, that is no failure of the command."""
+    with contextlib.suppress(OSError, ReaderGoneError):
+        write(f"{text}\n", sys.stderr)
 
 
 def line(text: str) -> None:

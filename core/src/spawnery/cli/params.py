@@ -30,7 +30,7 @@ def seconds_of(text: str) -> float | None:
     return plain if math.isfinite(plain) and plain >= 0 else None
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType):  # type: ignore[type-arg]
     """Seconds, or numbers with units."""
 
     name = "duration"
@@ -45,7 +45,7 @@ class Duration(click.ParamType):
         return float(found)
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType):  # type: ignore[type-arg]
     """A point in time: so long ago, or ISO 8601 (without a zone: this machine's)."""
 
     name = "moment"
@@ -69,7 +69,7 @@ class Moment(click.ParamType):
             )
 
 
-class Size(click.ParamType):
+class Size(click.ParamType):  # type: ignore[type-arg]
     """Bytes, in Kubernetes quantity notation."""
 
     name = "bytes"
@@ -78,8 +78,8 @@ class Size(click.ParamType):
         """Return bytes."""
         if isinstance(value, int):
             return value
-        from spawnery import quantities  # noqa: PLC0415 - cold start
-        from spawnery.errors import InvalidSpec  # noqa: PLC0415 - cold start
+        from spawnery import quantities
+        from spawnery.errors import InvalidSpec
 
         try:
             return quantities.memory_bytes(value, field="bytes")
@@ -87,7 +87,7 @@ class Size(click.ParamType):
             self.fail(error.message, param, ctx)
 
 
-class Pair(click.ParamType):
+class Pair(click.ParamType):  # type: ignore[type-arg]
     """``KEY=VALUE``."""
 
     name = "key=value"
@@ -104,7 +104,7 @@ class Pair(click.ParamType):
         return key, text
 
 
-class JobId(click.ParamType):
+class JobId(click.ParamType):  # type: ignore[type-arg]
     """The id of a job; the shell completes it from the jobs that there are."""
 
     name = "job_id"

@@ -83,8 +83,8 @@ class Progress:
 
 
 def _bar() -> Any:
-    from rich.console import Console  # noqa: PLC0415 - only when a bar is drawn
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     text = TextColumn("{task.description}", markup=False)
     columns = (text, BarColumn(bar_width=30), DownloadColumn())

@@ -25,7 +25,7 @@ def command(app: App, *, probe: bool) -> int:
 
     The exit code is 1 when something does not work.
     """
-    from spawnery.cli import encode, exits, output  # noqa: PLC0415 - cold start
+    from spawnery.cli import encode, exits, output
 
     items = _items(app, probe=probe)
     if app.json:
@@ -36,9 +36,9 @@ def command(app: App, *, probe: bool) -> int:
 
 
 def _items(app: App, *, probe: bool) -> list[CheckItem]:
-    from spawnery import __version__  # noqa: PLC0415 - beside its use
-    from spawnery.contract import CheckItem  # noqa: PLC0415 - cold start
-    from spawnery.errors import SpawnerError  # noqa: PLC0415 - cold start
+    from spawnery import __version__
+    from spawnery.contract import CheckItem
+    from spawnery.errors import SpawnerError
 
     python = f"{__version__}, Python {sys.version.split()[0]} at {sys.executable}"
     items = [CheckItem(name="spawnery", detail=python)]
@@ -54,7 +54,7 @@ def _items(app: App, *, probe: bool) -> list[CheckItem]:
 
 
 def _table(items: Sequence[CheckItem]) -> None:
-    from spawnery.cli import tables  # noqa: PLC0415 - cold start
+    from spawnery.cli import tables
 
     rows = [
         (

@@ -11,17 +11,17 @@ from spawnery.cli import common
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @common.on_command
 def command(shell: str) -> None:
-    """Print the script that completes commands, options and job ids.
+    r"""Print the script that completes commands, options and job ids.
 
     \b
       bash  eval "$(spawnery completion bash)"            in ~/.bashrc
       zsh   eval "$(spawnery completion zsh)"             in ~/.zshrc
       fish  spawnery completion fish | source             in config.fish
     """
-    from click.shell_completion import get_completion_class  # noqa: PLC0415 - cold start
+    from click.shell_completion import get_completion_class
 
-    from spawnery.cli import output  # noqa: PLC0415 - cold start
-    from spawnery.cli.root import root  # noqa: PLC0415 - a cycle otherwise
+    from spawnery.cli import output
+    from spawnery.cli.root import root
 
     kind = get_completion_class(shell)
     if kind is None:

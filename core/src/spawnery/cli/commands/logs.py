@@ -38,8 +38,8 @@ def command(
     With --json each piece is a line {"stream", "text" or "data_base64", "cursor", "time"}; with
     --follow the last line is the outcome.
     """
-    from spawnery.cli import ending, output  # noqa: PLC0415 - cold start
-    from spawnery.cli.logcopy import copy_log  # noqa: PLC0415 - cold start
+    from spawnery.cli import ending, output
+    from spawnery.cli.logcopy import copy_log
 
     with app.open() as spawner:
         stream = spawner.logs(

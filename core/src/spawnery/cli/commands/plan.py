@@ -13,7 +13,7 @@ from spawnery.cli.app import App, pass_app
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from spawnery.upkeep import JobPlan
+    from spawnery.planning import JobPlan
 
 
 @click.command(
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 @click.option("--validate", is_flag=True, help="Let the engine check it too, where it can.")
 @common.on_command
 @pass_app
-def command(app: App, *, validate: bool, **flags: Any) -> int:
+def command(app: App, /, *, validate: bool, **flags: Any) -> int:
     """Show what spawn would send to the engine, secrets masked; nothing is created.
 
     The exit code is 1 when the engine's own validation found a problem.
     """
-    from spawnery.cli import encode, exits, output  # noqa: PLC0415 - cold start
-    from spawnery.cli.jobspec import DETACHED_RETENTION_SECONDS, spec_of  # noqa: PLC0415
+    from spawnery.cli import encode, exits, output
+    from spawnery.cli.jobspec import DETACHED_RETENTION_SECONDS, spec_of
 
     spec = spec_of(app, flags, retention_seconds=DETACHED_RETENTION_SECONDS)
     with app.open() as spawner:
@@ -44,7 +44,7 @@ def command(app: App, *, validate: bool, **flags: Any) -> int:
 
 
 def _show(plan: JobPlan) -> None:
-    from spawnery.cli import encode, output, tables  # noqa: PLC0415 - cold start
+    from spawnery.cli import encode, output, tables
 
     tables.show(("", ""), [(name, value) for name, value in _rows(plan) if value])
     output.line("")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @pass_app
 def command(app: App, *, ended_too: bool) -> None:
     """List the jobs; with -q only their ids."""
-    from spawnery.cli import encode, output  # noqa: PLC0415 - cold start
+    from spawnery.cli import encode, output
 
     with app.open() as spawner:
         jobs = [job for job in spawner.list() if ended_too or not job.state.terminal]
@@ -36,9 +36,9 @@ def command(app: App, *, ended_too: bool) -> None:
 
 
 def _table(app: App, jobs: Sequence[JobStatus], *, ended_too: bool) -> None:
-    import sys  # noqa: PLC0415 - beside its use
+    import sys
 
-    from spawnery.cli import ages, output, tables  # noqa: PLC0415 - cold start
+    from spawnery.cli import ages, output, tables
 
     human = output.is_terminal(sys.stdout)
     if not jobs and human:

@@ -25,7 +25,7 @@ def command(app: App, *, dry_run: bool) -> int:
     Safe to run at any time, from cron too: it touches only what this instance owns. Each line
     says what was done with a job, and why. The exit code is 125 when something failed.
     """
-    from spawnery.cli import encode, exits, output  # noqa: PLC0415 - cold start
+    from spawnery.cli import encode, exits, output
 
     with app.open() as spawner:
         decisions = spawner.reap(dry_run=dry_run)
@@ -37,7 +37,7 @@ def command(app: App, *, dry_run: bool) -> int:
 
 
 def _table(app: App, decisions: Sequence[Decision]) -> None:
-    from spawnery.cli import tables  # noqa: PLC0415 - cold start
+    from spawnery.cli import tables
 
     if not decisions:
         app.talk("nothing to do")

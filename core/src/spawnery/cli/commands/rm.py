@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 @pass_app
 def command(app: App, job_ids: tuple[str, ...], *, force: bool) -> int:
     """Remove ended jobs, with their log and record: their ids are free again."""
-    from spawnery.cli.each import for_each  # noqa: PLC0415 - cold start
+    from spawnery.cli.each import for_each
 
     def remove(spawner: Spawner, job_id: str) -> None:
-        from spawnery.cli import output  # noqa: PLC0415 - cold start
+        from spawnery.cli import output
 
         spawner.remove(job_id, force=force)
         if app.json:

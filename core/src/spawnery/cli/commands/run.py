@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @jobflags.job_flags
 @common.on_command
 @pass_app
-def command(app: App, **flags: Any) -> int:
-    """Run a job, follow its log and exit with its exit code.
+def command(app: App, /, **flags: Any) -> int:
+    r"""Run a job, follow its log and exit with its exit code.
 
     The job's stdout and stderr come out as ours, byte by byte. Ctrl-C stops the job with its
     grace, a second one kills it. The ended job is removed at once unless --retention-seconds says
@@ -36,10 +36,10 @@ def command(app: App, **flags: Any) -> int:
       spawnery run -- sh -c 'echo hello; exit 3'
       spawnery run --image alpine:3.20 --memory-limit 256Mi -- cat /etc/os-release
     """
-    from spawnery.cli import ending, exits, output  # noqa: PLC0415 - cold start
-    from spawnery.cli.jobspec import spec_of  # noqa: PLC0415 - cold start
-    from spawnery.cli.progress import Progress  # noqa: PLC0415 - cold start
-    from spawnery.cli.signals import StopOnSignal  # noqa: PLC0415 - cold start
+    from spawnery.cli import ending, exits, output
+    from spawnery.cli.jobspec import spec_of
+    from spawnery.cli.progress import Progress
+    from spawnery.cli.signals import StopOnSignal
 
     spec = spec_of(app, flags, retention_seconds=None)
     progress = Progress(app, spec.job_id)
@@ -69,13 +69,14 @@ def _follow(
 def _copy(
     app: App, spawner: Spawner, job_id: str, progress: Progress, signals: StopOnSignal
 ) -> None:
-    from spawnery.cli.logcopy import copy_log  # noqa: PLC0415 - cold start
-    from spawnery.errors import SpawnerError  # noqa: PLC0415 - cold start
+    from spawnery.cli.logcopy import copy_log
+    from spawnery.cli.output import ReaderGoneError
+    from spawnery.errors import SpawnerError
 
     try:
         with spawner.logs(job_id, follow=True) as stream:
             copy_log(app, stream, before=progress.close)
-    except BrokenPipeError:
+    except ReaderGoneError:
         # As with any program in a pipe: nobody reads, so it ends.
         signals.stop()
     except SpawnerError as error:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +12,7 @@ from spawnery.cli.app import App, pass_app
 
 if TYPE_CHECKING:
     from spawnery.discovery import LoadedSpawner
-    from spawnery.settings import Settings
+    from spawnery.settings import Origin, Settings
 
 
 @click.command("show")
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
 @pass_app
 def command(app: App, name: str) -> None:
     """Show each setting of a spawner: value, where it came from, what it is for."""
-    from spawnery import discovery, settings  # noqa: PLC0415 - cold start
+    from spawnery import discovery, settings
 
-    loaded = discovery.load_spawner(name, origin="the command line")
+    loaded = discovery.load_spawner(discovery.canonical(name), origin="the command line")
     found = settings.load(
         app.environ,
         config_file=app.config,
@@ -39,7 +38,7 @@ def command(app: App, name: str) -> None:
 
 
 def _document(loaded: LoadedSpawner, found: Settings) -> None:
-    from spawnery.cli import encode, output  # noqa: PLC0415 - cold start
+    from spawnery.cli import encode, output
 
     plugin = loaded.plugin
     output.document(
@@ -55,7 +54,7 @@ def _document(loaded: LoadedSpawner, found: Settings) -> None:
 
 
 def _tables(loaded: LoadedSpawner, found: Settings) -> None:
-    from spawnery.cli import output, tables  # noqa: PLC0415 - cold start
+    from spawnery.cli import output, tables
 
     if output.is_terminal(sys.stdout):
         plugin, installed = loaded.plugin, loaded.installed
@@ -70,15 +69,5 @@ def _tables(loaded: LoadedSpawner, found: Settings) -> None:
     )
 
 
-def _row(key: str, origin: Any) -> tuple[str, str, str, str, str]:
-    return (key, _shown(origin.value), origin.source, origin.env or "", origin.description)
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, tuple | list | frozenset):
-        return ",".join(str(item) for item in value) or "-"
-    if isinstance(value, Mapping):
-        return " ".join(f"{key}={item}" for key, item in value.items())
-    return str(value)
+def _row(key: str, origin: Origin) -> tuple[str, str, str, str, str]:
+    return (key, origin.value or "-", origin.source, origin.env, origin.description)

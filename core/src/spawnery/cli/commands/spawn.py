@@ -16,14 +16,14 @@ from spawnery.cli.app import App, pass_app
 @jobflags.job_flags
 @common.on_command
 @pass_app
-def command(app: App, **flags: Any) -> None:
+def command(app: App, /, **flags: Any) -> None:
     """Start a job, print its id and leave it alone.
 
     The ended job is kept for 15 minutes unless --retention-seconds says otherwise.
     """
-    from spawnery.cli import encode, output  # noqa: PLC0415 - cold start
-    from spawnery.cli.jobspec import DETACHED_RETENTION_SECONDS, spec_of  # noqa: PLC0415
-    from spawnery.cli.progress import Progress  # noqa: PLC0415 - cold start
+    from spawnery.cli import encode, output
+    from spawnery.cli.jobspec import DETACHED_RETENTION_SECONDS, spec_of
+    from spawnery.cli.progress import Progress
 
     spec = spec_of(app, flags, retention_seconds=DETACHED_RETENTION_SECONDS)
     progress = Progress(app, spec.job_id)

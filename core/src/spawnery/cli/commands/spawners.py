@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from spawnery.cli import common
 from spawnery.cli.app import App, pass_app
 from spawnery.cli.group import LazyGroup
+
+if TYPE_CHECKING:
+    from spawnery.cli.tables import Cell, Row
+    from spawnery.discovery import Installed
 
 
 @click.group(
@@ -24,27 +28,27 @@ from spawnery.cli.group import LazyGroup
 @pass_app
 @click.pass_context
 def command(ctx: click.Context, app: App, *, load: bool) -> None:
-    """List the spawners that are installed, and say which one is selected and why.
+    """List spawners and extensions that are installed; say which spawner is selected and why.
 
     None of them is imported, unless --load asks for it.
     """
     if ctx.invoked_subcommand is not None:
         return
-    from spawnery.cli import output  # noqa: PLC0415 - cold start
+    from spawnery.cli import output
 
     selected, why = _selected(app)
-    rows = _rows(app, load=load, selected=selected)
+    rows = _rows(load=load, selected=selected)
     if app.json:
-        output.document({"selected": selected, "why": why, "spawners": rows})
+        output.document({"selected": selected, "why": why, "installed": rows})
         return
     _table(rows)
     app.talk(why)
-    if not load and any(row["problem"] is None for row in rows):
-        app.talk("none of them was imported; --load tries each")
+    if not load:
+        app.talk("nothing was imported; --load tries each")
 
 
 def _selected(app: App) -> tuple[str | None, str]:
-    from spawnery.errors import SpawnerError  # noqa: PLC0415 - cold start
+    from spawnery.errors import SpawnerError
 
     try:
         choice = app.choose()
@@ -53,65 +57,75 @@ def _selected(app: App) -> tuple[str | None, str]:
     return choice.name, choice.note or f"selected: {choice.name} (from {choice.origin})"
 
 
-def _rows(app: App, *, load: bool, selected: str | None) -> list[dict[str, Any]]:
-    from spawnery import discovery  # noqa: PLC0415 - cold start
+def _rows(*, load: bool, selected: str | None) -> list[dict[str, Any]]:
+    from spawnery import discovery
 
-    found = discovery.installed()
-    names = [spawner.name for spawner in found]
-    rows: list[dict[str, Any]] = []
-    for spawner in sorted(found, key=lambda s: (s.name, s.distribution)):
-        row: dict[str, Any] = {
-            "name": spawner.name,
-            "distribution": spawner.distribution,
-            "version": spawner.version,
-            "entry_point": spawner.value,
-            "selected": spawner.name == selected,
-            "loaded": False,
-            "summary": None,
-            "problem": None,
-        }
-        if names.count(spawner.name) > 1:
+    spawners = discovery.installed()
+    names = [item.name for item in spawners]
+    rows = []
+    for item in (*spawners, *discovery.installed(discovery.EXTENSIONS)):
+        spawner = item.group == discovery.SPAWNERS
+        row = _row(item, kind="spawner" if spawner else "extension")
+        row["selected"] = spawner and item.name == selected
+        if spawner and names.count(item.name) > 1:
             row["problem"] = "several distributions claim this name; uninstall all but one"
         elif load:
-            row |= _loaded(spawner.name)
+            row |= _loaded(item) if spawner else _imported(item)
         rows.append(row)
-    del app
     return rows
 
 
-def _loaded(name: str) -> Mapping[str, Any]:
-    from spawnery import discovery  # noqa: PLC0415 - cold start
-    from spawnery.errors import SpawnerError  # noqa: PLC0415 - cold start
+def _row(item: Installed, *, kind: str) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "kind": kind,
+        "distribution": item.distribution,
+        "version": item.version,
+        "entry_point": item.value,
+        "selected": False,
+        "loaded": False,
+        "summary": None,
+        "problem": None,
+    }
+
+
+def _loaded(item: Installed) -> Mapping[str, Any]:
+    from spawnery import discovery
+    from spawnery.errors import SpawnerError
 
     try:
-        plugin = discovery.load_spawner(name, origin="spawners --load").plugin
+        plugin = discovery.load_spawner(item.name, origin="spawners --load").plugin
     except SpawnerError as error:
         return {"problem": str(error)}
-    except SystemExit as left:
-        return {"problem": f"its import called sys.exit({left.code!r})"}
     return {"loaded": True, "summary": plugin.summary}
 
 
+def _imported(item: Installed) -> Mapping[str, Any]:
+    from spawnery import discovery
+    from spawnery.errors import SpawnerError
+
+    try:
+        discovery.imported(item)
+    except SpawnerError as error:
+        return {"problem": str(error)}
+    return {"loaded": True}
+
+
 def _table(rows: Sequence[Mapping[str, Any]]) -> None:
-    from spawnery.cli import tables  # noqa: PLC0415 - cold start
+    from spawnery.cli import tables
 
-    tables.show(
-        ("", "NAME", "DISTRIBUTION", "VERSION", "STATUS"),
-        [
-            (
-                "*" if row["selected"] else "",
-                row["name"],
-                row["distribution"],
-                row["version"],
-                _status(row),
-            )
-            for row in rows
-        ],
-    )
+    columns = ("", "NAME", "KIND", "DISTRIBUTION", "VERSION", "STATUS")
+    tables.show(columns, [_cells(row) for row in rows])
 
 
-def _status(row: Mapping[str, Any]) -> Any:
-    from spawnery.cli.tables import Cell  # noqa: PLC0415 - cold start
+def _cells(row: Mapping[str, Any]) -> Row:
+    mark = "*" if row["selected"] else ""
+    facts = (row["name"], row["kind"], row["distribution"], row["version"])
+    return (mark, *facts, _status(row))
+
+
+def _status(row: Mapping[str, Any]) -> str | Cell:
+    from spawnery.cli.tables import Cell
 
     if row["problem"]:
         return Cell(row["problem"], "red")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @pass_app
 def command(app: App, job_id: str) -> None:
     """Show what is known of a job."""
-    from spawnery.cli import encode, output, tables  # noqa: PLC0415 - cold start
+    from spawnery.cli import encode, output, tables
 
     with app.open() as spawner:
         status = spawner.status(job_id)
@@ -39,7 +39,7 @@ def command(app: App, job_id: str) -> None:
 
 
 def _rows(status: JobStatus) -> Iterator[tuple[str, str | Cell | None]]:
-    from spawnery.cli import tables  # noqa: PLC0415 - cold start
+    from spawnery.cli import tables
 
     yield "job id", status.job_id
     yield "state", tables.state(status.state)
@@ -50,9 +50,9 @@ def _rows(status: JobStatus) -> Iterator[tuple[str, str | Cell | None]]:
         yield "message", status.message
         yield "hint", status.hint
     yield "accepted", _moment(status.accepted_at)
-    yield "started", _moment(status.started_at or (status.outcome and status.outcome.started_at))
-    if status.outcome is not None:
-        yield "finished", _moment(status.outcome.finished_at)
+    ended = status.outcome
+    yield "started", _moment(status.started_at or (ended.started_at if ended else None))
+    yield "finished", _moment(ended.finished_at if ended else None)
     yield "deadline", _seconds(status.deadline_seconds)
     yield "start deadline", _seconds(status.start_deadline_seconds)
     yield "retention", _seconds(status.retention_seconds)
@@ -72,12 +72,12 @@ def _ending(outcome: Outcome) -> Iterator[tuple[str, str | None]]:
 
 
 def _moment(moment: datetime | None) -> str | None:
-    from spawnery.cli import ages  # noqa: PLC0415 - cold start
+    from spawnery.cli import ages
 
     return None if moment is None else f"{ages.local(moment)} ({ages.age(moment)} ago)"
 
 
 def _seconds(value: float | None) -> str | None:
-    from spawnery.cli import ages  # noqa: PLC0415 - cold start
+    from spawnery.cli import ages
 
     return None if value is None else ages.short(value)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 @pass_app
 def command(app: App, job_ids: tuple[str, ...], *, grace: float | None) -> int:
     """End jobs: SIGTERM, and SIGKILL when the grace is over. Prints the ids of those that ended."""
-    from spawnery.cli.each import for_each  # noqa: PLC0415 - cold start
+    from spawnery.cli.each import for_each
 
     def stop(spawner: Spawner, job_id: str) -> None:
-        from spawnery.cli import ending, output  # noqa: PLC0415 - cold start
+        from spawnery.cli import ending, output
 
         outcome = spawner.stop(job_id, grace_seconds=grace)
         if app.json:

@@ -16,7 +16,7 @@ from spawnery.cli.params import DURATION, JOB_ID
 @pass_app
 def command(app: App, job_id: str, *, timeout: float | None) -> int:
     """Wait for the end of a job and exit with its exit code, as run does."""
-    from spawnery.cli import ending, exits, output  # noqa: PLC0415 - cold start
+    from spawnery.cli import ending, exits, output
 
     with app.open() as spawner:
         outcome = spawner.wait(job_id, timeout)
