@@ -17,7 +17,7 @@ RESERVED_ENV: Final = frozenset({"JOB_ID"})
 """Set by us in every job."""
 RESERVED_ENV_PREFIX: Final = "SPAWNERY_JOB_"
 MAX_VALUE_BYTES: Final = 128 * 1024 - 1
-"""Linux refuses to start a program with a longer argument or variable (MAX_ARG_STRLEN, execve(2))."""
+"""Linux starts no program with a longer argument or variable (MAX_ARG_STRLEN, execve(2))."""
 MAX_TOTAL_BYTES: Final = 1024 * 1024
 MAX_SECONDS: Final = 366 * 24 * 3600.0
 _SHOWN: Final = 60
@@ -65,19 +65,14 @@ def optional(kind: type) -> Callable[[Any, Any, Any], None]:
     return check
 
 
-def choice(kind: type[E]) -> Callable[[Any], E | None]:
+def choice(field: str, value: Any, kind: type[E]) -> E | None:
     """Convert text to a member of an enumeration."""
-    name = {"PullPolicy": "pull_policy", "Security": "security"}[kind.__name__]
-
-    def convert(value: Any) -> E | None:
-        if value is None or isinstance(value, kind):
-            return value
-        try:
-            return kind(value)
-        except ValueError:
-            refuse(name, value, "must be one of " + ", ".join(kind))
-
-    return convert
+    if value is None:
+        return None
+    try:
+        return kind(value)
+    except ValueError:
+        refuse(field, value, "must be one of " + ", ".join(kind))
 
 
 def job_id(_instance: object, attribute: Any, value: object) -> None:
@@ -187,9 +182,7 @@ def workdir(_instance: object, attribute: Any, value: object) -> None:
         return
     path = text(attribute.name, value)
     if not path.startswith("/"):
-        refuse(
-            attribute.name, value, "must be an absolute path", hint='for this folder: "$PWD"'
-        )
+        refuse(attribute.name, value, "must be an absolute path", hint='for this folder: "$PWD"')
 
 
 def user(_instance: object, attribute: Any, value: object) -> None:

@@ -193,7 +193,9 @@ def _checked(plugin: Any, item: Installed) -> SpawnerPlugin:
         upgrade = "spawnery" if newer else item.distribution
         raise SpawnerIncompatible(msg, hint=f"{sys.executable} -m pip install --upgrade {upgrade}")
     if plugin.name.lower() != item.name.lower():
-        msg = f"{item}: the entry point is {item.name!r}, and the plugin calls itself {plugin.name!r}"
+        msg = (
+            f"{item}: the entry point is {item.name!r}, and the plugin calls itself {plugin.name!r}"
+        )
         raise SpawnerInvalid(msg, hint="give both the same name")
     return plugin
 
@@ -219,4 +221,3 @@ def _not_found(name: str, origin: str, everything: Sequence[Installed]) -> NoRet
     else:
         hint = f"install a distribution that provides the {SPAWNERS} entry point {name!r}"
     raise SpawnerNotFound(msg, hint=hint)
-

@@ -33,7 +33,9 @@ def _findings(
     except SpawnerError as error:
         yield _failed("records", error)
     else:
-        yield CheckItem(name="records", detail=f"readable, {len(unfinished)} jobs without an outcome")
+        yield CheckItem(
+            name="records", detail=f"readable, {len(unfinished)} jobs without an outcome"
+        )
     try:
         yield from engine.check()
     except SpawnerError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from spawnery.contract import (
     CheckItem,
@@ -89,19 +89,19 @@ class Engine:
             self._broken("list_jobs", f"it returned a {type(found).__name__}, not a list", None)
         for item in found:
             self._expect("list_jobs", item, JobStatus, None)
-        return found
+        return list(found)
 
     def watch(self, request: WatchRequest) -> JobStream[WatchEvent]:
         """Call the hook ``watch``."""
         call = functools.partial(self._hook.watch, request=request)
-        stream = self._call("watch", call, self._limit(), None)
-        return self._expect("watch", stream, JobStream, None)
+        stream: JobStream[WatchEvent] = self._call("watch", call, self._limit(), None)
+        return self._stream("watch", stream, None)
 
     def logs(self, request: LogsRequest) -> JobStream[LogChunk]:
         """Call the hook ``logs``."""
         call = functools.partial(self._hook.logs, request=request)
-        stream = self._call("logs", call, request.deadline, request.job_id)
-        return self._expect("logs", stream, JobStream, request.job_id)
+        stream: JobStream[LogChunk] = self._call("logs", call, request.deadline, request.job_id)
+        return self._stream("logs", stream, request.job_id)
 
     def stop(self, request: StopRequest) -> None:
         """Call the hook ``stop``."""
@@ -172,10 +172,17 @@ class Engine:
             self._broken(verb, what, job_id)
         return value
 
-    def _broken(self, verb: str, what: str, job_id: str | None) -> Any:
+    def _stream(self, verb: str, value: JobStream[T], job_id: str | None) -> JobStream[T]:
+        if not isinstance(value, JobStream):
+            what = f"it returned a {type(value).__name__}, not a JobStream"
+            self._broken(verb, what, job_id)
+        return value
+
+    def _broken(self, verb: str, what: str, job_id: str | None) -> NoReturn:
         kind = Ambiguous if verb in _AMBIGUOUS else SpawnerError
+        msg = f"the spawner {self.name} broke its contract in {verb}: {what}"
         raise kind(
-            f"the spawner {self.name} broke its contract in {verb}: {what}",
+            msg,
             cause="plugin.bug",
             hint=f"this is a bug of the spawner plugin {self.name}: report it to its authors",
             job_id=job_id,
@@ -190,5 +197,3 @@ def _where(error: BaseException) -> str:
     if trace is None:
         return "no traceback"
     return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
-
-

@@ -57,13 +57,18 @@ def load_extensions(names: Sequence[str], *, strict: bool) -> list[LoadedExtensi
 
 def _loaded(name: str, item: Installed, *, strict: bool) -> LoadedExtension:
     try:
-        obj = imported(item)
-        if isinstance(obj, type):
-            msg = f"{item}: {item.value} is a class, not an object with hooks"
-            raise PluginError(msg, cause="plugin.invalid", hint="name an object: plugin = MyPlugin()")
+        obj = _object(item)
     except PluginError as error:
         if strict:
             raise
         _logger.warning("going on without the extension %s: %s", name, error.message)
         return LoadedExtension(name=name, installed=item, error=error)
     return LoadedExtension(name=name, installed=item, obj=obj)
+
+
+def _object(item: Installed) -> Any:
+    obj = imported(item)
+    if isinstance(obj, type):
+        msg = f"{item}: {item.value} is a class, not an object with hooks"
+        raise PluginError(msg, cause="plugin.invalid", hint="name an object: plugin = MyPlugin()")
+    return obj

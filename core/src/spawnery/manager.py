@@ -1,7 +1,7 @@
 """Registers the spawner and the extensions with pluggy, and says in words what breaks the contract.
 
-pluggy itself accepts a class in place of an object, a misspelt hook, an ``async`` hook and a missing
-one without a word.
+pluggy itself accepts a class in place of an object, a misspelt hook, an ``async`` hook and a
+missing one without a word.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def check_spawner_object(spawner: Any, plugin: SpawnerPlugin) -> None:
     missing = [name for name in SPAWNER_HOOKS if name not in hooks]
     if missing:
         refuse(
-            f"it lacks the hook {missing[0]}" + (f" (and {len(missing) - 1} more)" if missing[1:] else ""),
+            f"it lacks the hook {missing[0]}"
+            + (f" (and {len(missing) - 1} more)" if missing[1:] else ""),
             f"@hookimpl\ndef {missing[0]}(self, ...): ... (docs/hooks.md)",
         )
     if "review_job" in hooks:
@@ -117,7 +118,9 @@ def _wrong_hook(hooks: dict[str, tuple[Any, dict[str, Any]]]) -> tuple[str, str]
 
 
 def _wrong_argument(name: str, function: Any) -> tuple[str, str] | None:
-    allowed = [arg for arg in inspect.signature(getattr(HookSpecs, name)).parameters if arg != "self"]
+    allowed = [
+        arg for arg in inspect.signature(getattr(HookSpecs, name)).parameters if arg != "self"
+    ]
     for arg, parameter in inspect.signature(function).parameters.items():
         if parameter.default is not inspect.Parameter.empty:
             return (

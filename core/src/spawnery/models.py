@@ -66,6 +66,14 @@ def _frozen_list(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _pull_policy(value: Any) -> PullPolicy | None:
+    return checks.choice("pull_policy", value, PullPolicy)
+
+
+def _security(value: Any) -> Security | None:
+    return checks.choice("security", value, Security)
+
+
 @frozen(kw_only=True)
 class JobSpec:
     """One run of one command.
@@ -105,9 +113,7 @@ class JobSpec:
     args: tuple[str, ...] | None = field(
         default=None, converter=_frozen_list, validator=checks.words
     )
-    env: Mapping[str, str] = field(
-        default=_EMPTY, converter=_frozen_mapping, validator=checks.env
-    )
+    env: Mapping[str, str] = field(default=_EMPTY, converter=_frozen_mapping, validator=checks.env)
     secrets: Mapping[str, SecretRef] = field(
         default=_EMPTY, converter=_frozen_mapping, validator=checks.secrets
     )
@@ -121,8 +127,8 @@ class JobSpec:
     deadline_seconds: float | None = field(default=None, validator=checks.positive_seconds)
     start_deadline_seconds: float | None = field(default=None, validator=checks.positive_seconds)
     retention_seconds: float | None = field(default=None, validator=checks.seconds)
-    pull_policy: PullPolicy | None = field(default=None, converter=checks.choice(PullPolicy))
-    security: Security | None = field(default=None, converter=checks.choice(Security))
+    pull_policy: PullPolicy | None = field(default=None, converter=_pull_policy)
+    security: Security | None = field(default=None, converter=_security)
     options: Mapping[str, Mapping[str, Any]] = field(
         default=_EMPTY, converter=_frozen_mapping, validator=checks.options
     )

@@ -154,6 +154,8 @@ def check_label_value(value: str, *, field: str) -> str:
         InvalidSpec: It does not.
     """
     if len(value) > MAX_LABEL or not _LABEL_VALUE.match(value):
-        problem = f"must be at most {MAX_LABEL} of A-Z a-z 0-9 . _ -, a letter or digit at both ends"
+        problem = (
+            f"must be at most {MAX_LABEL} of A-Z a-z 0-9 . _ -, a letter or digit at both ends"
+        )
         _refuse(field, value, problem)
     return value

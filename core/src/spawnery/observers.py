@@ -29,7 +29,11 @@ class _Observer:
     """One ``job_event`` implementation with its queue."""
 
     def __init__(
-        self, name: str, call: Callable[..., Any], logger: logging.Logger, done: Callable[[JobEvent], None]
+        self,
+        name: str,
+        call: Callable[..., Any],
+        logger: logging.Logger,
+        done: Callable[[JobEvent], None],
     ) -> None:
         self.name = name
         self.failures = 0
@@ -45,7 +49,9 @@ class _Observer:
             self._queue.put_nowait(event)
         except queue.Full:
             self.dropped += 1
-            self._logger.warning("observer %s is too slow: %d events dropped", self.name, self.dropped)
+            self._logger.warning(
+                "observer %s is too slow: %d events dropped", self.name, self.dropped
+            )
 
     def _run(self) -> None:
         while (event := self._queue.get()) is not None:

@@ -74,7 +74,8 @@ def open_parts(
     plugin: SpawnerPlugin | None,
 ) -> Parts:
     """Find, load and assemble a spawner; see ``Spawner.open``."""
-    from spawnery import discovery, extensions as plugins, settings  # noqa: PLC0415 - loads what only this needs
+    from spawnery import discovery, settings  # noqa: PLC0415 - loads what only this needs
+    from spawnery import extensions as plugins  # noqa: PLC0415
 
     found = discovery.installed()
     types = [item.name for item in found]
@@ -257,7 +258,7 @@ def create(plugin: SpawnerPlugin, settings: Any, runtime: SpawnerRuntime) -> Any
         return plugin.create(settings, runtime)
     except SpawnerError:
         raise
-    except Exception as error:  # noqa: BLE001 - nothing foreign crosses the boundary
+    except Exception as error:
         msg = f"the spawner {plugin.name} could not be created: {type(error).__name__}: {error}"
         hint = f"this is a bug of the spawner plugin {plugin.name}: report it to its authors"
         raise SpawnerInvalid(msg, hint=hint) from error

@@ -53,9 +53,7 @@ class Hooks:
         timeout: Limit in seconds for one hook of one plugin.
     """
 
-    def __init__(
-        self, manager: pluggy.PluginManager, *, workers: Workers, timeout: float
-    ) -> None:
+    def __init__(self, manager: pluggy.PluginManager, *, workers: Workers, timeout: float) -> None:
         self._workers = workers
         self._timeout = timeout
         names = ("review_job", "build_env", "resolve_network")
@@ -82,9 +80,7 @@ class Hooks:
         except TimeoutError as error:
             msg = f"the plugin {plugin} did not answer {hook}: {error}"
             hint = f"leave {plugin} out of SPAWNER_PLUGINS, or raise SPAWNERY_HOOK_TIMEOUT_SECONDS"
-            raise PluginError(
-                msg, cause="plugin.timeout", hint=hint, job_id=job.job_id
-            ) from None
+            raise PluginError(msg, cause="plugin.timeout", hint=hint, job_id=job.job_id) from None
         except Exception as error:  # noqa: BLE001 - nothing foreign crosses the boundary
             msg = f"the plugin {plugin} failed in {hook}: {type(error).__name__}: {error}"
             raise PluginError(msg, cause="plugin.bug", job_id=job.job_id) from None
@@ -132,9 +128,7 @@ def prepare(
         InvalidSpec, Unsupported, JobRefused, PluginError: Nothing was created.
     """
     job = _review(spec, hooks, context)
-    ignored = refuse_unsupported(
-        job, context.capabilities, spawner=context.spawner, ignore=ignore
-    )
+    ignored = refuse_unsupported(job, context.capabilities, spawner=context.spawner, ignore=ignore)
     values = _environment(job, hooks, context, forward)
     env, secrets = _split(values, job, context)
     network = _network(job, hooks, context, network_setting, ignored)

@@ -20,7 +20,9 @@ _GRAMMAR = re.compile(
     r"(?:(?P<suffix>[KMGTPE]i|[numkMGTPE])|[eE](?P<exponent>[+-]?[0-9]{1,9}))?\Z",
     re.ASCII,
 )
-_BINARY: Final = {name: 1024**power for power, name in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
+_BINARY: Final = {
+    name: 1024**power for power, name in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)
+}
 _DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _LARGEST: Final = 2**63 - 1
 _FINEST: Final = 10**9
@@ -41,7 +43,9 @@ def _near_miss(text: str) -> str | None:
     joined = text.replace(" ", "")
     if joined != text and _GRAMMAR.match(joined):
         return f"without space: {joined}"
-    found = re.fullmatch(r"([0-9.]+)\s*([kmgtp])i?b?(?:ytes?)?", text, re.IGNORECASE)
+    found = re.fullmatch(
+        r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*([kmgtp])i?b?(?:ytes?)?", text, re.IGNORECASE
+    )
     if found is None:
         return None
     number, letter = found.group(1), found.group(2).upper()
@@ -62,9 +66,9 @@ def parse_quantity(text: str, *, field: str | None = None) -> Fraction:
     from fractions import Fraction  # noqa: PLC0415 - costs at import
 
     allowed = "a quantity such as 512Mi, 1.5Gi, 250m or 1e3"
-    found = _GRAMMAR.match(text) if isinstance(text, str) and len(text) <= _LONGEST else None
+    found = _GRAMMAR.match(text) if len(text) <= _LONGEST else None
     if found is None:
-        _refuse(text, field, allowed, _near_miss(text) if isinstance(text, str) else None)
+        _refuse(text, field, allowed, _near_miss(text))
     number = found["number"]
     value = Fraction("0" + number if number.startswith(".") else number.rstrip("."))
     if found["suffix"] in _BINARY:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import evolve, frozen
 
@@ -105,9 +105,11 @@ class JobRecords(Protocol):
         """Delete an intent that never reached ``created`` and has no kill or outcome."""
 
     def kill(self, record: Record, kill: Kill) -> Record:
-        """Write why we end a job (the first reason stays); writes the record where it is missing."""
+        """Write why we end a job, and its record where it is missing; the first reason stays."""
 
-    def finish(self, record: Record, outcome: Outcome, *, at: datetime, expires_at: datetime) -> tuple[Record, bool]:
+    def finish(
+        self, record: Record, outcome: Outcome, *, at: datetime, expires_at: datetime
+    ) -> tuple[Record, bool]:
         """Write the outcome once; returns the record and whether this call wrote it."""
 
     def announced(self, job_id: str) -> None:
@@ -151,9 +153,11 @@ class MemoryRecords:
         self._now = time.monotonic
 
     def get(self, job_id: str) -> Record | None:
+        """See ``JobRecords``."""
         return self._records.get(job_id)
 
     def begin(self, record: Record, *, holder: str, seconds: float) -> Begun:
+        """See ``JobRecords``."""
         with self._lock:
             found = self._records.setdefault(record.job_id, record)
             leased = self._take(record.job_id, holder, seconds)
@@ -171,7 +175,7 @@ class MemoryRecords:
             return None
         return holder
 
-    def _change(self, job_id: str, **changes: object) -> Record:
+    def _change(self, job_id: str, **changes: Any) -> Record:
         record = self._records.get(job_id)
         if record is None:
             msg = f"no record of job {job_id}"
@@ -180,10 +184,12 @@ class MemoryRecords:
         return changed
 
     def created(self, job_id: str, *, engine_id: str, at: datetime) -> Record:
+        """See ``JobRecords``."""
         with self._lock:
             return self._change(job_id, engine_id=engine_id, created_at=at)
 
     def withdraw(self, job_id: str) -> bool:
+        """See ``JobRecords``."""
         with self._lock:
             record = self._records.get(job_id)
             if record is None or record.created_at or record.kill or record.outcome:
@@ -192,6 +198,7 @@ class MemoryRecords:
             return True
 
     def kill(self, record: Record, kill: Kill) -> Record:
+        """See ``JobRecords``."""
         with self._lock:
             found = self._records.setdefault(record.job_id, record)
             if found.kill or found.outcome:
@@ -201,50 +208,62 @@ class MemoryRecords:
     def finish(
         self, record: Record, outcome: Outcome, *, at: datetime, expires_at: datetime
     ) -> tuple[Record, bool]:
+        """See ``JobRecords``."""
         with self._lock:
             found = self._records.setdefault(record.job_id, record)
             if found.outcome:
                 return found, False
-            changes = {"outcome": outcome, "ended_at": at, "expires_at": expires_at}
-            return self._change(record.job_id, **changes), True
+            written = self._change(
+                record.job_id, outcome=outcome, ended_at=at, expires_at=expires_at
+            )
+            return written, True
 
     def announced(self, job_id: str) -> None:
+        """See ``JobRecords``."""
         with self._lock:
             if job_id in self._records:
                 self._change(job_id, announced=True)
 
     def forget(self, job_id: str) -> None:
+        """See ``JobRecords``."""
         with self._lock:
             self._records.pop(job_id, None)
 
     def unfinished(self) -> Sequence[Record]:
+        """See ``JobRecords``."""
         with self._lock:
             return [r for r in self._records.values() if r.outcome is None]
 
     def finished(self) -> Sequence[Record]:
+        """See ``JobRecords``."""
         with self._lock:
             return [r for r in self._records.values() if r.outcome is not None]
 
     def lease(self, key: str, *, holder: str, seconds: float) -> bool:
+        """See ``JobRecords``."""
         with self._lock:
             return self._take(key, holder, seconds)
 
     def leased(self, key: str) -> str | None:
+        """See ``JobRecords``."""
         with self._lock:
             return self._holder(key)
 
     def renew(self, *, holder: str, seconds: float) -> None:
+        """See ``JobRecords``."""
         with self._lock:
             until = self._now() + seconds
             mine = [key for key, (who, _) in self._leases.items() if who == holder]
             self._leases.update((key, (holder, until)) for key in mine)
 
     def release(self, key: str, *, holder: str) -> None:
+        """See ``JobRecords``."""
         with self._lock:
             if self._leases.get(key, ("", 0.0))[0] == holder:
                 del self._leases[key]
 
     def release_all(self, *, holder: str) -> None:
+        """See ``JobRecords``."""
         with self._lock:
             for key in [key for key, (who, _) in self._leases.items() if who == holder]:
                 del self._leases[key]

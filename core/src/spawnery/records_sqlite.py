@@ -1,7 +1,7 @@
 """Records in an SQLite file (WAL): several processes at once, safe against kill -9.
 
-``synchronous=NORMAL`` keeps every committed transaction when processes die; a power cut may undo the
-last ones, which the engine's labels then make good. A local file system is required
+``synchronous=NORMAL`` keeps every committed transaction when processes die; a power cut may undo
+the last ones, which the engine's labels then make good. A local file system is required
 (sqlite.org/wal.html: all processes must be on one host).
 """
 

@@ -89,7 +89,7 @@ class SecretRef:
 
     @classmethod
     def engine(cls, name: str, key: str, *, optional: bool = False) -> SecretRef:
-        """Let the engine fill in ``key`` of its own secret ``name`` (capability ``secrets.engine``)."""
+        """Let the engine fill in ``key`` of its own secret (capability ``secrets.engine``)."""
         return cls(source=SecretSource.ENGINE, name=name, key=key, optional=optional)
 
     def resolve(self, *, key: str, environ: Mapping[str, str]) -> Secret | None:

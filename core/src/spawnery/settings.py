@@ -1,8 +1,8 @@
 """Settings: typed classes with a description and a default for each field, and how they are read.
 
 Flags win over the environment, the environment over ``spawnery.toml``, the file over defaults.
-Core's variables are ``SPAWNERY_<FIELD>``, those of the selected spawner ``SPAWNERY_<TYPE>_<FIELD>``;
-a field may have another name (``SPAWNER_TYPE``, ``DOCKER_NETWORK``).
+Core's variables are ``SPAWNERY_<FIELD>``, the selected spawner's ``SPAWNERY_<TYPE>_<FIELD>``; a
+field may have another name (``SPAWNER_TYPE``, ``DOCKER_NETWORK``).
 """
 
 from __future__ import annotations
@@ -264,7 +264,12 @@ def _value(slot: Slot, given: Given | None) -> Any:
     if given is None:
         return slot.default.factory() if isinstance(slot.default, attrs.Factory) else slot.default  # type: ignore[arg-type]
     return convert(
-        given.value, slot.kind, where=given.source, name=slot.name, secret=slot.secret, check=slot.check
+        given.value,
+        slot.kind,
+        where=given.source,
+        name=slot.name,
+        secret=slot.secret,
+        check=slot.check,
     )
 
 

@@ -109,7 +109,9 @@ def _of_another(name: str, table: str, installed: Collection[str]) -> bool:
     return name != table and name in {*FIRST_PARTY, *installed}
 
 
-def config_path(environ: Mapping[str, str], config_file: str | os.PathLike[str] | None) -> Path | None:
+def config_path(
+    environ: Mapping[str, str], config_file: str | os.PathLike[str] | None
+) -> Path | None:
     """Return the settings file to read: named, here, or the user's; None when there is none.
 
     Raises:

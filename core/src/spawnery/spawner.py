@@ -7,20 +7,23 @@ import queue
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from spawnery.capabilities import own_options
-from spawnery.contract import CheckItem, Deadline, HookContext, RemoveRequest, SpawnRequest, StopRequest
+from spawnery.completing import Completer
+from spawnery.contract import (
+    CheckItem,
+    RemoveRequest,
+    SpawnRequest,
+    StopRequest,
+)
 from spawnery.errors import Ambiguous, JobNotFound, JobRunning, SpawnerError, WaitTimeout
 from spawnery.hashing import spec_hash
 from spawnery.joblogs import FollowedLog
-from spawnery.models import JobSpec, Network
+from spawnery.models import JobSpec
 from spawnery.naming import check_job_id, object_name
 from spawnery.outcomes import EventKind, JobHandle, JobState, JobStatus, LogChunk, Outcome
-from spawnery.prepare import Prepared, prepare
 from spawnery.records import Record
-from spawnery.secret import Secret
-from spawnery.spawning import OneAtATime, Spawning, expected, labels_of
+from spawnery.spawning import OneAtATime, Spawning, expected
 from spawnery.streams import JobStream, PushStream
 from spawnery.tracker import Tracker, ended_status
 from spawnery.upkeep import Upkeep
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from spawnery.plugin import SpawnerPlugin
     from spawnery.reaper import Decision
     from spawnery.records import JobRecords
-    from spawnery.settings import Settings
 
 
 class Spawner:
@@ -81,6 +83,7 @@ class Spawner:
         self._spawning = Spawning(
             engine=parts.engine, ledger=parts.ledger, patience=self._core.io_timeout_seconds
         )
+        self._completer = Completer(parts)
         self._closed = False
 
     # -- opening and closing -----------------------------------------------------------------
@@ -206,11 +209,13 @@ class Spawner:
         if follow:
             self._tracker.hold(spec.job_id)
         there = False
+
+        def build(mark: Callable[[str], None]) -> SpawnRequest:
+            return self._completer.request(spec, spec_hash=digest, follow=follow, mark=mark)
+
         try:
             with self._one_at_a_time(spec.job_id):
-                handle = self._spawning.spawn(
-                    intent, lambda mark: self._request(spec, digest, follow, mark)
-                )
+                handle = self._spawning.spawn(intent, build)
             there = True
         finally:
             self._tracker.spawned(spec.job_id, there=there and evidence)
@@ -437,13 +442,13 @@ class Spawner:
         from spawnery.planning import plan_job  # noqa: PLC0415 - seldom used
 
         digest = spec_hash(spec)
-        prepared = self._prepare(spec)
-        masked = {key: Secret("***") if isinstance(value, Secret) else value
-                  for key, value in prepared.secrets.items()}  # fmt: skip
-        request = self._complete(prepared, masked, digest, follow=False, mark=_never)
+        prepared = self._completer.prepare(spec)
+        request = self._completer.masked(prepared, spec_hash=digest)
         return plan_job(self._engine, request, prepared, validate=validate)
 
-    def check(self, *, probe: bool = False, probe_spec: JobSpec | None = None) -> Sequence[CheckItem]:
+    def check(
+        self, *, probe: bool = False, probe_spec: JobSpec | None = None
+    ) -> Sequence[CheckItem]:
         """Look at everything as a doctor does: what works, what does not, what to do.
 
         Args:
@@ -497,71 +502,6 @@ class Spawner:
             launched=record.created_at is not None,
             message="the engine does not have it, and its spawner may still be at work",
         )
-
-    def _prepare(self, spec: JobSpec) -> Prepared:
-        core, parts = self._core, self._parts
-        context = HookContext(
-            spawner=self.name,
-            instance=self.instance,
-            capabilities=self.capabilities,
-            environ=parts.environ,
-            deadline=Deadline.after(core.hook_timeout_seconds),
-        )
-        name = getattr(parts.settings.plugin, "network", None)
-        return prepare(
-            spec,
-            hooks=parts.hooks,
-            context=context,
-            forward=core.forward_secrets,
-            network_setting=Network(name=name, source="setting network") if name else None,
-            ignore=parts.settings.ignore,
-        )
-
-    def _request(
-        self, spec: JobSpec, digest: str, follow: bool, mark: Callable[[str], None]  # noqa: FBT001
-    ) -> SpawnRequest:
-        prepared = self._prepare(spec)
-        values = [value for value in prepared.secrets.values() if isinstance(value, Secret)]
-        self._parts.masker.add(values)
-        if prepared.ignored:
-            self._parts.runtime.logger.warning(
-                "job %s: %s ignored, as SPAWNERY_%s_IGNORE says",
-                spec.job_id,
-                ", ".join(prepared.ignored),
-                self.name.upper().replace("-", "_"),
-            )
-        return self._complete(prepared, prepared.secrets, digest, follow=follow, mark=mark)
-
-    def _complete(
-        self,
-        prepared: Prepared,
-        secrets: Mapping[str, Any],
-        digest: str,
-        *,
-        follow: bool,
-        mark: Callable[[str], None],
-    ) -> SpawnRequest:
-        job = prepared.job
-        return SpawnRequest(
-            job=job,
-            spec_hash=digest,
-            env=prepared.env,
-            secrets=secrets,
-            network=prepared.network,
-            name=object_name(self._core.name_prefix, job.job_id),
-            labels=labels_of(job, instance=self.instance, spec_hash=digest),
-            options=own_options(job, spawner=self.name, kind=self.plugin.options),
-            retention_seconds=job.retention_seconds or 0,
-            grace_seconds=self._core.stop_grace_seconds,
-            tail_bytes=self._core.tail_bytes,
-            follow=follow,
-            deadline=self._engine.limit(),
-            created=mark,
-        )
-
-
-def _never(_engine_id: str) -> None:
-    """Stand in for the mark of a plan, which makes nothing."""
 
 
 def _age(status: JobStatus) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""The way of one spawn: record the intent, make the object, mark it, start it; once, whatever fails.
+"""The way of one spawn: record the intent, make the object, mark it, start it; only once.
 
 What makes "one id, one object" hold (promise P1):
 
@@ -28,16 +28,8 @@ from spawnery.errors import (
     SpecConflict,
 )
 from spawnery.ledger import Ledger
-from spawnery.outcomes import JobHandle, JobState, JobStatus, Outcome
-from spawnery.plugin import (
-    LABEL_DEADLINE,
-    LABEL_INSTANCE,
-    LABEL_JOB_ID,
-    LABEL_RETENTION,
-    LABEL_SPEC_HASH,
-    LABEL_START_DEADLINE,
-)
 from spawnery.models import JobSpec
+from spawnery.outcomes import JobHandle, JobState, JobStatus, Outcome
 from spawnery.records import Begun, Record
 from spawnery.upkeep import LEASE_SECONDS
 
@@ -45,18 +37,6 @@ _ATTEMPTS: Final = 5
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _POLL_SECONDS: Final = 0.02
-
-
-def labels_of(job: JobSpec, *, instance: str, spec_hash: str) -> dict[str, str]:
-    """Return all labels of a job's object: its own and ours."""
-    numbers = {
-        LABEL_DEADLINE: job.deadline_seconds,
-        LABEL_START_DEADLINE: job.start_deadline_seconds,
-        LABEL_RETENTION: job.retention_seconds or 0,
-    }
-    ours = {LABEL_INSTANCE: instance, LABEL_JOB_ID: job.job_id, LABEL_SPEC_HASH: spec_hash}
-    ours |= {key: f"{value:.3f}" for key, value in numbers.items() if value is not None}
-    return {**job.labels, **ours}
 
 
 class OneAtATime:
@@ -286,5 +266,3 @@ def expected(request_name: str, intent: Record, spec: JobSpec) -> JobStatus:
         start_deadline_seconds=spec.start_deadline_seconds,
         retention_seconds=spec.retention_seconds or 0,
     )
-
-

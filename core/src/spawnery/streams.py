@@ -92,9 +92,9 @@ class ThreadedStream(JobStream[T]):
         except StreamLost as lost:
             end = _End(lost)
         except Exception as error:  # noqa: BLE001 - a producer's failure belongs to the reader
-            lost = StreamLost(f"the stream broke: {type(error).__name__}")
-            lost.__cause__ = error
-            end = _End(lost)
+            broken = StreamLost(f"the stream broke: {type(error).__name__}")
+            broken.__cause__ = error
+            end = _End(broken)
         self._offer(end)
 
     def _put(self, item: T) -> bool:

@@ -186,7 +186,6 @@ class Tracker:
 
     def on_gone(self, job_id: str) -> None:
         """Look again in a while: the object of a job is no longer there."""
-
         with self.changed:
             self.live.pop(job_id, None)
             if self.ended.pop(job_id, None) is None:
@@ -230,7 +229,6 @@ class Tracker:
         with self.changed:
             self._waiters.setdefault(job_id, []).append(waiter)
             if job_id not in self.live:
-
                 self.absent.setdefault(job_id, time.monotonic())
                 self.changed.notify_all()
 
@@ -315,8 +313,7 @@ class Tracker:
 
 
 def ended_status(record: Record, status: JobStatus | None = None) -> JobStatus:
-    """Make the status of a job that has ended from its record, and its object where there is one."""
-
+    """Make the status of an ended job from its record, and its object where there is one."""
     if record.outcome is None:
         msg = f"job {record.job_id} has no outcome yet"
         raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""What time asks for: deadlines, removal after retention, jobs that vanished, leases, re-listing."""
+"""What time asks for: deadlines, removal, jobs that vanished, leases, full lists."""
 
 from __future__ import annotations
 
