@@ -147,8 +147,8 @@ def test_no_home_no_stdin_no_stdout(cli: Cli) -> None:
 def test_the_local_engine_is_the_fallback(cli: Cli) -> None:
     """Only where nothing else is installed, and it is said on stderr; else nothing is guessed."""
     done = cli("ps", env={"SPAWNER_TYPE": None})
-    rows = cli.json("spawners")["spawners"]
-    if {row["name"] for row in rows} <= {"local", "fake"}:
+    rows = cli.json("spawners")["installed"]
+    if {row["name"] for row in rows if row["kind"] == "spawner"} <= {"local", "fake"}:
         assert (done.returncode, b"local" in done.stderr) == (0, True)
         assert cli("ps", "-q", env={"SPAWNER_TYPE": None}).stderr == b""
     else:
@@ -161,12 +161,12 @@ def test_spawners_says_what_is_selected_and_why(cli: Cli) -> None:
     found = cli.json("spawners")
     assert found["selected"] == "local"
     assert "SPAWNER_TYPE" in found["why"]
-    (local,) = [row for row in found["spawners"] if row["name"] == "local"]
+    (local,) = [row for row in found["installed"] if row["name"] == "local"]
     assert (local["distribution"], local["selected"], local["loaded"]) == ("spawnery", True, False)
-    loaded = cli.json("spawners", "--load")["spawners"]
+    loaded = cli.json("spawners", "--load")["installed"]
     assert [row["loaded"] for row in loaded if row["name"] == "local"] == [True]
     done = cli("spawners")
-    assert b"local\tspawnery\t" in done.stdout
+    assert b"*\tlocal\tspawner\tspawnery\t" in done.stdout
     assert b"SPAWNER_TYPE" in done.stderr
 
 

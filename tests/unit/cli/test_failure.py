@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-import pytest
 from spawnery.cli import failure
 from spawnery.cli.app import App
 from spawnery.errors import EngineUnreachable, InvalidSpec
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_an_error_is_a_line_and_its_hints(capfd: pytest.CaptureFixture[str]) -> None:

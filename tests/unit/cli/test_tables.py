@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import TYPE_CHECKING
 
-import pytest
 from spawnery.cli import tables
 from spawnery.cli.tables import Cell, layout
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def text(*lines: tuple[str, ...]) -> list[list[Cell]]:
@@ -24,9 +27,11 @@ def test_columns_are_aligned_under_their_header() -> None:
 
 
 def test_the_last_column_is_wrapped_to_the_terminal() -> None:
-    """Further lines begin under the column; a line break of the text is kept."""
-    lines = layout(("A", "B"), text(("x", "one two three four five\nsix")), width=23, colour=False)
-    assert lines == ["A  B", "x  one two three four", "   five", "   six"]
+    """Further lines begin under the column; a hint on a line of its own is kept whole."""
+    hint = "hint: pip install this-and-that"
+    rows = text(("x", f"one two three four five\n{hint}"))
+    lines = layout(("A", "B"), rows, width=23, colour=False)
+    assert lines == ["A  B", "x  one two three four", "   five", f"   {hint}"]
 
 
 def test_a_long_word_is_not_broken() -> None:

@@ -81,9 +81,7 @@ def layout(
 
 
 def _wrapped(text: str, room: int) -> list[str]:
-    found = [
-        part
-        for paragraph in text.splitlines()
-        for part in textwrap.wrap(paragraph, room, break_on_hyphens=False, break_long_words=False)
-    ]
-    return found or [""]
+    """Wrap the first line; further ones are hints, kept whole so that they can be pasted."""
+    first, *hints = text.splitlines() or [""]
+    wrapped = textwrap.wrap(first, room, break_on_hyphens=False, break_long_words=False)
+    return [*(wrapped or [""]), *hints]

@@ -60,7 +60,7 @@ def _table(items: Sequence[CheckItem]) -> None:
         (
             tables.state(item.level),
             item.name,
-            item.detail + (f"\n{item.hint}" if item.hint else ""),
+            item.detail + (f"\nhint: {item.hint}" if item.hint else ""),
         )
         for item in items
     ]

@@ -12,7 +12,7 @@ from spawnery.cli.app import App, pass_app
 from spawnery.cli.group import LazyGroup
 
 if TYPE_CHECKING:
-    from spawnery.cli.tables import Cell, Row
+    from spawnery.cli.tables import Row
     from spawnery.discovery import Installed
 
 
@@ -114,21 +114,14 @@ def _imported(item: Installed) -> Mapping[str, Any]:
 def _table(rows: Sequence[Mapping[str, Any]]) -> None:
     from spawnery.cli import tables
 
-    columns = ("", "NAME", "KIND", "DISTRIBUTION", "VERSION", "STATUS")
+    columns = ("", "NAME", "KIND", "DISTRIBUTION", "VERSION", "STATE", "ABOUT")
     tables.show(columns, [_cells(row) for row in rows])
 
 
 def _cells(row: Mapping[str, Any]) -> Row:
-    mark = "*" if row["selected"] else ""
+    from spawnery.cli import tables
+
+    state = "failed" if row["problem"] else "ok" if row["loaded"] else "installed"
+    about = row["problem"] or row["summary"] or ""
     facts = (row["name"], row["kind"], row["distribution"], row["version"])
-    return (mark, *facts, _status(row))
-
-
-def _status(row: Mapping[str, Any]) -> str | Cell:
-    from spawnery.cli.tables import Cell
-
-    if row["problem"]:
-        return Cell(row["problem"], "red")
-    if row["loaded"]:
-        return Cell(f"ok: {row['summary']}" if row["summary"] else "ok", "green")
-    return "installed"
+    return ("*" if row["selected"] else "", *facts, tables.state(state), about)
