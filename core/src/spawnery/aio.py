@@ -127,7 +127,7 @@ class AsyncSpawner:
             loop.call_soon_threadsafe(_set, future, result)
 
         if not await self._run(lambda: self.spawner.on_end(job_id, told)):
-            return await self._run(lambda: self.spawner.status_outcome(job_id))
+            return await self._run(lambda: self.spawner.wait(job_id))
         try:
             result = await asyncio.wait_for(future, timeout)
         except TimeoutError:

@@ -63,6 +63,14 @@ class Record:
     expires_at: datetime | None = None
     announced: bool = False
 
+    @property
+    def ended(self) -> Outcome:
+        """The outcome of a job that has one."""
+        if self.outcome is None:
+            msg = f"job {self.job_id} has no outcome yet"
+            raise ValueError(msg)
+        return self.outcome
+
 
 @frozen(kw_only=True)
 class Begun:

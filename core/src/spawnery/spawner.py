@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -12,20 +11,18 @@ from typing import TYPE_CHECKING, Self
 from spawnery.completing import Completer
 from spawnery.contract import (
     CheckItem,
-    RemoveRequest,
     SpawnRequest,
-    StopRequest,
 )
-from spawnery.errors import Ambiguous, JobNotFound, JobRunning, SpawnerError, WaitTimeout
+from spawnery.errors import SpawnerError
 from spawnery.hashing import spec_hash
 from spawnery.joblogs import FollowedLog
+from spawnery.jobs import Jobs
 from spawnery.models import JobSpec
-from spawnery.naming import check_job_id, object_name
-from spawnery.outcomes import EventKind, JobHandle, JobState, JobStatus, LogChunk, Outcome
-from spawnery.records import Record
+from spawnery.naming import object_name
+from spawnery.outcomes import EventKind, JobHandle, JobStatus, LogChunk, Outcome
 from spawnery.spawning import OneAtATime, Spawning, expected
 from spawnery.streams import JobStream, PushStream
-from spawnery.tracker import Tracker, ended_status
+from spawnery.tracker import Tracker
 from spawnery.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -84,6 +81,8 @@ class Spawner:
             engine=parts.engine, ledger=parts.ledger, patience=self._core.io_timeout_seconds
         )
         self._completer = Completer(parts)
+        self._jobs = Jobs(self._tracker, settings=self._core, follow=self._follow_jobs)
+        self._promised: dict[str, bool] = {}
         self._closed = False
 
     # -- opening and closing -----------------------------------------------------------------
@@ -208,6 +207,7 @@ class Spawner:
         self._tracker.expect(expected(intent.name, intent, spec))
         if follow:
             self._tracker.hold(spec.job_id)
+            self._promised[spec.job_id] = True
         there = False
 
         def build(mark: Callable[[str], None]) -> SpawnRequest:
@@ -219,7 +219,7 @@ class Spawner:
             there = True
         finally:
             self._tracker.spawned(spec.job_id, there=there and evidence)
-            if follow and not there:
+            if follow and not there and self._promised.pop(spec.job_id, None) is not None:
                 self._tracker.let_go(spec.job_id)
             if not (there and evidence):
                 self.records.release(spec.job_id, holder=self._ledger.holder)
@@ -233,13 +233,7 @@ class Spawner:
         Raises:
             JobNotFound: Neither the engine nor the records know it.
         """
-        record = self._record(job_id)
-        if record is not None and record.outcome is not None:
-            return ended_status(record)
-        seen = self._engine.status(job_id)
-        if seen is not None:
-            return self._judged(seen)
-        return self._absent(job_id, record)
+        return self._jobs.status(job_id)
 
     def wait(self, job_id: str, timeout: float | None = None) -> Outcome:
         """Wait until a job has ended.
@@ -252,19 +246,7 @@ class Spawner:
             WaitTimeout: The time is over; the job goes on.
             JobNotFound: Neither the engine nor the records know it.
         """
-        results: queue.SimpleQueue[Outcome | SpawnerError] = queue.SimpleQueue()
-        if not self.on_end(job_id, results.put):
-            return self.status_outcome(job_id)
-        try:
-            result = results.get(timeout=timeout)
-        except queue.Empty:
-            msg = f"job {job_id} has not ended within {timeout:g} s"
-            raise WaitTimeout(msg, job_id=job_id) from None
-        finally:
-            self._tracker.remove_waiter(job_id, results.put)
-        if isinstance(result, SpawnerError):
-            raise result
-        return result
+        return self._jobs.wait(job_id, timeout)
 
     def on_end(self, job_id: str, call: Callable[[Outcome | SpawnerError], None]) -> bool:
         """Let ``call`` be called once, in another thread, when a job has ended.
@@ -272,29 +254,11 @@ class Spawner:
         Returns:
             False when it has ended already: ``call`` is not called, see ``status``.
         """
-        record = self._record(job_id)
-        if record is not None and record.outcome is not None:
-            return False
-        self._follow_jobs()
-        self._tracker.add_waiter(job_id, call)
-        return True
+        return self._jobs.on_end(job_id, call)
 
     def forget_end(self, job_id: str, call: Callable[[Outcome | SpawnerError], None]) -> None:
         """Undo ``on_end``."""
         self._tracker.remove_waiter(job_id, call)
-
-    def status_outcome(self, job_id: str) -> Outcome:
-        """Return the outcome of a job that has ended.
-
-        Raises:
-            JobRunning: It has not.
-            JobNotFound: Neither the engine nor the records know it.
-        """
-        outcome = self.status(job_id).outcome
-        if outcome is None:
-            msg = f"job {job_id} has not ended"
-            raise JobRunning(msg, job_id=job_id)
-        return outcome
 
     def logs(
         self,
@@ -318,18 +282,25 @@ class Spawner:
             LogsUnavailable: The engine does not have the log (any more).
             JobNotFound: Neither the engine nor the records know the job.
         """
-        self._record(job_id)
-        return FollowedLog(
-            self._engine,
-            job_id=job_id,
-            name=object_name(self._core.name_prefix, job_id),
-            follow=follow,
-            cursor=cursor,
-            since=since,
-            tail_bytes=tail_bytes,
-            patience=self._core.io_timeout_seconds * 2,
-            ended=(lambda: self._tracker.let_go(job_id)) if follow else None,
-        )
+        self._jobs.record(job_id)
+        promised = follow and self._promised.pop(job_id, None) is not None
+        if not promised:
+            self._tracker.hold(job_id)
+        try:
+            return FollowedLog(
+                self._engine,
+                job_id=job_id,
+                name=object_name(self._core.name_prefix, job_id),
+                follow=follow,
+                cursor=cursor,
+                since=since,
+                tail_bytes=tail_bytes,
+                patience=self._core.io_timeout_seconds * 2,
+                ended=lambda: self._tracker.let_go(job_id),
+            )
+        except BaseException:
+            self._tracker.let_go(job_id)
+            raise
 
     def stop(self, job_id: str, *, grace_seconds: float | None = None) -> Outcome:
         """End a job: SIGTERM, then SIGKILL after the grace; its outcome is CANCELLED.
@@ -345,33 +316,7 @@ class Spawner:
             JobNotFound: Neither the engine nor the records know it.
             WaitTimeout: The engine has not ended it yet.
         """
-        grace = self._core.stop_grace_seconds if grace_seconds is None else grace_seconds
-        record = self._record(job_id)
-        if record is not None and record.outcome is not None:
-            return record.outcome
-        seen = self._engine.status(job_id)
-        if seen is not None and seen.outcome is not None:
-            return self._finished(seen)
-        if record is None:
-            record = self.records.get(job_id) if seen is None else self._ledger.from_status(seen)
-        if record is None:
-            raise self._unknown(job_id)
-        record = self._ledger.kill(record, "stop")
-        if record.outcome is not None:
-            return record.outcome
-        try:
-            self._engine.stop(
-                StopRequest(
-                    job_id=job_id,
-                    name=record.name,
-                    reason="stop",
-                    grace_seconds=grace,
-                    deadline=self._engine.limit(grace),
-                )
-            )
-        except Ambiguous as error:
-            self._parts.runtime.logger.info("stop of %s: %s", job_id, error.message)
-        return self.wait(job_id, timeout=grace + self._core.io_timeout_seconds)
+        return self._jobs.stop(job_id, grace_seconds)
 
     def remove(self, job_id: str, *, force: bool = False) -> None:
         """Remove a job's object and its record: the id is free again.
@@ -384,31 +329,11 @@ class Spawner:
             JobRunning: It runs, and ``force`` is not set.
             JobNotFound: Neither the engine nor the records know it.
         """
-        seen = self._engine.status(job_id)
-        record = self._record(job_id)
-        if seen is None and record is None:
-            raise self._unknown(job_id)
-        if seen is not None and seen.outcome is None and seen.launched:
-            if not force:
-                msg = f"job {job_id} is {seen.state}"
-                hint = f"stop it first, or: spawnery rm --force {job_id}"
-                raise JobRunning(msg, job_id=job_id, hint=hint)
-            self.stop(job_id)
-        name = object_name(self._core.name_prefix, job_id)
-        deadline = self._engine.limit()
-        self._engine.remove(RemoveRequest(job_id=job_id, name=name, deadline=deadline))
-        self.records.forget(job_id)
-        self._tracker.on_gone(job_id)
-        self._parts.observers.tell(EventKind.REMOVED, job_id)
+        self._jobs.remove(job_id, force=force)
 
     def list(self) -> Sequence[JobStatus]:
         """Look at all jobs of the instance: in the engine, and ended ones that are remembered."""
-        statuses = {s.job_id: self._judged(s) for s in self._engine.list_jobs()}
-        for record in self.records.finished():
-            there = statuses.get(record.job_id)
-            if there is None or not there.state.terminal:
-                statuses[record.job_id] = ended_status(record, there)
-        return sorted(statuses.values(), key=_age)
+        return self._jobs.list()
 
     def watch(self) -> JobStream[JobStatus]:
         """Follow all jobs of the instance: each as it stands now, then every change."""
@@ -458,51 +383,3 @@ class Spawner:
         from spawnery.doctor import check_all  # noqa: PLC0415 - seldom used
 
         return check_all(self, self._engine, probe=probe, probe_spec=probe_spec)
-
-    # -- inside ------------------------------------------------------------------------------
-
-    def _record(self, job_id: str) -> Record | None:
-        return self.records.get(check_job_id(job_id))
-
-    def _unknown(self, job_id: str) -> JobNotFound:
-        msg = f"no job {job_id}: neither the engine {self.name} nor the records know it"
-        return JobNotFound(msg, job_id=job_id, hint="spawnery ps --all shows what is there")
-
-    def _judged(self, seen: JobStatus) -> JobStatus:
-        """Let the record have its say in what the engine shows."""
-        if seen.outcome is None:
-            return seen
-        record = self._ledger.finish(self._ledger.remembered(seen), seen.outcome)
-        return ended_status(record, seen)
-
-    def _finished(self, seen: JobStatus) -> Outcome:
-        outcome = self._judged(seen).outcome
-        if outcome is None:
-            msg = f"job {seen.job_id} has not ended"
-            raise JobRunning(msg, job_id=seen.job_id)
-        return outcome
-
-    def _absent(self, job_id: str, record: Record | None) -> JobStatus:
-        """Say what is known of a job that the engine does not have (any more)."""
-        record = record or self.records.get(job_id)
-        if record is None:
-            raise self._unknown(job_id)
-        if record.created_at is not None or record.kill is not None:
-            try:
-                self.wait(job_id, timeout=self._core.settle_seconds * 2 + 1)
-            except WaitTimeout:
-                pass
-            else:
-                return ended_status(self.records.get(job_id) or record)
-        return JobStatus(
-            job_id=job_id,
-            state=JobState.PENDING,
-            name=record.name,
-            spec_hash=record.spec_hash,
-            launched=record.created_at is not None,
-            message="the engine does not have it, and its spawner may still be at work",
-        )
-
-
-def _age(status: JobStatus) -> tuple[float, str]:
-    return (status.accepted_at.timestamp() if status.accepted_at else 0.0, status.job_id)

@@ -314,10 +314,7 @@ class Tracker:
 
 def ended_status(record: Record, status: JobStatus | None = None) -> JobStatus:
     """Make the status of an ended job from its record, and its object where there is one."""
-    if record.outcome is None:
-        msg = f"job {record.job_id} has no outcome yet"
-        raise ValueError(msg)
-    outcome = record.outcome
+    outcome = record.ended
     if status is not None:
         return evolve(status, state=outcome.state, outcome=outcome)
     return JobStatus(

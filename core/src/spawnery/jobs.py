@@ -1,0 +1,181 @@
+"""What the facade does with jobs that exist: look, wait, end, remove."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from spawnery.contract import RemoveRequest, StopRequest
+from spawnery.errors import Ambiguous, JobNotFound, JobRunning, SpawnerError, WaitTimeout
+from spawnery.naming import check_job_id, object_name
+from spawnery.outcomes import EventKind, JobState, JobStatus, Outcome
+from spawnery.records import Record
+from spawnery.tracker import Tracker, Waiter, ended_status
+
+if TYPE_CHECKING:
+    from spawnery.settings import CoreSettings
+
+
+class Jobs:
+    """The jobs of the instance; the verbs are described at ``Spawner``.
+
+    Args:
+        tracker: Follows the jobs, and knows engine and records.
+        settings: Grace and limits.
+        follow: Starts the tracker where it does not run yet.
+    """
+
+    def __init__(
+        self, tracker: Tracker, *, settings: CoreSettings, follow: Callable[[], None]
+    ) -> None:
+        self._tracker = tracker
+        self._engine = tracker.engine
+        self._ledger = tracker.ledger
+        self._records = tracker.ledger.records
+        self._settings = settings
+        self._follow = follow
+
+    def record(self, job_id: str) -> Record | None:
+        """Return what is remembered of a job."""
+        return self._records.get(check_job_id(job_id))
+
+    def status(self, job_id: str) -> JobStatus:
+        """See ``Spawner.status``."""
+        record = self.record(job_id)
+        if record is not None and record.outcome is not None:
+            return ended_status(record)
+        seen = self._engine.status(job_id)
+        if seen is not None:
+            return self._judged(seen)
+        return self._absent(job_id, record)
+
+    def outcome(self, job_id: str) -> Outcome:
+        """Return the outcome of a job that has ended.
+
+        Raises:
+            JobRunning: It has not.
+        """
+        outcome = self.status(job_id).outcome
+        if outcome is None:
+            msg = f"job {job_id} has not ended"
+            raise JobRunning(msg, job_id=job_id)
+        return outcome
+
+    def wait(self, job_id: str, timeout: float | None) -> Outcome:
+        """See ``Spawner.wait``."""
+        results: queue.SimpleQueue[Outcome | SpawnerError] = queue.SimpleQueue()
+        if not self.on_end(job_id, results.put):
+            return self.outcome(job_id)
+        try:
+            result = results.get(timeout=timeout)
+        except queue.Empty:
+            msg = f"job {job_id} has not ended within {timeout:g} s"
+            raise WaitTimeout(msg, job_id=job_id) from None
+        finally:
+            self._tracker.remove_waiter(job_id, results.put)
+        if isinstance(result, SpawnerError):
+            raise result
+        return result
+
+    def on_end(self, job_id: str, call: Waiter) -> bool:
+        """See ``Spawner.on_end``."""
+        record = self.record(job_id)
+        if record is not None and record.outcome is not None:
+            return False
+        self._follow()
+        self._tracker.add_waiter(job_id, call)
+        return True
+
+    def stop(self, job_id: str, grace_seconds: float | None) -> Outcome:
+        """See ``Spawner.stop``."""
+        grace = self._settings.stop_grace_seconds if grace_seconds is None else grace_seconds
+        record = self.record(job_id)
+        if record is not None and record.outcome is not None:
+            return record.outcome
+        seen = self._engine.status(job_id)
+        if seen is not None and seen.outcome is not None:
+            return self._ledger.finish(self._ledger.remembered(seen), seen.outcome).ended
+        if record is None:
+            record = self._records.get(job_id) if seen is None else self._ledger.from_status(seen)
+        if record is None:
+            raise self._unknown(job_id)
+        record = self._ledger.kill(record, "stop")
+        if record.outcome is not None:
+            return record.outcome
+        self._end(record, grace)
+        return self.wait(job_id, grace + self._settings.io_timeout_seconds)
+
+    def _end(self, record: Record, grace: float) -> None:
+        request = StopRequest(
+            job_id=record.job_id,
+            name=record.name,
+            reason="stop",
+            grace_seconds=grace,
+            deadline=self._engine.limit(grace),
+        )
+        # Whether it acted shows when we wait for the end.
+        with contextlib.suppress(Ambiguous):
+            self._engine.stop(request)
+
+    def remove(self, job_id: str, *, force: bool) -> None:
+        """See ``Spawner.remove``."""
+        record = self.record(job_id)
+        seen = self._engine.status(job_id)
+        if seen is None and record is None:
+            raise self._unknown(job_id)
+        if seen is not None and seen.outcome is None and seen.launched:
+            if not force:
+                msg = f"job {job_id} is {seen.state}"
+                hint = f"stop it first, or: spawnery rm --force {job_id}"
+                raise JobRunning(msg, job_id=job_id, hint=hint)
+            self.stop(job_id, None)
+        name = object_name(self._ledger.prefix, job_id)
+        request = RemoveRequest(job_id=job_id, name=name, deadline=self._engine.limit())
+        self._engine.remove(request)
+        self._records.forget(job_id)
+        self._tracker.on_gone(job_id)
+        self._ledger.observers.tell(EventKind.REMOVED, job_id)
+
+    def list(self) -> Sequence[JobStatus]:
+        """See ``Spawner.list``."""
+        statuses = {s.job_id: self._judged(s) for s in self._engine.list_jobs()}
+        for record in self._records.finished():
+            there = statuses.get(record.job_id)
+            if there is None or not there.state.terminal:
+                statuses[record.job_id] = ended_status(record, there)
+        return sorted(statuses.values(), key=_age)
+
+    def _judged(self, seen: JobStatus) -> JobStatus:
+        """Let the record have its say in what the engine shows."""
+        if seen.outcome is None:
+            return seen
+        record = self._ledger.finish(self._ledger.remembered(seen), seen.outcome)
+        return ended_status(record, seen)
+
+    def _absent(self, job_id: str, record: Record | None) -> JobStatus:
+        """Say what is known of a job that the engine does not have (any more)."""
+        record = record or self._records.get(job_id)
+        if record is None:
+            raise self._unknown(job_id)
+        if record.created_at is not None or record.kill is not None:
+            with contextlib.suppress(WaitTimeout):
+                self.wait(job_id, self._settings.settle_seconds * 2 + 1)
+                return ended_status(self._records.get(job_id) or record)
+        return JobStatus(
+            job_id=job_id,
+            state=JobState.PENDING,
+            name=record.name,
+            spec_hash=record.spec_hash,
+            launched=record.created_at is not None,
+            message="the engine does not have it, and its spawner may still be at work",
+        )
+
+    def _unknown(self, job_id: str) -> JobNotFound:
+        msg = f"no job {job_id}: neither the engine {self._engine.name} nor the records know it"
+        return JobNotFound(msg, job_id=job_id, hint="spawnery ps --all shows what is there")
+
+
+def _age(status: JobStatus) -> tuple[float, str]:
+    return (status.accepted_at.timestamp() if status.accepted_at else 0.0, status.job_id)
