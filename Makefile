@@ -1,0 +1,43 @@
+# Everything a person needs here; `make` alone lists it. Set UV to use a uv of your own.
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+PYTHON ?= python3
+UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+MEMBERS := core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
+READY := .venv/.synced
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench engines clean
+
+help: ## List these commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "make %-8s %s\n", $$1, $$2}'
+
+setup: $(READY) ## Make .venv with everything in it
+
+demo: $(READY) ## Run one job on this machine and show its log, outcome and exit code
+	@scripts/demo.sh
+
+test: $(READY) ## Run all tests; suites without their engine are skipped and listed
+	@scripts/test.sh
+
+lint: $(READY) ## Check style, formatting, types and import rules
+	@scripts/lint.sh
+
+format: $(READY) ## Rewrite the sources in the project's format
+	@.venv/bin/ruff check --fix-only --quiet . ; .venv/bin/ruff format .
+
+bench: $(READY) ## Measure the figures that the project promises
+	@scripts/bench.sh
+
+engines: ## Install and start Docker and Redis (root on Debian), and a test cluster where one is known
+	@scripts/engines.sh
+
+clean: ## Remove what make made
+	rm -rf .venv .uv dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(READY): pyproject.toml uv.lock $(MEMBERS) | $(UV)
+	@$(UV) sync --quiet --locked --all-packages
+	@touch $@
+
+.uv/bin/uv:
+	@PYTHON="$(PYTHON)" scripts/bootstrap-uv.sh

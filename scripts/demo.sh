@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# One job on this machine, in a state directory that is gone afterwards.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+state=$(mktemp -d)
+trap 'rm -rf "$state"' EXIT
+export SPAWNER_TYPE=local SPAWNERY_STATE_DIR="$state"
+unset SPAWNER_PLUGINS SPAWNERY_CONFIG SPAWNERY_INSTANCE
+
+job=demo-$$
+script='for i in 1 2 3; do echo "step $i of 3"; sleep 0.3; done; echo "done; leaving with 3"; exit 3'
+
+say() { printf '\n$ %s\n' "$*"; }
+
+say "SPAWNER_TYPE=local spawnery run --job-id $job --retention-seconds 60 -- sh -c '$script'"
+code=0
+.venv/bin/spawnery run --job-id "$job" --retention-seconds 60 -- sh -c "$script" </dev/null || code=$?
+say "echo \$?"
+echo "$code"
+
+say "spawnery status $job"
+.venv/bin/spawnery status "$job" || true
+.venv/bin/spawnery rm "$job" >/dev/null
+
+if [ "$code" -ne 3 ]; then
+    echo "demo: the job leaves with 3 and spawnery left with $code: that is a bug" >&2
+    exit 1
+fi
