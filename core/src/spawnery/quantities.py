@@ -2,7 +2,8 @@
 
 Grammar and rounding of ``resource.Quantity``
 (kubernetes/apimachinery pkg/api/resource/quantity.go): a signed decimal number and one suffix;
-values are capped at 2^63-1, and what is finer than a nano unit is rounded up.
+what is finer than a nano unit is rounded up. Every value is capped at 2^63-1 (Kubernetes caps the
+binary suffixes alone); no engine takes more.
 """
 
 from __future__ import annotations
