@@ -86,20 +86,19 @@ class Ledger:
         if outcome.finished_at is None:
             outcome = evolve(outcome, finished_at=now)
         record, first = self.records.finish(record, outcome, at=now, expires_at=self._expiry(now))
-        if first:
-            if self.observers:
-                self.observers.tell(EventKind.FINISHED, record.job_id, outcome=record.outcome)
-            else:
-                self.records.announced(record.job_id)
+        self.announce(record, first=first)
         return record
 
+    def announce(self, record: Record, *, first: bool = False) -> None:
+        """Tell observers of an end: of one written here, and of one that they never heard of."""
+        if first or (self.observers.lasting and not record.announced):
+            self.observers.tell(EventKind.FINISHED, record.job_id, outcome=record.outcome)
+
     def tell_again(self) -> None:
-        """Tell observers of ends that an earlier process could not tell them."""
-        if not self.observers:
-            return
-        for record in self.records.finished():
-            if not record.announced:
-                self.observers.tell(EventKind.FINISHED, record.job_id, outcome=record.outcome)
+        """Tell observers of the ends that no process has told them of."""
+        if self.observers.lasting:
+            for record in self.records.finished():
+                self.announce(record)
 
     def let_go(self) -> None:
         """Give back all leases: no more evidence comes from us."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +33,7 @@ class _Observer:
         name: str,
         call: Callable[..., Any],
         logger: logging.Logger,
-        done: Callable[[JobEvent], None],
+        done: Callable[[str, JobEvent], None],
     ) -> None:
         self.name = name
         self.failures = 0
@@ -62,7 +62,7 @@ class _Observer:
                 self._logger.warning(
                     "observer %s failed on %s: %s", self.name, event.id, type(error).__name__
                 )
-            self._done(event)
+            self._done(self.name, event)
 
     def close(self) -> None:
         try:
@@ -87,7 +87,9 @@ class Observers:
         masker: Masks what events say.
         logger: Where failures go.
         now: Wall clock.
-        announced: Called with the job id when every observer has seen the end of a job.
+        announced: Called with the job id when every lasting observer has seen the end of a job.
+        lasting: Names of the observers that must learn of every end, also of one that happened
+            while no process had them loaded (those of ``SPAWNER_PLUGINS``); others watch along.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Observers:
         logger: logging.Logger,
         now: Callable[[], datetime],
         announced: Callable[[str], None],
+        lasting: Collection[str] = (),
     ) -> None:
         self._instance = instance
         self._masker = masker
@@ -110,6 +113,7 @@ class Observers:
             _Observer(impl.plugin_name, _bind(impl), logger, self._seen)
             for impl in reversed(manager.hook.job_event.get_hookimpls())
         ]
+        self.lasting = frozenset(o.name for o in self._observers if o.name in lasting)
 
     def __bool__(self) -> bool:
         return bool(self._observers)
@@ -138,12 +142,12 @@ class Observers:
         event = evolve(event, message=self._masker.mask(event.message))
         if event.kind is EventKind.FINISHED:
             with self._lock:
-                self._pending[event.job_id] = len(self._observers)
+                self._pending[event.job_id] = len(self.lasting)
         for observer in self._observers:
             observer.put(event)
 
-    def _seen(self, event: JobEvent) -> None:
-        if event.kind is not EventKind.FINISHED:
+    def _seen(self, name: str, event: JobEvent) -> None:
+        if event.kind is not EventKind.FINISHED or name not in self.lasting:
             return
         with self._lock:
             left = self._pending.pop(event.job_id, 1) - 1

@@ -92,8 +92,11 @@ def open_parts(
         for extension in plugins.load_extensions(core.plugins, strict=core.strict_plugins)
         if extension.obj is not None
     ]
+    lasting = [name for name, _ in named]
     named += [(f"extension-{number}", obj) for number, obj in enumerate(extensions, 1)]
-    return assemble(plugin, loaded, environ=environ, records=records, extensions=named)
+    return assemble(
+        plugin, loaded, environ=environ, records=records, extensions=named, lasting=lasting
+    )
 
 
 def state_folder(settings: Settings) -> Path:
@@ -174,6 +177,7 @@ def assemble(
     environ: Mapping[str, str],
     records: JobRecords | None,
     extensions: Sequence[tuple[str, Any]],
+    lasting: Sequence[str] = (),
 ) -> Parts:
     """Create the spawner and everything around it.
 
@@ -183,6 +187,7 @@ def assemble(
         environ: Our own environment.
         records: Where to keep records; SQLite in the state directory when None.
         extensions: (name, object), in the order of ``SPAWNER_PLUGINS``.
+        lasting: Those of them that the settings name; as observers they learn of every end.
 
     Raises:
         StateError, SpawnerInvalid, EngineError.
@@ -217,6 +222,7 @@ def assemble(
         logger=logger,
         now=clock.now,
         announced=records.announced,
+        lasting=(plugin.name, *lasting),
     )
     relay.observers = observers
     ledger = Ledger(

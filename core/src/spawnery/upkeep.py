@@ -152,6 +152,7 @@ class Upkeep:
         records = tracker.ledger.records
         record = records.get(job_id)
         if record is not None and record.outcome is not None:
+            tracker.ledger.announce(record)
             tracker.settle(record)
             return
         status = tracker.engine.status(job_id)
