@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -15,26 +16,7 @@ from spawnery.secret import SecretRef
 SCHEMA: Final = "v1"
 """Goes up when the same spec would hash to something else."""
 _DIGITS: Final = 48
-
-
-def spec_hash(spec: JobSpec) -> str:
-    """Hash a spec as it was submitted.
-
-    Secrets count by name and source and never by value, the job id does not count, and neither do
-    fields that are not set: a field added to the model later leaves old hashes alone.
-
-    Returns:
-        ``v1.`` and 48 hex digits, which fits a label.
-    """
-    text = json.dumps(_fields(spec), sort_keys=True, separators=(",", ":"), default=_plain)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
-    return f"{SCHEMA}.{digest}"
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    names = (a.name for a in attrs.fields(type(value)) if a.name != "job_id")
-    pairs = ((name, getattr(value, name)) for name in names)
-    return {name: item for name, item in pairs if item is not None and item != {}}
+_NOTHING: Final[dict[str, Any]] = {}
 
 
 def _plain(value: object) -> object:
@@ -46,3 +28,34 @@ def _plain(value: object) -> object:
         return _fields(value)
     msg = f"options hold a {type(value).__name__}: only JSON values are allowed"
     raise TypeError(msg)
+
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_plain)
+
+
+def spec_hash(spec: JobSpec) -> str:
+    """Hash a spec as it was submitted.
+
+    Secrets count by name and source and never by value, the job id does not count, and neither do
+    fields that are not set: a field added to the model later leaves old hashes alone.
+
+    Returns:
+        ``v1.`` and 48 hex digits, which fits a label.
+    """
+    text = _ENCODER.encode(_fields(spec))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+    return f"{SCHEMA}.{digest}"
+
+
+@functools.cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(a.name for a in attrs.fields(kind) if a.name != "job_id")
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    found = {}
+    for name in _names(type(value)):
+        item = getattr(value, name)
+        if item is not None and item != _NOTHING:
+            found[name] = item
+    return found

@@ -155,13 +155,13 @@ class SqliteRecords:
 
     def _update(self, db: sqlite3.Connection, job_id: str, **values: object) -> Record:
         names = ", ".join(f"{name} = ?" for name in values)
-        sql = f"UPDATE jobs SET {names} WHERE scope = ? AND job_id = ?"  # noqa: S608 - own names
-        db.execute(sql, (*values.values(), self._scope, job_id))
-        record = self._one(db, job_id)
-        if record is None:
+        where = f"WHERE scope = ? AND job_id = ? RETURNING {_COLUMNS}"
+        sql = f"UPDATE jobs SET {names} {where}"  # noqa: S608 - own names
+        row = db.execute(sql, (*values.values(), self._scope, job_id)).fetchone()
+        if row is None:
             msg = f"no record of job {job_id}"
             raise JobNotFound(msg, job_id=job_id)
-        return record
+        return _record(row)
 
     # -- jobs --------------------------------------------------------------------------------
 
@@ -180,8 +180,8 @@ class SqliteRecords:
 
     def created(self, job_id: str, *, engine_id: str, at: datetime) -> Record:
         """See ``JobRecords``."""
-        with self._change() as db:
-            return self._update(db, job_id, engine_id=engine_id, created_at=_stamp(at))
+        with self._lock, self._said():
+            return self._update(self._db, job_id, engine_id=engine_id, created_at=_stamp(at))
 
     def withdraw(self, job_id: str) -> bool:
         """See ``JobRecords``."""
@@ -242,10 +242,17 @@ class SqliteRecords:
     # -- leases ------------------------------------------------------------------------------
 
     def _take(self, db: sqlite3.Connection, key: str, holder: str, seconds: float) -> bool:
-        if self._holder(db, key) not in (None, holder):
+        sql = (
+            "INSERT INTO leases (scope, key, holder, until) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET holder = excluded.holder, until = excluded.until"
+            " WHERE holder = excluded.holder"
+        )
+        values = (self._scope, key, holder, time.time() + seconds)
+        if db.execute(sql, values).rowcount > 0:
+            return True
+        if self._holder(db, key) is not None:
             return False
-        sql = "INSERT OR REPLACE INTO leases (scope, key, holder, until) VALUES (?, ?, ?, ?)"
-        db.execute(sql, (self._scope, key, holder, time.time() + seconds))
+        db.execute(sql.removesuffix(" WHERE holder = excluded.holder"), values)
         return True
 
     def _holder(self, db: sqlite3.Connection, key: str) -> str | None:

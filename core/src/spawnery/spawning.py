@@ -151,16 +151,17 @@ class Spawning:
             except SpawnerError as error:
                 return self._failed(request, record, error, marked)
             else:
-                return self._confirm(request, handle, first=attempt == 0)
+                return self._confirm(request, handle, marked, first=attempt == 0)
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
         msg = "unreachable"
         raise AssertionError(msg)
 
-    def _confirm(self, request: SpawnRequest, handle: JobHandle, *, first: bool) -> JobHandle:
-        record = self.ledger.records.get(handle.job_id)
-        if record is None or record.created_at is None:
-            self._mark(handle.job_id, handle.engine_id or handle.name, [])
+    def _confirm(
+        self, request: SpawnRequest, handle: JobHandle, marked: list[str], *, first: bool
+    ) -> JobHandle:
+        if not marked:
+            self._mark(handle.job_id, handle.engine_id or handle.name, marked)
         if first or handle.created:
             return handle
         # An earlier attempt of this call made the object, and its reply was lost.

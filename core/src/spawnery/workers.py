@@ -9,8 +9,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from attrs import frozen
 
@@ -35,6 +34,26 @@ class _Task:
             self.future.set_result(result)
 
 
+class _Call:
+    """A task that somebody waits for: lighter than a future, it is on the way of every spawn."""
+
+    __slots__ = ("done", "error", "function", "result")
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.done = threading.Lock()
+        self.done.acquire()
+
+    def run(self) -> None:
+        try:
+            self.result = self.function()
+        except BaseException as error:  # noqa: BLE001 - belongs to the caller
+            self.error = error
+        self.done.release()
+
+
 class Workers:
     """Runs functions in at most ``limit`` threads, made when they are needed.
 
@@ -46,7 +65,7 @@ class Workers:
     def __init__(self, limit: int = 32, *, name: str = "spawnery-worker") -> None:
         self._limit = limit
         self._name = name
-        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[_Task | _Call | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
         self._busy = 0
@@ -54,6 +73,10 @@ class Workers:
     def submit(self, function: Callable[[], T]) -> Future[T]:
         """Run a function in the pool."""
         future: Future[T] = Future()
+        self._put(_Task(future, function))
+        return future
+
+    def _put(self, task: _Task | _Call) -> None:
         with self._lock:
             self._busy += 1
             grow = self._busy > self._threads and self._threads < self._limit
@@ -61,8 +84,7 @@ class Workers:
             number = self._threads
         if grow:
             start_daemon(f"{self._name}-{number}", self._work)
-        self._tasks.put(_Task(future, function))
-        return future
+        self._tasks.put(task)
 
     def call(self, function: Callable[[], T], *, timeout: float) -> T:
         """Run a function in the pool and wait for it.
@@ -70,15 +92,14 @@ class Workers:
         Raises:
             TimeoutError: It took longer; it is abandoned and may still run.
         """
-        future = self.submit(function)
-        try:
-            return future.result(timeout)
-        except FutureTimeout:
-            if future.done():
-                raise
-            future.cancel()
+        call = _Call(function)
+        self._put(call)
+        if not call.done.acquire(timeout=timeout):
             msg = f"no answer within {timeout:g} s"
-            raise TimeoutError(msg) from None
+            raise TimeoutError(msg)
+        if call.error is not None:
+            raise call.error
+        return cast("T", call.result)
 
     def _work(self) -> None:
         while True:
