@@ -101,5 +101,5 @@ def test_a_terminal_gets_a_bar_that_goes_away() -> None:
     os.close(main)
     text = shown.decode()
     assert "pulling [bold]alpine" in text
-    assert "2.1/2.1 MB" in text
+    assert "2.1 MB of 2.1 MB" in text
     assert text.rstrip().endswith("after")

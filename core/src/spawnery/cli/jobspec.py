@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-import click
 
 from spawnery.cli.params import refuse
 from spawnery.models import JobSpec, Resources
@@ -53,7 +53,7 @@ def _from_file(app: App, path: Path) -> JobSpec:
 
     del app
     if str(path) == "-":
-        data = click.get_binary_stream("stdin").read()
+        data = sys.stdin.buffer.read() if sys.stdin is not None else b""
         return jobfile.parse(data, name="stdin")
     return jobfile.load(path)
 

@@ -69,23 +69,37 @@ class Progress:
         return True
 
     def _draw(self, event: JobEvent) -> None:
+        from rich.filesize import decimal
+
         current, total = event.data.get("current"), event.data.get("total")
         if self._bar is None:
             self._bar = _bar()
-            self._task = self._bar.add_task("", total=None)
+            self._task = self._bar.add_task("", total=None, size="")
             self._bar.start()
+        if current is None or total is None:
+            current, total, size = 0, None, ""
+        else:
+            size = f"{decimal(current)} of {decimal(total)}"
         self._bar.update(
             self._task,
             description=output.printable(event.message),
+            completed=current,
             total=total,
-            **({} if current is None else {"completed": current}),
+            size=size,
         )
 
 
 def _bar() -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    text = TextColumn("{task.description}", markup=False)
-    columns = (text, BarColumn(bar_width=30), DownloadColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    message = TextColumn("{task.description}", markup=False)
+    size = TextColumn("{task.fields[size]}", markup=False)
+    # Not redirected: rich's stand-ins for stdout and stderr take no bytes.
+    return Progress(
+        *(message, BarColumn(bar_width=30), size),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
