@@ -21,7 +21,8 @@ def interleaved(
     """Measure two things in turns, so that the machine's moods meet both.
 
     Args:
-        ours, theirs: Return one measured value each.
+        ours: Returns one measured value.
+        theirs: Returns one measured value.
         rounds: How often; the first round warms up and does not count.
     """
     pairs = [(ours(), theirs()) for _ in range(rounds + 1)][1:]

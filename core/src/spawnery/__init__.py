@@ -5,8 +5,7 @@ The public names are loaded when they are first used, so ``import spawnery`` cos
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # importing typing would be most of what this import costs
 if TYPE_CHECKING:
     from spawnery.aio import AsyncSpawner as AsyncSpawner
     from spawnery.contract import CheckItem as CheckItem
