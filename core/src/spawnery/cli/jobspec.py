@@ -39,7 +39,7 @@ def spec_of(app: App, flags: Mapping[str, Any], *, retention_seconds: float | No
         InvalidSpec: A field is not allowed.
         click.BadParameter: A flag cannot be read.
     """
-    base = _from_file(app, flags["job_file"]) if flags["job_file"] is not None else None
+    base = _from_file(flags["job_file"]) if flags["job_file"] is not None else None
     changes = _changes(app, flags, base)
     if base is None:
         return JobSpec(**{"retention_seconds": retention_seconds} | changes)
@@ -48,10 +48,9 @@ def spec_of(app: App, flags: Mapping[str, Any], *, retention_seconds: float | No
     return attrs.evolve(base, **changes)
 
 
-def _from_file(app: App, path: Path) -> JobSpec:
+def _from_file(path: Path) -> JobSpec:
     from spawnery import jobfile
 
-    del app
     if str(path) == "-":
         data = sys.stdin.buffer.read() if sys.stdin is not None else b""
         return jobfile.parse(data, name="stdin")

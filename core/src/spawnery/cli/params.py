@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 
@@ -11,23 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from spawnery.cli.app import App
-
-_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
-_WHOLE: Final = re.compile(rf"(?:{_PART.pattern})+")
-_DURATION_FORMS: Final = "seconds, or for example 90s, 15m, 1h30m, 2d"
-
-
-def seconds_of(text: str) -> float | None:
-    """Return a duration in seconds; None when the text is none."""
-    text = text.strip().lower()
-    if _WHOLE.fullmatch(text):
-        return sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(text))
-    try:
-        plain = float(text)
-    except ValueError:
-        return None
-    return plain if math.isfinite(plain) and plain >= 0 else None
+from spawnery.durations import FORMS, seconds_of
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]
@@ -41,7 +23,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         """Return seconds."""
         found = value if isinstance(value, int | float) else seconds_of(value)
         if found is None:
-            self.fail(f"{value!r} is not a duration: give {_DURATION_FORMS}", param, ctx)
+            self.fail(f"{value!r} is not a duration: give {FORMS}", param, ctx)
         return float(found)
 
 
