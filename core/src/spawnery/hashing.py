@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -47,9 +46,13 @@ def spec_hash(spec: JobSpec) -> str:
     return f"{SCHEMA}.{digest}"
 
 
-@functools.cache
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(a.name for a in attrs.fields(kind) if a.name != "job_id")
+_names_of: Final[dict[Any, tuple[str, ...]]] = {}
+
+
+def _names(kind: Any) -> tuple[str, ...]:
+    if kind not in _names_of:
+        _names_of[kind] = tuple(a.name for a in attrs.fields(kind) if a.name != "job_id")
+    return _names_of[kind]
 
 
 def _fields(value: Any) -> dict[str, Any]:
