@@ -1,0 +1,1 @@
+"""What proves a spawner: the conformance kit, the fault injection and the fake engine."""
