@@ -1,0 +1,52 @@
+"""What a test may ask of the fake: settings for all jobs, ``options.fake`` for one."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from spawnery.settings import setting
+
+
+@frozen(kw_only=True)
+class FakeSettings:
+    """Settings of the fake spawner (``SPAWNERY_FAKE_*``)."""
+
+    engine: str | None = setting(
+        None,
+        description="A path: the engine is a file, shared by processes; a word: an engine of this"
+        " process by that name. Unset: an engine of this process per state directory.",
+    )
+    auto_remove: bool = setting(
+        default=False,
+        description="Whether a job with retention 0, its log included, is gone at its exit, as"
+        " with Docker's AutoRemove.",
+    )
+
+
+@frozen(kw_only=True)
+class FakeOptions:
+    """A script for one job, given as ``options={"fake": {...}}``.
+
+    Attributes:
+        start_error: The engine will not start it, with this cause code (``image.platform``, ...).
+        start_message, start_hint: The words of that error.
+        missing_image: The engine says that the image does not exist.
+        queued_seconds: So long the engine holds it back before it accepts it.
+        slow_start_seconds: So long it stays PENDING.
+        pending_cause, pending_message: Why it is PENDING meanwhile.
+        fatal: It stays PENDING for good, and the engine knows that.
+        lost_after_seconds: Its object vanishes without a trace so long after it began to run.
+        oom_after_seconds: It runs out of memory so long after it began to run.
+    """
+
+    start_error: str | None = None
+    start_message: str = "the fake engine was told to refuse the start"
+    start_hint: str | None = None
+    missing_image: bool = False
+    queued_seconds: float = 0.0
+    slow_start_seconds: float = 0.0
+    pending_cause: str | None = None
+    pending_message: str | None = None
+    fatal: bool = False
+    lost_after_seconds: float | None = None
+    oom_after_seconds: float | None = None
