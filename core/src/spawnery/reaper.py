@@ -193,8 +193,8 @@ class Reaper:
                 return
 
     def _held(self, job_id: str) -> bool:
-        holder = self._ledger.records.leased(job_id)
-        return holder is not None and holder != self._ledger.holder
+        """Tell whether a living process is at work on a job or holds evidence: this one counts."""
+        return self._ledger.records.leased(job_id) is not None
 
     def _act(
         self,

@@ -307,8 +307,9 @@ class Tracker:
             self.spawning[job_id] -= 1
             if self.spawning[job_id] <= 0:
                 del self.spawning[job_id]
-            if not there:
-                self.live.pop(job_id, None)
+            known = self.live.get(job_id)
+            if not there and known is not None and known.accepted_at is None:
+                del self.live[job_id]
                 self.absent.pop(job_id, None)
 
 
