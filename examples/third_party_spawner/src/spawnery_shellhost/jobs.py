@@ -110,7 +110,8 @@ class Jobs:
         """Show what would be sent."""
         refuse(request.spawn)
         shown = picture(request.spawn, argv=self.client.argv, root=self.settings.folder)
-        return Plan(engine_object=shown, notes=("the job runs as the user that the command logs in as",))
+        note = "the job runs as the user that the command logs in as"
+        return Plan(engine_object=shown, notes=(note,))
 
     # -- looking -----------------------------------------------------------------------------
 

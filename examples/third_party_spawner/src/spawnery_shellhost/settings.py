@@ -1,4 +1,4 @@
-"""What an operator sets: ``SPAWNERY_SHELLHOST_*``, or the table ``[shellhost]`` of spawnery.toml."""
+"""What an operator sets: ``SPAWNERY_SHELLHOST_*``, or ``[shellhost]`` in spawnery.toml."""
 
 from __future__ import annotations
 

@@ -14,8 +14,12 @@ from spawnery.plugin import LABEL_DEADLINE, LABEL_PREFIX, LABEL_RETENTION, LABEL
 from .translate import Card
 
 _SIGNALLED: Final = 128
+_FROM_OUTSIDE: Final = frozenset({signal.SIGKILL, signal.SIGTERM})
+"""Signals that a program hardly sends itself; those that we sent are known to core."""
+_NOT_FOUND: Final = 127
+_NOT_STARTED: Final = 126
 _TAIL: Final = "| "
-_CAUSES: Final = {
+_CAUSES: Final[Mapping[str, tuple[str, str | None]]] = {
     "start.command_not_found": (
         "the program does not exist on the host",
         "install it there, or name it by its whole path",
@@ -133,18 +137,25 @@ def _outcome(facts: Facts, shift: float) -> Outcome | None:
     if facts.ended is None and facts.lost is None:
         return None
     state, cause, message, hint = _ending(facts)
-    failed = state is JobState.FAILED and facts.cause is None
+    tailed = facts.tail or (state is JobState.FAILED and facts.cause is None)
     return Outcome(
         state=state,
         cause=cause,
         message=message,
         hint=hint,
-        exit_code=facts.code if facts.cause is None else None,
+        exit_code=_exit_code(facts),
         started_at=_moment(facts.started, shift),
         finished_at=_moment(facts.ended or facts.started or facts.created, shift),
-        log_tail="\n".join(facts.tail) if failed else None,
-        log_tail_missing=None if failed else _no_tail(state, facts),
+        log_tail="\n".join(facts.tail) if tailed else None,
+        log_tail_missing=None if tailed else _no_tail(state, facts),
     )
+
+
+def _exit_code(facts: Facts) -> int | None:
+    """Return the program's code; of one that could not be started, what a shell would say."""
+    if facts.cause is None or facts.cause == "cancelled":
+        return facts.code
+    return _NOT_FOUND if facts.cause == "start.command_not_found" else _NOT_STARTED
 
 
 def _no_tail(state: JobState, facts: Facts) -> str:
@@ -166,13 +177,17 @@ def _ending(facts: Facts) -> tuple[JobState, str, str, str | None]:
         return JobState.FAILED, facts.cause, message, hint
     if facts.code == 0:
         return JobState.SUCCEEDED, "exit.zero", "exit code 0", None
-    if facts.code is not None and facts.code > _SIGNALLED:
-        return JobState.FAILED, "exit.signal", _signal_words(facts.code - _SIGNALLED), None
-    return JobState.FAILED, "exit.nonzero", f"exit code {facts.code}", None
+    return _failure(facts.code or 0)
 
 
-def _signal_words(number: int) -> str:
+def _failure(code: int) -> tuple[JobState, str, str, str | None]:
+    """Tell of an exit code that is not 0; a shell adds 128 to the number of a signal."""
     try:
-        return f"ended by {signal.Signals(number).name}"
+        found = signal.Signals(code - _SIGNALLED)
     except ValueError:
-        return f"exit code {number + _SIGNALLED}"
+        return JobState.FAILED, "exit.nonzero", f"exit code {code}", None
+    if found not in _FROM_OUTSIDE:
+        return JobState.FAILED, "exit.signal", f"ended by {found.name}", None
+    message = f"ended by {found.name}, which was not ours"
+    hint = "somebody killed it, or memory ran out: dmesg | grep -i 'killed process'"
+    return JobState.FAILED, "killed.external", message, hint

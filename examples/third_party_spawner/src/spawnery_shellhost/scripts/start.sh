@@ -59,7 +59,9 @@ supervise() { # WORKDIR TAIL ARG...
     kill_marked
     cause=-
     if [ -s "$dir/refused" ]; then read -r cause <"$dir/refused"; fi
-    if [ "$code" != 0 ] && [ "$tail" -gt 0 ]; then keep_tail; fi
+    if [ "$tail" -gt 0 ]; then
+        if [ "$code" != 0 ] || [ -e "$dir/asked" ]; then keep_tail; fi
+    fi
     finish "$code" "$cause"
 }
 

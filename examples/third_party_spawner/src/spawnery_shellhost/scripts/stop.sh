@@ -11,6 +11,7 @@ main() { # ROOT INSTANCE NAME GRACE LIMIT (both in tenths of a second)
         echo ended
         return
     fi
+    : >"$dir/asked"
     waited=0
     asked=no
     while [ ! -e "$dir/exit" ]; do
