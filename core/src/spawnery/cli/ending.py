@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from spawnery.cli import ages, encode, exits
 
 if TYPE_CHECKING:
     from spawnery.cli.app import App
     from spawnery.outcomes import Outcome
+
+_PLAIN: Final = frozenset({"exit.zero", "exit.nonzero"})
+"""Causes that state and exit code tell already."""
 
 
 def sentence(job_id: str, outcome: Outcome) -> str:
@@ -24,7 +27,7 @@ def sentence(job_id: str, outcome: Outcome) -> str:
 
 
 def _with_message(text: str, outcome: Outcome) -> str:
-    if outcome.cause in {"exit.zero", "exit.nonzero"}:
+    if outcome.cause in _PLAIN:
         return text
     return f"{text}: {outcome.message} ({outcome.cause})"
 
@@ -38,5 +41,6 @@ def record(job_id: str, outcome: Outcome) -> dict[str, Any]:
 def tell(app: App, job_id: str, outcome: Outcome) -> None:
     """Say on stderr how a job ended, and what to do about it."""
     app.talk(sentence(job_id, outcome))
-    for line in (outcome.hint or "").splitlines():
+    hint = None if outcome.cause in _PLAIN else outcome.hint
+    for line in (hint or "").splitlines():
         app.talk(f"hint: {line}")

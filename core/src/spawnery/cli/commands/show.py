@@ -56,18 +56,17 @@ def _document(loaded: LoadedSpawner, found: Settings) -> None:
 def _tables(loaded: LoadedSpawner, found: Settings) -> None:
     from spawnery.cli import output, tables
 
-    if output.is_terminal(sys.stdout):
-        plugin, installed = loaded.plugin, loaded.installed
-        output.line(
-            f"{plugin.name} - {plugin.summary} ({installed.distribution} {installed.version})"
-        )
-        output.line("can: " + " ".join(sorted(plugin.capabilities)))
-        output.line("")
-    tables.show(
-        ("SETTING", "VALUE", "FROM", "ENVIRONMENT", "DESCRIPTION"),
-        [_row(key, origin) for key, origin in found.origins.items()],
-    )
+    origins = found.origins.values()
+    if not output.is_terminal(sys.stdout):
+        tables.show((), [(o.name, o.value, o.source, o.env, o.description) for o in origins])
+        return
+    plugin, installed = loaded.plugin, loaded.installed
+    output.line(f"{plugin.name}: {plugin.summary} ({installed.distribution} {installed.version})")
+    output.line("")
+    tables.show(("SETTING", "VALUE"), [(o.name, _block(o)) for o in origins])
+    output.line("")
+    tables.show(("", ""), [("can", " ".join(sorted(plugin.capabilities)))])
 
 
-def _row(key: str, origin: Origin) -> tuple[str, str, str, str, str]:
-    return (key, origin.value or "-", origin.source, origin.env, origin.description)
+def _block(origin: Origin) -> str:
+    return f"{origin.value or '-'}  ({origin.source})\n{origin.description} {origin.env}"
