@@ -96,7 +96,7 @@ class Engine(BaseHTTPRequestHandler):
             self.send_header("Content-Type", "application/vnd.docker.raw-stream")
         self.end_headers()
         got = b""
-        while data := self.connection.recv(100):
+        while data := self.rfile.read1(100):
             got += data
             self.wfile.write(data)
         self.wfile.write(b"|" + str(len(got)).encode())
@@ -566,9 +566,6 @@ def _tls(folder):
 def test_tls(engine, tmp_path):
     """TLS ends at the proxy and begins again with a client certificate; faults work the same."""
     server_tls, client_tls = _tls(tmp_path)
-    with_client, _ = _tls(tmp_path)
-    with_client.verify_mode = ssl.CERT_REQUIRED
-    server_tls, client_tls = _tls(tmp_path)
     with_client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with_client.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
     with_client.load_verify_locations(tmp_path / "certificate.pem")
@@ -586,9 +583,7 @@ def test_tls(engine, tmp_path):
             response = connection.getresponse()
             assert len(response.read(1_500_000)) == 1_500_000
             with pytest.raises((OSError, http.client.HTTPException)):
-                response.read(1)
-                response.close()
-                raise http.client.IncompleteRead(b"")
+                response.read()
         with raw(proxy, b"no hello of TLS\r\n\r\n") as sock:
             read_all(sock)
         with contextlib.closing(secure) as connection:

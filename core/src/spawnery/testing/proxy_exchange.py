@@ -134,11 +134,10 @@ class Exchange:
         try:
             return await self._reply(rule, engine, body, watch)
         finally:
+            engine.drop()
             body.cancel()
             watch.cancel()
             await asyncio.gather(body, watch, return_exceptions=True)
-            engine.drop()
-            await engine.close()
 
     async def _send_request(self, engine: Wire) -> None:
         """Send head and body as they come; a caller that ends too early ends the engine's side."""
@@ -158,7 +157,8 @@ class Exchange:
         await self._client.reader.ended.wait()
         if self._client.lost:
             engine.drop()
-        else:
+        elif self._client.reader.at_eof():
+            # Otherwise bytes for a pipe, or another request, are still to be read.
             engine.end()
 
     async def _reply(

@@ -156,8 +156,10 @@ class Wire:
     def __init__(self, reader: _Reader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self._writer = writer
-        # A limit of zero makes drain() wait until the kernel has all of it.
-        writer.transport.set_write_buffer_limits(high=0)
+        # So drain() waits until nothing is left. TLS transports pause at the limit, not above it:
+        # with zero they would never go on.
+        secure = writer.get_extra_info("sslcontext") is not None
+        writer.transport.set_write_buffer_limits(high=1 if secure else 0)
 
     @classmethod
     async def accepted(cls, sock: socket.socket, tls: ssl.SSLContext | None) -> Wire:
