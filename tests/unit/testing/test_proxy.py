@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-
 from spawnery.errors import ConfigurationError
 from spawnery.testing.faults import Fault, FaultBook, FaultPort, Rule
 from spawnery.testing.proxy import TransportProxy
@@ -79,7 +78,7 @@ class Engine(BaseHTTPRequestHandler):
         else:
             self._reply(b"hello")
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
     def do_POST(self):
         self.server.acted.append((self.command, self.path))
