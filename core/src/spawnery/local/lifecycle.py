@@ -1,0 +1,233 @@
+"""The life of jobs as callers drive it: spawn, look, stop, remove."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from spawnery.contract import RemoveRequest, SpawnRequest, StopRequest
+from spawnery.errors import (
+    EngineTimeout,
+    JobRunning,
+    NameConflict,
+    SpawnFailed,
+    SpecConflict,
+    StateError,
+)
+from spawnery.local import client, files
+from spawnery.local.locks import Held
+from spawnery.local.settings import LocalSettings
+from spawnery.local.status import status_of
+from spawnery.local.store import Facts, Store
+from spawnery.local.translate import argv_of, order_of, record_of
+from spawnery.outcomes import JobHandle, JobStatus
+from spawnery.plugin import SpawnerRuntime
+
+_PAUSE: Final = 0.02
+_SETTLE_SECONDS: Final = 2.0
+
+
+class Lifecycle:
+    """What happens to jobs.
+
+    Args:
+        store: The folders.
+        settings: Ours.
+        runtime: Of the host.
+    """
+
+    def __init__(self, store: Store, settings: LocalSettings, runtime: SpawnerRuntime) -> None:
+        self._store = store
+        self._settings = settings
+        self._runtime = runtime
+
+    # -- spawn -------------------------------------------------------------------------------
+
+    def spawn(self, request: SpawnRequest) -> JobHandle:
+        """Make the job's folder and start its supervisor, or adopt what is there."""
+        argv_of(request.job)
+        self._store.ensure()
+        self._store.sweep()
+        while True:
+            facts = self._store.read(request.name)
+            if facts is None:
+                record = record_of(
+                    request,
+                    self._settings,
+                    instance=self._runtime.instance,
+                    now=self._runtime.clock.now().timestamp(),
+                )
+                held = self._store.claim(request.name, record)
+                if held is not None:
+                    return self._start(held, record, request, created=True)
+                continue
+            _same_spec(facts, request)
+            if facts.launched or facts.exit is not None:
+                return _handle(facts.job, created=False)
+            held = self._store.hold(request.name)
+            if held is not None:
+                return self._resume(held, request)
+            if request.deadline.expired:
+                msg = f"another process has been starting job {request.job.job_id} for too long"
+                raise EngineTimeout(msg, job_id=request.job.job_id)
+            time.sleep(_PAUSE)
+
+    def _resume(self, held: Held, request: SpawnRequest) -> JobHandle:
+        """Go on where somebody died between the claim and the start."""
+        with held:
+            facts = self._store.read(request.name)
+            if facts is None or facts.launched or facts.exit is not None:
+                held.close()
+                return self.spawn(request)
+            return self._start(held, facts.job, request, created=False)
+
+    def _start(
+        self, held: Held, record: Mapping[str, Any], request: SpawnRequest, *, created: bool
+    ) -> JobHandle:
+        job_id = request.job.job_id
+        with held:
+            try:
+                request.created(record["nonce"])
+                order = order_of(request, record, self._runtime.environ, self._settings)
+                problem = client.supervise(held, order, deadline=request.deadline, job_id=job_id)
+            except SpawnFailed:
+                if created:
+                    self._store.discard(held)
+                raise
+            if problem is not None and not (held.folder / files.LAUNCHED).exists():
+                if created:
+                    self._store.discard(held)
+                msg = f"the supervisor of job {job_id} failed: {problem}"
+                raise SpawnFailed(msg, cause="start.failed", job_id=job_id)
+        return _handle(record, created=created)
+
+    # -- look --------------------------------------------------------------------------------
+
+    def status(self, name: str) -> JobStatus | None:
+        """Return the status of a job, None where there is no folder of ours."""
+        try:
+            facts = self.facts(name)
+        except NameConflict:
+            return None
+        return None if facts is None else status_of(facts)
+
+    def list_jobs(self) -> list[JobStatus]:
+        """Return the status of all jobs; a folder that cannot be read is told and left out."""
+        found = []
+        for name, _ in self._store.names():
+            status = self.glance(name)
+            if status is not None:
+                found.append(status)
+        return found
+
+    def glance(self, name: str) -> JobStatus | None:
+        """Like ``status``, for lists: a damaged folder must not hide the others."""
+        try:
+            return self.status(name)
+        except StateError as error:
+            if error.cause != "state.corrupt":
+                raise
+            self._runtime.logger.warning("%s", error.message)
+            return None
+
+    def facts(self, name: str) -> Facts | None:
+        """Read the folder of a job; one whose supervisor died is brought to its end first."""
+        facts = self._store.read(name)
+        if facts is None or not facts.lost:
+            return facts
+        self._settle(name)
+        return self._store.read(name)
+
+    def _settle(self, name: str) -> None:
+        """Write the end of a job for which nobody acts any more, and end what is left of it."""
+        held = self._store.hold(name, seconds=_SETTLE_SECONDS)
+        if held is None:
+            return
+        with held:
+            facts = self._store.read(name)
+            if facts is None or facts.exit is not None:
+                return
+            end: files.Flat = {"finished_at": self._runtime.clock.now().timestamp()}
+            if facts.launched:
+                started = facts.started or {}
+                gone = client.end_leftovers(facts.job, facts.started)
+                end |= {"lost": True, "left": not gone, "started_at": started.get("started_at")}
+            elif facts.stop is not None:
+                end |= {"reason": facts.stop[0], "never_started": True}
+            else:
+                return
+            self._store.write(name, files.EXIT, files.encode(end))
+
+    # -- stop and remove ---------------------------------------------------------------------
+
+    def stop(self, request: StopRequest) -> None:
+        """Ask the supervisor to end the job and wait for it; see the hook."""
+        asked = False
+        while True:
+            try:
+                facts = self.facts(request.name)
+            except NameConflict:
+                return
+            if facts is None or facts.exit is not None:
+                return
+            if not asked:
+                self._ask(facts, request)
+                asked = True
+            elif not facts.locked:
+                self._settle(request.name)
+                continue
+            if request.deadline.expired:
+                msg = f"job {request.job_id} did not end in time after it was asked to stop"
+                raise EngineTimeout(msg, job_id=request.job_id)
+            time.sleep(_PAUSE)
+
+    def _ask(self, facts: Facts, request: StopRequest) -> None:
+        """Write the order to stop, before looking who is there to read it."""
+        reason, grace = request.reason, request.grace_seconds
+        if facts.stop is not None:
+            reason, grace = facts.stop[0], min(grace, facts.stop[1])
+        self._store.write_stop(request.name, reason, grace)
+        client.nudge(facts.folder)
+
+    def remove(self, request: RemoveRequest) -> None:
+        """Remove the folder of a job that does not run; see the hook."""
+        while True:
+            try:
+                facts = self.facts(request.name)
+            except NameConflict:
+                return
+            if facts is None:
+                return
+            held = self._store.hold(request.name)
+            if held is not None:
+                self._store.discard(held)
+                return
+            if facts.exit is None:
+                msg = f"job {request.job_id} still runs"
+                hint = f"stop it first: spawnery stop {request.job_id}"
+                raise JobRunning(msg, hint=hint, job_id=request.job_id)
+            if request.deadline.expired:
+                msg = f"the supervisor of job {request.job_id} did not let go in time"
+                raise EngineTimeout(msg, job_id=request.job_id)
+            time.sleep(_PAUSE)
+
+
+def _same_spec(facts: Facts, request: SpawnRequest) -> None:
+    if facts.job["spec_hash"] == request.spec_hash:
+        return
+    job_id = request.job.job_id
+    msg = (
+        f"job {job_id} exists with another spec"
+        f" (hash {facts.job['spec_hash']}, asked for {request.spec_hash})"
+    )
+    hint = f"choose another job id, or remove that job: spawnery rm {job_id}"
+    raise SpecConflict(msg, hint=hint, job_id=job_id)
+
+
+def _handle(record: Mapping[str, Any], *, created: bool) -> JobHandle:
+    return JobHandle(
+        job_id=record["job_id"], name=record["name"], engine_id=record["nonce"], created=created
+    )
+
+

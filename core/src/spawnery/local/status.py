@@ -1,0 +1,145 @@
+"""What a job's folder says, as status and outcome: pure."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from spawnery.local.store import Facts
+from spawnery.naming import RESERVED_LABELS
+from spawnery.outcomes import JobState, JobStatus, Outcome
+
+_KILLED: Final = {
+    "stop": (JobState.CANCELLED, "cancelled", "stopped on request"),
+    "deadline": (JobState.TIMED_OUT, "deadline", "stopped at its deadline"),
+    "start_deadline": (JobState.TIMED_OUT, "deadline.start", "did not start in time"),
+    "hopeless": (JobState.FAILED, "start.failed", "given up"),
+}
+_EXTERNAL: Final = frozenset({signal.SIGKILL})
+"""Nobody but another process sends it; the others may be the program's own fault."""
+_NOT_FOUND: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
+_NOT_EXECUTABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.EISDIR})
+
+
+def status_of(facts: Facts) -> JobStatus:
+    """Return the status of a job; a lost one must have been settled before."""
+    job, outcome = facts.job, outcome_of(facts)
+    if outcome is not None:
+        state = outcome.state
+    elif facts.locked and facts.started is not None:
+        state = JobState.RUNNING
+    else:
+        state = JobState.PENDING
+    started = facts.exit or facts.started or {}
+    return JobStatus(
+        job_id=job["job_id"],
+        state=state,
+        name=job["name"],
+        engine_id=job["nonce"],
+        spec_hash=job["spec_hash"],
+        labels={k: v for k, v in job["labels"].items() if not k.startswith(RESERVED_LABELS)},
+        launched=facts.launched or facts.exit is not None,
+        accepted_at=_time(job["accepted_at"]),
+        started_at=_time(started.get("started_at")),
+        deadline_seconds=job["deadline_seconds"],
+        start_deadline_seconds=job["start_deadline_seconds"],
+        retention_seconds=job["retention_seconds"],
+        outcome=outcome,
+    )
+
+
+def outcome_of(facts: Facts) -> Outcome | None:
+    """Return how a job ended; None while it has not."""
+    end = facts.exit
+    if end is None:
+        return None
+    state, cause, message, hint = _verdict(facts.job, end)
+    tail = end.get("log_tail")
+    return Outcome(
+        state=state,
+        cause=cause,
+        message=message,
+        hint=hint,
+        exit_code=_exit_code(end),
+        started_at=_time(end.get("started_at")),
+        finished_at=_time(end["finished_at"]),
+        log_tail=tail,
+        log_tail_missing=None if tail is not None else _no_tail(end),
+    )
+
+
+def _verdict(
+    job: Mapping[str, Any], end: Mapping[str, Any]
+) -> tuple[JobState, str, str, str | None]:
+    if end.get("lost"):
+        message = "its supervisor died, so nobody saw how the job ended; what was left was ended"
+        hint = "it may have done its work or not: look at what it was to produce"
+        return JobState.LOST, "lost.supervisor", message, hint
+    if end.get("start_stage"):
+        return _start_failure(job, end)
+    if end.get("reason") is not None:
+        state, cause, message = _KILLED.get(end["reason"], _KILLED["stop"])
+        code = end.get("exit_code")
+        how = "it never started" if end.get("never_started") else f"exit code {code}"
+        return state, cause, f"{message} ({how})", None
+    if end.get("signal") is not None:
+        return _signalled(int(end["signal"]))
+    if end["exit_code"] == 0:
+        return JobState.SUCCEEDED, "exit.zero", "exit code 0", None
+    return JobState.FAILED, "exit.nonzero", f"exit code {end['exit_code']}", None
+
+
+def _signalled(number: int) -> tuple[JobState, str, str, str | None]:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    if number not in _EXTERNAL:
+        return JobState.FAILED, "exit.signal", f"ended by {name}", None
+    message = f"ended by {name}, which was not ours"
+    hint = "somebody killed it, or memory ran out: dmesg | grep -i 'killed process'"
+    return JobState.FAILED, "killed.external", message, hint
+
+
+def _start_failure(
+    job: Mapping[str, Any], end: Mapping[str, Any]
+) -> tuple[JobState, str, str, str | None]:
+    number, program = int(end["start_errno"]), job["argv"][0]
+    reason = os.strerror(number)
+    if end["start_stage"] == "workdir":
+        message = f"the working directory {job['workdir']} cannot be used: {reason}"
+        return JobState.FAILED, "start.workdir", message, f"mkdir -p {job['workdir']}"
+    if end["start_stage"] == "exec" and number in _NOT_FOUND:
+        message = f"the program {program} was not found: {reason}"
+        hint = "give its whole path, or add its folder to PATH; for a script, see its first line"
+        return JobState.FAILED, "start.command_not_found", message, hint
+    if end["start_stage"] == "exec" and number in _NOT_EXECUTABLE:
+        message = f"the program {program} cannot be executed: {reason}"
+        hint = f"look at it (ls -l {program}); for a script: chmod +x and a first line #!/bin/sh"
+        return JobState.FAILED, "start.not_executable", message, hint
+    message = f"the program {program} could not be started: {reason}"
+    return JobState.FAILED, "start.failed", message, None
+
+
+def _exit_code(end: Mapping[str, Any]) -> int | None:
+    if end.get("start_stage"):
+        found = end["start_stage"] == "exec" and end["start_errno"] in _NOT_FOUND
+        return 127 if found else 126
+    code = end.get("exit_code")
+    return None if code is None else int(code)
+
+
+def _no_tail(end: Mapping[str, Any]) -> str:
+    if end.get("never_started") or end.get("start_stage"):
+        return "the program never ran"
+    if end.get("lost"):
+        return "its supervisor died; what it wrote until then is in the log"
+    return "there was no room on the disk"
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

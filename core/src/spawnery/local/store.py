@@ -1,0 +1,296 @@
+"""The folders of jobs: one per job, claimed whole by a rename, gone by a rename.
+
+``<state_dir>/local/jobs/<name>/``; names that begin with a dot are being made or being removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import field, frozen
+
+from spawnery.errors import NameConflict
+from spawnery.local import files, locks
+from spawnery.local.errors import corrupt, of_another_user, state_error
+
+_PRIVATE: Final = 0o700
+_STALE_SECONDS: Final = 60.0
+_RESERVED_BYTES: Final = 4096
+_TAIL_FACTOR: Final = 6
+"""JSON writes a byte that is no ASCII letter as six."""
+_HOLD_SECONDS: Final = 2.0
+
+
+@frozen(kw_only=True)
+class Facts:
+    """What the folder of a job says at one moment.
+
+    Attributes:
+        folder: The folder.
+        job: What ``translate.record_of`` made.
+        locked: Whether somebody acts for the job.
+        launched: Whether its program may have run.
+        started: When and as what it runs, once it does.
+        exit: How it ended, once it has.
+        stop: Whether somebody asked it to stop: reason and grace.
+    """
+
+    folder: Path
+    job: Mapping[str, Any] = field(repr=False)
+    locked: bool
+    launched: bool
+    started: Mapping[str, Any] | None
+    exit: Mapping[str, Any] | None
+    stop: tuple[str, float] | None
+
+    @property
+    def lost(self) -> bool:
+        """Whether the supervisor died before it could write how the job ended."""
+        return self.launched and self.exit is None and not self.locked
+
+
+class Store:
+    """All job folders of one state directory.
+
+    Args:
+        root: ``<state_dir>/local``; made when it is first needed.
+        instance: Whose jobs we see; others are foreign.
+    """
+
+    def __init__(self, root: Path, *, instance: str) -> None:
+        self.root = root
+        self.jobs = root / "jobs"
+        self._instance = instance
+
+    # -- the place ---------------------------------------------------------------------------
+
+    def ensure(self) -> None:
+        """Make the folders where they are missing.
+
+        Raises:
+            StateError: They cannot be made, or are another user's.
+        """
+        for folder in (self.root, self.jobs):
+            try:
+                folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+            except OSError as error:
+                raise state_error("make the state directory", folder, error) from None
+        self.verify()
+
+    def verify(self) -> bool:
+        """Tell whether the folders are there; they must be ours and closed to others.
+
+        Raises:
+            StateError: They are another user's, or cannot be read.
+        """
+        for folder in (self.root, self.jobs):
+            try:
+                facts = folder.lstat()
+                if stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid():
+                    if stat.S_IMODE(facts.st_mode) & 0o077:
+                        folder.chmod(_PRIVATE)
+                    continue
+            except FileNotFoundError:
+                return False
+            except OSError as error:
+                raise state_error("look at the state directory", folder, error) from None
+            if not stat.S_ISDIR(facts.st_mode):
+                raise corrupt(folder, "it is not a folder")
+            raise of_another_user(folder, facts.st_uid, os.geteuid())
+        return True
+
+    def names(self) -> list[tuple[str, int]]:
+        """List the folders: name and inode."""
+        if not self.verify():
+            return []
+        try:
+            with os.scandir(self.jobs) as entries:
+                found = [(entry.name, entry.inode()) for entry in entries]
+        except OSError as error:
+            raise state_error("list the jobs", self.jobs, error) from None
+        return sorted(item for item in found if not item[0].startswith("."))
+
+    # -- one job -----------------------------------------------------------------------------
+
+    def read(self, name: str) -> Facts | None:
+        """Look at the folder of a job; None when there is none.
+
+        Raises:
+            NameConflict: The folder is not of this instance.
+            StateError: A file in it is damaged or cannot be read.
+        """
+        folder = self.jobs / name
+        if not self.verify() or not os.path.lexists(folder):
+            return None
+        if folder.is_symlink() or not folder.is_dir():
+            raise self._foreign(folder, None)
+        try:
+            job = _json(folder / files.JOB)
+            locked = locks.alive(folder)  # before the exit record: it is written under the lock
+            launched = (folder / files.LAUNCHED).exists()
+            started, ended = _json(folder / files.STARTED), _json(folder / files.EXIT)
+            stop = _stop(folder)
+        except OSError as error:
+            if not folder.exists():
+                return None
+            raise state_error("read the job", folder, error) from None
+        if job is None or job.get("instance") != self._instance:
+            if not os.path.lexists(folder):
+                return None
+            raise self._foreign(folder, job)
+        return Facts(
+            folder=folder,
+            job=job,
+            locked=locked,
+            launched=launched,
+            started=started,
+            exit=ended,
+            stop=stop,
+        )
+
+    def _foreign(self, folder: Path, job: Mapping[str, Any] | None) -> NameConflict:
+        owner = "it has no job.json" if job is None else f"it is of {job.get('instance')!r}"
+        msg = f"the folder {folder} is there and is not ours: {owner}, we are {self._instance!r}"
+        return NameConflict(msg, hint="choose another job id, or look at it and remove it")
+
+    def claim(self, name: str, job: Mapping[str, Any]) -> locks.Held | None:
+        """Make the folder of a job, with its lock held; None when somebody else has made it.
+
+        Raises:
+            StateError: It cannot be written; nothing of it stays.
+        """
+        draft = self.jobs / f".{name}.{secrets.token_hex(8)}"
+        held: locks.Held | None = None
+        try:
+            draft.mkdir(mode=_PRIVATE)
+            held = locks.create(draft)
+            tail = _TAIL_FACTOR * int(job["tail_bytes"])
+            files.reserve(str(draft), files.EXIT, _RESERVED_BYTES + tail)
+            for file in (files.STARTED, files.SUPERVISOR, files.STOP):
+                files.reserve(str(draft), file, _RESERVED_BYTES)
+            text = json.dumps(job, indent=1)
+            files.write_whole(str(draft), files.JOB, text.encode())
+            files.sync_folder(str(draft))
+            draft.rename(self.jobs / name)
+            files.sync_folder(str(self.jobs))
+        except OSError as error:
+            _delete(draft)
+            if held is not None:
+                held.close()
+            if (self.jobs / name).exists():
+                return None
+            doing = f"keep the job {job['job_id']}"
+            raise state_error(doing, self.jobs, error, job_id=job["job_id"]) from None
+        except BaseException:
+            _delete(draft)
+            if held is not None:
+                held.close()
+            raise
+        held.folder = self.jobs / name
+        return held
+
+    def hold(self, name: str, *, seconds: float = 0.0) -> locks.Held | None:
+        """Take the lock of a job for which nobody acts; see ``locks.hold``."""
+        with _said("lock the job", self.jobs / name):
+            return locks.hold(self.jobs / name, seconds=seconds)
+
+    def write(self, name: str, file: str, data: bytes) -> None:
+        """Write a file of a job whole.
+
+        Raises:
+            StateError: It cannot be written.
+        """
+        with _said("write", self.jobs / name):
+            files.write_whole(str(self.jobs / name), file, data)
+
+    def write_stop(self, name: str, reason: str, grace: float) -> None:
+        """Write the order to stop; several callers may do so at once.
+
+        Raises:
+            StateError: It cannot be written.
+        """
+        folder = self.jobs / name
+        data = f"{reason} {grace:.3f}\n".encode()
+        draft = folder / f".{files.STOP}.{secrets.token_hex(8)}"
+        try:
+            draft.touch(mode=0o600)
+            draft.write_bytes(data)
+            draft.rename(folder / files.STOP)
+        except OSError:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            self.write(name, files.STOP, data)  # the draft with reserved room
+
+    def discard(self, held: locks.Held) -> None:
+        """Remove the folder whose lock we hold, and let go of it."""
+        gone = self.jobs / f".{held.folder.name}.{secrets.token_hex(8)}"
+        with held, _said("remove the job", held.folder):
+            held.folder.rename(gone)
+            _delete(gone)
+            if gone.exists():
+                raise PermissionError(13, "some of its files cannot be removed")
+
+    def sweep(self) -> None:
+        """Remove what processes that died left half made or half removed."""
+        with _said("look for leftovers", self.jobs), os.scandir(self.jobs) as entries:
+            drafts = [Path(entry.path) for entry in entries if entry.name.startswith(".")]
+        for draft in drafts:
+            with contextlib.suppress(OSError):
+                old = draft.stat().st_ctime < time.time() - _STALE_SECONDS
+                if old and not locks.alive(draft):
+                    _delete(draft)
+
+
+@contextlib.contextmanager
+def _said(doing: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise state_error(doing, path, error) from None
+
+
+def _json(path: Path) -> Mapping[str, Any] | None:
+    try:
+        text = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise corrupt(path, str(error)) from None
+    if not isinstance(found, dict):
+        raise corrupt(path, "it holds no object")
+    return found
+
+
+def _stop(folder: Path) -> tuple[str, float] | None:
+    try:
+        reason, grace = (folder / files.STOP).read_text(encoding="ascii").split()
+        return reason, float(grace)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise corrupt(folder / files.STOP, str(error)) from None
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder with all that a job may have left in it, as far as we may."""
+
+    def again(function: Callable[[str], object], path: str, _error: object) -> None:
+        with contextlib.suppress(OSError):
+            Path(path).parent.chmod(_PRIVATE)
+            Path(path).chmod(_PRIVATE, follow_symlinks=not Path(path).is_symlink())
+            function(path)
+
+    shutil.rmtree(folder, onerror=again)
+    if folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)

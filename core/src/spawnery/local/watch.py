@@ -1,0 +1,81 @@
+"""The hook ``watch``: one thread looks at all job folders, whatever their number."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from spawnery.local.lifecycle import Lifecycle
+from spawnery.local.store import Store
+from spawnery.outcomes import JobGone, JobSeen, JobStatus, Synced, WatchEvent
+from spawnery.plugin import SpawnerRuntime
+from spawnery.streams import JobStream, ThreadedStream
+
+_SHORTEST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 0.25
+_SHARE: Final = 10
+"""A look is followed by a pause at least so many times as long, so many jobs cost little."""
+_QUIET: Final = 1.2
+
+
+class _Watching:
+    """What was told of each folder, by name.
+
+    Args:
+        lifecycle: Reads a folder.
+        store: Lists them.
+    """
+
+    def __init__(self, lifecycle: Lifecycle, store: Store) -> None:
+        self._lifecycle = lifecycle
+        self._store = store
+        self._told: dict[str, tuple[int, JobStatus]] = {}
+
+    def produce(self, put: Callable[[WatchEvent], bool], closed: threading.Event) -> None:
+        """Tell of each job, then of each change."""
+        synced, pause = False, _SHORTEST_PAUSE
+        while not closed.is_set():
+            began = time.monotonic()
+            events = self._look()
+            if not synced:
+                events.append(Synced())
+                synced = True
+            for event in events:
+                if not put(event):
+                    return
+            pause = _SHORTEST_PAUSE if events else min(pause * _QUIET, self._longest())
+            closed.wait(max(pause, (time.monotonic() - began) * _SHARE))
+
+    def _longest(self) -> float:
+        live = any(status.outcome is None for _, status in self._told.values())
+        return _SHORTEST_PAUSE if live else _LONGEST_PAUSE
+
+    def _look(self) -> list[WatchEvent]:
+        names = self._store.names()
+        events: list[WatchEvent] = self._gone({name for name, _ in names})
+        for name, inode in names:
+            known = self._told.get(name)
+            if known is not None and known[0] == inode and known[1].outcome is not None:
+                continue
+            status = self._lifecycle.glance(name)
+            if status is None:
+                continue
+            if known is None or known[1] != status:
+                self._told[name] = (inode, status)
+                events.append(JobSeen(status=status))
+        return events
+
+    def _gone(self, names: set[str]) -> list[WatchEvent]:
+        gone = [name for name in self._told if name not in names]
+        return [JobGone(job_id=self._told.pop(name)[1].job_id) for name in gone]
+
+
+def open_watch(
+    lifecycle: Lifecycle, store: Store, runtime: SpawnerRuntime
+) -> JobStream[WatchEvent]:
+    """Open the stream of changes; it always begins with the list."""
+    return ThreadedStream(
+        _Watching(lifecycle, store).produce, start=runtime.start_thread, name="spawnery-local-watch"
+    )
