@@ -219,6 +219,8 @@ class TransportProxy:
         task = self._loop.create_task(self._serve(sock))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # A task that close() cancels before its first step never takes the socket over.
+        task.add_done_callback(lambda ended: sock.close() if ended.cancelled() else None)
 
     async def _serve(self, sock: socket.socket) -> None:
         """Serve one connection to its end; a broken one is reset, as the engine's was."""
