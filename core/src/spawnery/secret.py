@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NoReturn
 
 from attrs import field, frozen
@@ -171,7 +171,33 @@ class Masker:
 
     def mask(self, text: str) -> str:
         """Return ``text`` with each known value replaced by ``***``."""
-        for value in self._values:
-            if value in text:
-                text = text.replace(value, MASK)
-        return text
+        if not any(value in text for value in self._values):
+            return text
+        masked, position = [], 0
+        for start, end in _merged(_places(text, self._values)):
+            masked += [text[position:start], MASK]
+            position = end
+        return "".join([*masked, text[position:]])
+
+
+def _places(text: str, values: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Find every value everywhere, also where it overlaps another one or itself."""
+    for value in values:
+        start = text.find(value)
+        while start >= 0:
+            yield start, start + len(value)
+            start = text.find(value, start + 1)
+
+
+def _merged(places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Join places that overlap: the rest of an overlapped value would be part of a secret."""
+    begin, end = 0, 0
+    for start, stop in sorted(places):
+        if start >= end:
+            if end:
+                yield begin, end
+            begin, end = start, stop
+        else:
+            end = max(end, stop)
+    if end:
+        yield begin, end
