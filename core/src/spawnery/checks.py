@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final, NoReturn, TypeVar
@@ -20,6 +21,7 @@ MAX_VALUE_BYTES: Final = 128 * 1024 - 1
 MAX_TOTAL_BYTES: Final = 1024 * 1024
 MAX_SECONDS: Final = 366 * 24 * 3600.0
 _SHOWN: Final = 60
+_DEEPEST: Final = 50
 
 
 def shown(value: object) -> str:
@@ -145,8 +147,11 @@ def secrets(_instance: object, attribute: Any, value: object) -> None:
             secret_text(name, item.value.reveal())
 
 
-def secret_text(field: str, value: str) -> None:
+def secret_text(field: str, value: object) -> None:
     """Check a secret's value as text, without showing it."""
+    if not isinstance(value, str):
+        msg = f"{field}: must be text, not a {type(value).__name__}"
+        raise InvalidSpec(msg, field=field, hint="quote it")
     text(field, value, empty=True)
 
 
@@ -247,6 +252,28 @@ def options(_instance: object, attribute: Any, value: object) -> None:
         text(f"{attribute.name} name", engine)
         if not isinstance(extras, Mapping) or not all(isinstance(k, str) for k in extras):
             refuse(f"{attribute.name}.{engine}", extras, "must be a mapping of option to value")
+        _json_value(f"{attribute.name}.{engine}", extras)
+
+
+def _json_value(field: str, value: object, depth: int = 0) -> None:
+    """Check that a value can be written as JSON, which is what the spec hash is made of."""
+    if depth > _DEEPEST:
+        msg = f"{field}: is nested more than {_DEEPEST} deep"
+        raise InvalidSpec(msg, field=field)
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                refuse(field, key, "must have text as keys")
+            _json_value(f"{field}.{key}", item, depth + 1)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _json_value(f"{field}[{index}]", item, depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        refuse(field, value, "must be a number")
+    elif value is not None and not isinstance(value, str | int | float | SecretRef):
+        allowed = "text, a number, true, false, a list or a mapping"
+        msg = f"{field}: must be {allowed}, not a {type(value).__name__}"
+        raise InvalidSpec(msg, field=field)
 
 
 def total_environment(
