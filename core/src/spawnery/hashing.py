@@ -59,6 +59,8 @@ def _fields(value: Any) -> dict[str, Any]:
     found = {}
     for name in _names(type(value)):
         item = getattr(value, name)
+        if isinstance(item, float) and item.is_integer():
+            item = int(item)  # 60 and 60.0 seconds are the same spec
         if item is not None and item != _NOTHING:
             found[name] = item
     return found
