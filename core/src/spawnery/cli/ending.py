@@ -23,13 +23,10 @@ def sentence(job_id: str, outcome: Outcome) -> str:
     if took is not None:
         parts.append(f"after {took}")
     text = f"{job_id}: {', '.join(parts)}"
-    return f"{text} ({outcome.cause})" if not outcome.message else _with_message(text, outcome)
-
-
-def _with_message(text: str, outcome: Outcome) -> str:
     if outcome.cause in _PLAIN:
         return text
-    return f"{text}: {outcome.message} ({outcome.cause})"
+    why = f": {outcome.message}" if outcome.message else ""
+    return f"{text}{why} [{outcome.cause}]"
 
 
 def record(job_id: str, outcome: Outcome) -> dict[str, Any]:
