@@ -14,8 +14,8 @@ from spawnery.plugin import LABEL_DEADLINE, LABEL_PREFIX, LABEL_RETENTION, LABEL
 from .translate import Card
 
 _SIGNALLED: Final = 128
-_FROM_OUTSIDE: Final = frozenset({signal.SIGKILL, signal.SIGTERM})
-"""Signals that a program hardly sends itself; those that we sent are known to core."""
+_FROM_OUTSIDE: Final = frozenset({signal.SIGKILL})
+"""Signals that a program does not send itself; of those that we sent, core has the record."""
 _NOT_FOUND: Final = 127
 _NOT_STARTED: Final = 126
 _TAIL: Final = "| "

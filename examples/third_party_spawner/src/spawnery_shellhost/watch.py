@@ -64,9 +64,7 @@ def _answer(connection: Connection) -> Iterator[str]:
             return
 
 
-def changes(
-    before: dict[str, JobStatus] | None, now: dict[str, JobStatus]
-) -> Iterator[WatchEvent]:
+def changes(before: dict[str, JobStatus] | None, now: dict[str, JobStatus]) -> Iterator[WatchEvent]:
     """Tell what changed between two lists; before the first one nothing is known."""
     for job_id, status in now.items():
         if before is None or before.get(job_id) != status:

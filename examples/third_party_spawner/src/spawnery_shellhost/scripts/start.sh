@@ -33,7 +33,7 @@ on_path() {
 # launch REFUSED WORKDIR SETSID ARG...: only positional parameters from the export on.
 launch() {
     trap - HUP
-    cd -- "$2" || {
+    cd -- "$2" 2>/dev/null || {
         echo start.workdir >"$1"
         exit 126
     }

@@ -1,0 +1,1 @@
+"""Extensions for Spawnery, each named by an entry point of ``spawnery.plugins``."""

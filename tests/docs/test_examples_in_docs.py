@@ -1,0 +1,66 @@
+"""The Python of the pages runs as it stands, on this machine's engine."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+REFUSED = """
+from spawnery import Spawner
+with Spawner.open("local", extensions=[EXTENSION]) as spawner:
+    try:
+        spawner.spawn(JobSpec(command=("true",)))
+    except JobRefused as refused:
+        print(refused.cause)
+"""
+
+
+def blocks(page: str) -> list[str]:
+    """Return the Python blocks of a page."""
+    return BLOCK.findall((DOCS / page).read_text(encoding="utf-8"))
+
+
+def run(code: str, folder: Path) -> str:
+    """Run code in an interpreter of its own, with its own state, and return what it prints."""
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+        "SPAWNER_TYPE": "local",
+        "SPAWNERY_STATE_DIR": str(folder / "state"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=env,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(0, "hello\nSUCCEEDED 0 exit.zero\n"), (1, "SUCCEEDED\n"), (2, ""), (3, "CANCELLED\n")],
+)
+def test_library_page_runs(number: int, expected: str, tmp_path: Path) -> None:
+    """Each block of docs/library.md runs and prints what its text says."""
+    assert run(blocks("library.md")[number], tmp_path) == expected
+
+
+def test_library_page_has_no_other_block() -> None:
+    """A block that is added to docs/library.md is added to the test above."""
+    assert len(blocks("library.md")) == 4
+
+
+def test_extension_page_refuses(tmp_path: Path) -> None:
+    """The extension of docs/writing-an-extension.md refuses a job when it is handed over."""
+    (code,) = blocks("writing-an-extension.md")
+    assert run(code + REFUSED, tmp_path) == "job.refused\n"
