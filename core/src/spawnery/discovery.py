@@ -216,8 +216,11 @@ def _not_found(name: str, origin: str, everything: Sequence[Installed]) -> NoRet
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     if name in DISTRIBUTIONS:
         hint = f"{sys.executable} -m pip install {DISTRIBUTIONS[name]}"
-    elif near:
+    elif near and canonical(near[0]) in {item.name for item in everything}:
         hint = f"did you mean {near[0]}? export SPAWNER_TYPE={near[0]}"
+    elif near:
+        package = DISTRIBUTIONS[canonical(near[0])]
+        hint = f"did you mean {near[0]}? {sys.executable} -m pip install {package}"
     else:
         hint = f"install a distribution that provides the {SPAWNERS} entry point {name!r}"
     raise SpawnerNotFound(msg, hint=hint)

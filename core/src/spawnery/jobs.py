@@ -172,6 +172,11 @@ class Jobs:
             message="the engine does not have it, and its spawner may still be at work",
         )
 
+    def must_be_known(self, job_id: str) -> None:
+        """Raise ``JobNotFound`` where neither the engine nor the records know a job."""
+        if self.record(job_id) is None and self._engine.status(job_id) is None:
+            raise self._unknown(job_id)
+
     def _unknown(self, job_id: str) -> JobNotFound:
         msg = f"no job {job_id}: neither the engine {self._engine.name} nor the records know it"
         return JobNotFound(msg, job_id=job_id, hint="spawnery ps --all shows what is there")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import stat
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -114,13 +113,13 @@ def state_folder(settings: Settings) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
         facts = folder.stat()
+    except (FileExistsError, NotADirectoryError):
+        msg = f"the state directory {folder} is not a directory"
+        raise StateError(msg, cause="state.denied", hint=hint) from None
     except OSError as error:
         msg = f"the state directory {folder} cannot be used: {error.strerror}"
         cause = "state.full" if error.errno == 28 else "state.denied"  # noqa: PLR2004 - ENOSPC
         raise StateError(msg, cause=cause, hint=hint) from None
-    if not stat.S_ISDIR(facts.st_mode):
-        msg = f"the state directory {folder} is not a directory"
-        raise StateError(msg, cause="state.denied", hint=hint)
     if facts.st_uid != os.geteuid():
         msg = f"the state directory {folder} belongs to user {facts.st_uid}, we are {os.geteuid()}"
         raise StateError(msg, cause="state.denied", hint=hint)

@@ -13,12 +13,12 @@ from spawnery.contract import (
     CheckItem,
     SpawnRequest,
 )
-from spawnery.errors import SpawnerError
+from spawnery.errors import LogsUnavailable, SpawnerError
 from spawnery.hashing import spec_hash
 from spawnery.joblogs import FollowedLog
 from spawnery.jobs import Jobs
 from spawnery.models import JobSpec
-from spawnery.naming import object_name
+from spawnery.naming import check_job_id, object_name
 from spawnery.outcomes import EventKind, JobHandle, JobStatus, LogChunk, Outcome
 from spawnery.spawning import OneAtATime, Spawning, expected
 from spawnery.streams import JobStream, PushStream
@@ -282,7 +282,7 @@ class Spawner:
             LogsUnavailable: The engine does not have the log (any more).
             JobNotFound: Neither the engine nor the records know the job.
         """
-        self._jobs.record(job_id)
+        check_job_id(job_id)
         promised = follow and self._promised.pop(job_id, None) is not None
         if not promised:
             self._tracker.hold(job_id)
@@ -298,6 +298,10 @@ class Spawner:
                 patience=self._core.io_timeout_seconds * 2,
                 ended=lambda: self._tracker.let_go(job_id),
             )
+        except LogsUnavailable:
+            self._tracker.let_go(job_id)
+            self._jobs.must_be_known(job_id)
+            raise
         except BaseException:
             self._tracker.let_go(job_id)
             raise
