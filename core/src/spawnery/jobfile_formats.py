@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _MOST_NODES: Final = 50_000
 """More than a job that fits into an environment can have; YAML aliases multiply."""
+_DEEPEST: Final = 100
 
 
 class Malformed(ValueError):
@@ -102,26 +103,33 @@ def _spots(root: yaml.Node) -> Iterator[tuple[str, Spot]]:
     """
     import yaml  # noqa: PLC0415 - costs at import
 
-    waiting = [("", root, root.start_mark.line)]
+    waiting = [("", root, root.start_mark.line, 0)]
     count = 0
     while waiting:
-        name, node, line = waiting.pop()
+        name, node, line, depth = waiting.pop()
         count += 1
-        if count > _MOST_NODES:
-            msg = "too many values (aliases count each time)"
+        if count > _MOST_NODES or depth > _DEEPEST:
+            what = "too many values" if count > _MOST_NODES else "nested too deeply"
+            msg = f"{what} (an alias counts as what it stands for)"
             raise Malformed(msg, line=line + 1)
         scalar = isinstance(node, yaml.ScalarNode)
         yield name, Spot(line=line + 1, text=node.value if scalar else "", scalar=scalar)
-        if isinstance(node, yaml.MappingNode):
-            waiting += _entries(name, node)
-        elif isinstance(node, yaml.SequenceNode):
-            waiting += [
-                (f"{name}[{index}]", item, item.start_mark.line)
-                for index, item in enumerate(node.value)
-            ]
+        waiting += [(*part, depth + 1) for part in _parts(name, node)]
 
 
-def _entries(name: str, node: yaml.Node) -> list[tuple[str, yaml.Node, int]]:
+def _parts(name: str, node: yaml.Node) -> list[tuple[str, yaml.Node, int]]:
+    """List what is directly inside a node: name, node, line."""
+    import yaml  # noqa: PLC0415 - costs at import
+
+    if isinstance(node, yaml.MappingNode):
+        return _entries(name, node)
+    if isinstance(node, yaml.SequenceNode):
+        items = enumerate(node.value)
+        return [(f"{name}[{index}]", item, item.start_mark.line) for index, item in items]
+    return []
+
+
+def _entries(name: str, node: yaml.MappingNode) -> list[tuple[str, yaml.Node, int]]:
     found: dict[str, tuple[str, yaml.Node, int]] = {}
     for key, value in node.value:
         whole = f"{name}.{key.value}".removeprefix(".")
@@ -198,11 +206,11 @@ def read_toml(text: str) -> Document:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        message, _, line = str(error).partition(" (at line ")
-        number = re.match(r"\d+", line)
-        at = int(number.group()) if number else None
+        message, _, where = str(error).partition(" (at ")
+        number = re.match(r"line (\d+)", where)
+        line = int(number.group(1)) if number else len(text.splitlines())
         msg = f"not valid TOML: {message}"
-        raise Malformed(msg, line=at) from None
+        raise Malformed(msg, line=line) from None
     except RecursionError:
         msg = "nested too deeply"
         raise Malformed(msg) from None

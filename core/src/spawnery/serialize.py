@@ -75,8 +75,8 @@ def spec_from_json(data: Any) -> JobSpec:
     """Make a job spec of its JSON form; a field that is null is unset.
 
     Args:
-        data: A mapping: what ``to_json(spec)`` returns, or what a person wrote: durations also as ``15m``,
-            quantities also as numbers.
+        data: A mapping: what ``to_json(spec)`` returns, or what a person wrote (durations also
+            as ``15m``, quantities also as numbers).
 
     Raises:
         InvalidSpec: A field is unknown or not allowed; ``field`` names it with dots.

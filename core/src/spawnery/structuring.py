@@ -9,9 +9,10 @@ import difflib
 import enum
 import functools
 import math
+import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 from cattrs import AttributeValidationNote, BaseValidationError, Converter, IterableValidationNote
@@ -19,27 +20,16 @@ from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError
 from cattrs.gen import make_dict_structure_fn, override
 from cattrs.strategies import configure_union_passthrough
 
-from spawnery import durations
+from spawnery import structuring_values as values
 from spawnery.checks import shown
 from spawnery.errors import InvalidSpec
 from spawnery.models import JobSpec, Resources
-from spawnery.secret import SecretRef, SecretSource
+from spawnery.secret import SecretRef
 
 T = TypeVar("T")
 
-_FORMS: Final = (
-    "{environment: NAME}, {file: PATH}, {engine: {name: NAME, key: KEY}} or {literal: TEXT}"
-)
-QUOTE: Final = "quote it"
-"""Beginning of the hint where text was meant and something else was read."""
-
-
-class _Wrong(ValueError):
-    """A value is not what its field takes; the field is told by where it was raised."""
-
-    def __init__(self, problem: str, *, hint: str | None = None) -> None:
-        super().__init__(problem)
-        self.hint = hint
+_ATTRS_OWN = re.compile(r"(?:Length of )?'(\w+)' (must .*)", re.DOTALL)
+"""How the validators that attrs brings name the attribute that they refuse."""
 
 
 def structure(data: Any, kind: type[T], *, field: str) -> T:
@@ -95,12 +85,11 @@ def _refusal(field: str, error: BaseException) -> InvalidSpec:
     if isinstance(error, KeyError):
         missing = f"{field}.{error.args[0]}" if not field.endswith(str(error.args[0])) else field
         return InvalidSpec(f"{missing}: is missing", field=missing)
-    problem, hint = str(error.args[0]) if error.args else type(error).__name__, None
-    if isinstance(error, _Wrong):
-        hint = error.hint
-    elif len(error.args) > 1 and isinstance(error.args[1], attrs.Attribute):
-        # attrs' own validators hand over the attribute that they refuse.
-        field = _dotted(field, (error.args[1].name,))
+    problem = str(error.args[0]) if error.args else type(error).__name__
+    hint = error.hint if isinstance(error, values.Wrong) else None
+    by_attrs = _ATTRS_OWN.fullmatch(problem)
+    if by_attrs is not None:
+        field, problem = _dotted(field, (by_attrs.group(1),)), by_attrs.group(2)
     name = field or "the job"
     return InvalidSpec(f"{name}: {problem}", field=field or None, hint=hint)
 
@@ -130,11 +119,6 @@ def _unknown(field: str, error: ForbiddenExtraKeysError) -> InvalidSpec:
     return InvalidSpec(f"{whole}: there is no such field", field=whole, hint=hint)
 
 
-def _wrong(value: object, allowed: str, *, hint: str | None = None) -> NoReturn:
-    msg = f"must be {allowed}, not {shown(value)}"
-    raise _Wrong(msg, hint=hint)
-
-
 @functools.cache
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
@@ -143,21 +127,23 @@ def _converter() -> Converter:
     converter.register_structure_hook_factory(_is(list, tuple, Sequence), _list_factory)
     converter.register_structure_hook_func(lambda kind: kind is Any, _json_value)
     for kind, hook in (
-        (str, _text),
-        (int, _whole),
-        (float, _number),
-        (bool, _yes_or_no),
-        (enum.Enum, _member),
-        (enum.StrEnum, _member),
-        (SecretRef, _secret_ref),
+        (str, values.text),
+        (int, values.whole_number),
+        (float, values.number),
+        (bool, values.yes_or_no),
+        (enum.Enum, values.member),
+        (enum.StrEnum, values.member),
+        (SecretRef, values.secret_ref),
     ):
         converter.register_structure_hook(kind, hook)
     quantities = {
-        a.name: override(struct_hook=_quantity) for a in attrs.fields(Resources) if a.name != "gpus"
+        a.name: override(struct_hook=values.quantity)
+        for a in attrs.fields(Resources)
+        if a.name != "gpus"
     }
     _without_nulls(converter, Resources, quantities)
     seconds = {
-        a.name: override(struct_hook=_duration)
+        a.name: override(struct_hook=values.duration)
         for a in attrs.fields(JobSpec)
         if a.name.endswith("_seconds")
     }
@@ -198,11 +184,11 @@ def _mapping_factory(kind: Any, converter: Converter) -> Callable[[Any, Any], An
 
 def _check_mapping(value: Any) -> None:
     if not isinstance(value, Mapping):
-        _wrong(value, "a mapping of names to values")
+        values.wrong(value, "a mapping of names to values")
     for name in value:
         if not isinstance(name, str):
             msg = f"has the name {shown(name)}, and names must be text"
-            raise _Wrong(msg, hint='quote the name, as in "no": ...')
+            raise values.Wrong(msg, hint='quote the name, as in "no": ...')
 
 
 def _list_factory(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
@@ -212,7 +198,7 @@ def _list_factory(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, list | tuple):
-            _wrong(value, 'a list, as ["sh", "-c", "echo hi"]')
+            values.wrong(value, 'a list, as ["sh", "-c", "echo hi"]')
         return make(_inside(converter, index, item, item_kind) for index, item in enumerate(value))
 
     return hook
@@ -238,103 +224,4 @@ def _json_value(value: Any, _: Any = None) -> Any:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    _wrong(value, "text, a number, true, false, a list or a mapping")
-
-
-def _text(value: Any, kind: Any) -> Any:
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return _member(value, kind)
-    if not isinstance(value, str):
-        is_part = isinstance(value, Mapping | list | tuple)
-        _wrong(value, "text", hint=None if is_part else QUOTE)
-    return value
-
-
-def _whole(value: Any, kind: Any) -> Any:
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return _member(value, kind)
-    if isinstance(value, bool) or not isinstance(value, int):
-        _wrong(value, "a whole number")
-    return value
-
-
-def _number(value: Any, _: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        _wrong(value, "a number")
-    return value
-
-
-def _yes_or_no(value: Any, _: Any) -> bool:
-    if not isinstance(value, bool):
-        _wrong(value, "true or false")
-    return value
-
-
-def _member(value: Any, kind: type[enum.Enum]) -> enum.Enum:
-    try:
-        return kind(value)
-    except ValueError:
-        _wrong(value, "one of " + ", ".join(str(member.value) for member in kind))
-
-
-def _quantity(value: Any, _: Any) -> Any:
-    """Take a bare number as a quantity, for which YAML and TOML need no quotes."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(value) if is_number else value
-
-
-def _duration(value: Any, _: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    seconds = durations.seconds_of(value)
-    return _wrong(value, durations.FORMS) if seconds is None else seconds
-
-
-def _secret_ref(value: Any, _: Any) -> SecretRef:
-    """Make a reference; what was given may be the secret itself and is never shown."""
-    if not isinstance(value, Mapping):
-        msg = f"must be one of {_FORMS}, not a {type(value).__name__}"
-        raise _Wrong(msg)
-    sources = [name for name in value if name != "optional"]
-    if len(sources) != 1 or sources[0] not in set(SecretSource):
-        names = ", ".join(sorted(str(name) for name in sources)) or "none"
-        msg = f"must have exactly one of environment, file, engine, literal; it has {names}"
-        raise _Wrong(msg, hint=f"write {_FORMS}")
-    source, place = SecretSource(sources[0]), value[sources[0]]
-    if source is SecretSource.LITERAL:
-        return _literal(place, value)
-    optional = value.get("optional", False)
-    if not isinstance(optional, bool):
-        _wrong(optional, "optional: true or optional: false")
-    if source is SecretSource.ENGINE:
-        return SecretRef.engine(*_engine_place(place), optional=optional)
-    name = _place(place, source)
-    return SecretRef(source=source, name=name, optional=optional)
-
-
-def _literal(place: Any, value: Mapping[str, Any]) -> SecretRef:
-    if "optional" in value:
-        msg = "is a literal, which cannot be optional"
-        raise _Wrong(msg, hint="leave optional out")
-    if place is None:
-        hint = "give its value, or name where it is: {environment: NAME} or {file: PATH}"
-        msg = "is a literal whose value was left out when it was written"
-        raise _Wrong(msg, hint=hint)
-    if not isinstance(place, str):
-        msg = f"must be a literal text, not a {type(place).__name__}"
-        raise _Wrong(msg, hint=QUOTE)
-    return SecretRef.literal(place)
-
-
-def _engine_place(place: Any) -> tuple[str, str]:
-    if not isinstance(place, Mapping) or set(place) != {"name", "key"}:
-        msg = "must have name and key"
-        raise _Wrong(msg, hint="write {engine: {name: NAME, key: KEY}}")
-    return _place(place["name"], "engine.name"), _place(place["key"], "engine.key")
-
-
-def _place(place: Any, what: str) -> str:
-    if not isinstance(place, str) or not place or "\0" in place:
-        msg = f"its {what} must be text that is not empty"
-        raise _Wrong(msg)
-    return place
+    return values.wrong(value, "text, a number, true, false, a list or a mapping")
