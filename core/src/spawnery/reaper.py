@@ -78,9 +78,9 @@ def _decide_object(
 ) -> tuple[str, str]:
     recorded = record is not None and record.outcome is not None
     if status.outcome is not None:
-        until = kept_until(status)
-        if not recorded:
+        if record is None or not recorded:
             return "finish", f"it ended ({status.state}) and nobody recorded it"
+        until = _until(record, status)
         if until is not None and until > now.timestamp():
             return "keep", f"ended, kept {until - now.timestamp():.0f} s longer"
         if held:
@@ -90,14 +90,26 @@ def _decide_object(
         return "stop", "its outcome is recorded, and it still runs"
     why = overdue(status, now)
     if why is not None:
-        return "stop", {
-            "deadline": f"past its deadline of {status.deadline_seconds:g} s",
-            "start_deadline": f"not started within {status.start_deadline_seconds:g} s",
-            "hopeless": status.message or "it can never start",
-        }[why]
+        return "stop", _why(status, why)
     if not status.launched:
         return _decide_orphan(status, now=now, held=held, grace_seconds=grace_seconds)
     return "keep", f"it is {status.state}"
+
+
+def _until(record: Record, status: JobStatus) -> float | None:
+    """Return when an ended object is to go, from the record where the engine has no time."""
+    until = kept_until(status)
+    if until is None and record.ended_at is not None:
+        return record.ended_at.timestamp() + (status.retention_seconds or 0)
+    return until
+
+
+def _why(status: JobStatus, why: str) -> str:
+    if why == "deadline":
+        return f"past its deadline of {status.deadline_seconds:g} s"
+    if why == "start_deadline":
+        return f"not started within {status.start_deadline_seconds:g} s"
+    return status.message or "it can never start"
 
 
 def _decide_orphan(
