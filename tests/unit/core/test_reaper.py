@@ -1,0 +1,121 @@
+"""What the reaper decides, as a table."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+from spawnery import JobState, JobStatus, Outcome
+from spawnery.reaper import decide
+from spawnery.records import Kill, Record
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def ago(seconds):
+    return NOW - timedelta(seconds=seconds)
+
+
+DONE = Outcome(state=JobState.SUCCEEDED, cause="exit.zero", exit_code=0, finished_at=ago(100))
+INTENT = Record(job_id="a", name="p-a", spec_hash="h", intended_at=ago(5))
+MADE = evolve(INTENT, created_at=ago(5), engine_id="e")
+ENDED = evolve(MADE, outcome=DONE, ended_at=ago(100), expires_at=NOW + timedelta(days=1))
+RUNS = JobStatus(job_id="a", state=JobState.RUNNING, name="p-a", accepted_at=ago(50))
+WAITS = evolve(RUNS, state=JobState.PENDING)
+OVER = JobStatus(job_id="a", state=JobState.SUCCEEDED, name="p-a", outcome=DONE)
+UNDATED = evolve(OVER, outcome=evolve(DONE, finished_at=None))
+ORPHAN = evolve(WAITS, launched=False)
+
+TABLE = [
+    # record, status, held, action, part of the reason
+    (None, None, False, "keep", "neither"),
+    # an object that has ended
+    (None, OVER, False, "finish", "nobody recorded"),
+    (MADE, OVER, False, "finish", "nobody recorded"),
+    (MADE, OVER, True, "finish", "nobody recorded"),
+    (ENDED, OVER, False, "remove", "retention is over"),
+    (ENDED, OVER, True, "keep", "still reads"),
+    (ENDED, evolve(OVER, retention_seconds=99), False, "remove", "retention"),
+    (ENDED, evolve(OVER, retention_seconds=160), False, "keep", "60 s longer"),
+    (MADE, evolve(OVER, retention_seconds=160), False, "finish", "nobody recorded"),
+    (ENDED, UNDATED, False, "remove", "retention"),
+    (ENDED, evolve(UNDATED, retention_seconds=160), False, "keep", "60 s longer"),
+    # an object that runs
+    (None, RUNS, False, "keep", "RUNNING"),
+    (MADE, RUNS, False, "keep", "RUNNING"),
+    (MADE, RUNS, True, "keep", "RUNNING"),
+    (ENDED, RUNS, False, "stop", "still runs"),
+    (ENDED, RUNS, True, "stop", "still runs"),
+    (MADE, evolve(RUNS, deadline_seconds=49), False, "stop", "deadline of 49 s"),
+    (None, evolve(RUNS, deadline_seconds=49), False, "stop", "deadline of 49 s"),
+    (MADE, evolve(RUNS, deadline_seconds=51), False, "keep", "RUNNING"),
+    (MADE, evolve(RUNS, start_deadline_seconds=1), False, "keep", "RUNNING"),
+    # an object that waits
+    (MADE, WAITS, False, "keep", "PENDING"),
+    (MADE, evolve(WAITS, start_deadline_seconds=49), False, "stop", "not started within 49 s"),
+    (MADE, evolve(WAITS, start_deadline_seconds=51), False, "keep", "PENDING"),
+    (MADE, evolve(WAITS, deadline_seconds=49), False, "stop", "deadline"),
+    (MADE, evolve(WAITS, fatal=True), False, "stop", "never start"),
+    (MADE, evolve(WAITS, fatal=True, message="no such image"), False, "stop", "no such image"),
+    (
+        MADE,
+        evolve(WAITS, state=JobState.QUEUED, deadline_seconds=1, start_deadline_seconds=1),
+        False,
+        "keep",
+        "QUEUED",
+    ),
+    # an object that was made and never started
+    (INTENT, ORPHAN, False, "keep", "50 s ago, not started"),
+    (INTENT, evolve(ORPHAN, accepted_at=ago(61)), False, "remove", "never started"),
+    (INTENT, evolve(ORPHAN, accepted_at=ago(61)), True, "keep", "about to start"),
+    (None, evolve(ORPHAN, accepted_at=ago(61)), False, "remove", "never started"),
+    (None, evolve(ORPHAN, accepted_at=None), False, "remove", "never started"),
+    # a record alone
+    (ENDED, None, False, "keep", "keeps its id"),
+    (evolve(ENDED, expires_at=NOW), None, False, "forget", "long ago"),
+    (evolve(ENDED, expires_at=NOW), None, True, "forget", "long ago"),
+    (evolve(ENDED, expires_at=None), None, False, "keep", "keeps its id"),
+    (MADE, None, False, "finish", "gone"),
+    (MADE, None, True, "keep", "living process"),
+    (evolve(INTENT, kill=Kill(reason="stop", at=NOW)), None, False, "finish", "gone"),
+    (INTENT, None, False, "keep", "5 s ago"),
+    (evolve(INTENT, intended_at=ago(61)), None, False, "drop", "never reached"),
+    (evolve(INTENT, intended_at=ago(61)), None, True, "keep", "living process"),
+]
+
+
+@pytest.mark.parametrize(
+    ("record", "status", "held", "action", "reason"),
+    TABLE,
+    ids=[f"{number}-{row[3]}" for number, row in enumerate(TABLE)],
+)
+def test_decision(record, status, held, action, reason):
+    """Each situation has its decision, and the reason says why."""
+    found = decide(record, status, now=NOW, held=held, grace_seconds=60)
+    assert found[0] == action
+    assert reason in found[1]
+
+
+@given(st.sampled_from(TABLE), st.integers(0, 10_000))
+def test_time_alone_never_kills_without_a_deadline(row, seconds):
+    """A running job without a deadline is never touched, however long it runs."""
+    record, status, held, _, _ = row
+    if status is None or status.outcome is not None or not status.launched or status.fatal:
+        return
+    free = evolve(status, deadline_seconds=None, start_deadline_seconds=None)
+    if record is not None and record.outcome is not None:
+        return
+    later = NOW + timedelta(seconds=seconds)
+    assert decide(record, free, now=later, held=held, grace_seconds=60)[0] == "keep"
+
+
+@given(st.sampled_from(TABLE), st.integers(0, 10_000_000))
+def test_what_is_held_is_never_taken_away(row, seconds):
+    """While a living process holds a job, neither its unstarted object nor its intent goes."""
+    record, status, _, _, _ = row
+    later = NOW + timedelta(seconds=seconds)
+    action, _ = decide(record, status, now=later, held=True, grace_seconds=60)
+    assert action not in {"remove", "drop"}
