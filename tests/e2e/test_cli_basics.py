@@ -257,6 +257,12 @@ def test_a_terminal_gets_a_table_in_colour(cli: Cli) -> None:
     assert "\x1b[" not in plain
 
 
+def test_talk_begins_a_line_of_its_own(cli: Cli) -> None:
+    """Also behind a job that did not end its last line."""
+    shown = on_terminal(cli, "run", "--job-id", "demo", "--", "printf", "hi")
+    assert "hi\ndemo: SUCCEEDED" in shown
+
+
 def test_errors_on_a_terminal_have_a_mark_in_colour(cli: Cli) -> None:
     """The message itself has none."""
     assert "\x1b[31merror:\x1b[0m no such command" in on_terminal(cli, "nope")

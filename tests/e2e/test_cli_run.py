@@ -162,6 +162,23 @@ def test_a_reader_that_leaves_ends_the_job(cli: Cli) -> None:
     assert cli.json("status", "demo")["state"] == "CANCELLED"
 
 
+def test_a_full_disk_ends_the_job(cli: Cli) -> None:
+    """An output that cannot be written is said, and nothing goes on unseen."""
+    with Path("/dev/full").open("wb") as full:
+        done = cli(
+            *("run", "--job-id", "demo", "--", "sh", "-c", "echo hi; sleep 600"),
+            capture_output=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+        assert done.returncode == 130
+        assert b"No space left" in done.stderr
+        done = cli("ps", "-a", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+        assert done.returncode == 125
+        assert b"No space left" in done.stderr
+        assert b"bug" not in done.stderr
+
+
 def test_a_job_from_stdin(cli: Cli) -> None:
     """``-f -`` reads the job file from stdin."""
     job = json.dumps(

@@ -38,6 +38,7 @@ def test_how_a_job_ended(state: JobState, exit_code: int | None, cause: str, exp
         (EngineUnreachable("x"), 125),
         (SpawnFailed("x", cause="start.command_not_found"), 127),
         (SpawnFailed("x", cause="start.not_executable"), 126),
+        (SpawnFailed("x", cause="cancelled"), 130),
     ],
 )
 def test_errors(error: SpawnerError, expected: int) -> None:

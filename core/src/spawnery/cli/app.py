@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class App:
-    """One call of the command: its global options, filled in while click parses them."""
+    """One call of the command: its global options, filled in while click parses them.
+
+    Attributes:
+        mid_line: Whether what was printed last did not end its line.
+    """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self.environ = os.environ if environ is None else environ
@@ -30,14 +34,18 @@ class App:
         self.verbose = False
         self.quiet = False
         self.json = False
+        self.mid_line = False
 
     def talk(self, text: str) -> None:
-        """Say something on stderr, unless told to be quiet."""
-        if not self.quiet:
+        """Say something on stderr, unless told to be quiet; programs that read JSON get none."""
+        if not (self.quiet or self.json):
             self.tell(text)
 
     def tell(self, text: str) -> None:
-        """Say something on stderr that must be heard."""
+        """Say something on stderr, on a line of its own."""
+        if self.mid_line and output.is_terminal(sys.stderr):
+            text = f"\n{text}"
+        self.mid_line = False
         output.say(output.printable(text))
 
     def warn(self, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ def _guarded(app: App, args: list[str]) -> int:
 
 def _told(app: App, args: list[str], error: Exception) -> int:
     """Tell an error and return its exit code."""
-    if isinstance(error, output.ReaderGoneError):
+    if isinstance(error, output.OutputError) and error.reader_gone:
         return exits.BROKEN_PIPE
     if isinstance(error, SpawnerError):
         failure.tell_error(app, error)
@@ -49,6 +50,8 @@ def _told(app: App, args: list[str], error: Exception) -> int:
     if isinstance(error, click.ClickException):
         app.json = app.json or "--json" in _before_dashes(args)
         _tell_usage(app, error)
+    elif isinstance(error, output.OutputError):
+        failure.tell_output(app, error)
     else:
         failure.tell_bug(app, error)
     return exits.SPAWNER
@@ -70,7 +73,7 @@ def _flushed(code: int) -> int:
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return code or exits.BROKEN_PIPE
+        return code or (exits.BROKEN_PIPE if error.errno == errno.EPIPE else exits.SPAWNER)
     return code

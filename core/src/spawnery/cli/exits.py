@@ -19,10 +19,12 @@ INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 """128 + SIGPIPE, as for any program whose reader went away."""
 
-_START_FAILURES: Final = {
+_BY_CAUSE: Final = {
     "start.command_not_found": COMMAND_NOT_FOUND,
     "start.not_executable": NOT_EXECUTABLE,
+    "cancelled": INTERRUPTED,
 }
+"""Of a job that never ran."""
 _BY_STATE: Final = {
     "SUCCEEDED": OK,
     "TIMED_OUT": TIMED_OUT,
@@ -39,9 +41,9 @@ def of_outcome(outcome: Outcome) -> int:
     if outcome.exit_code:
         # A code beyond a byte would be cut by the system, and 256 become a success.
         return outcome.exit_code & 0xFF or 1
-    return _START_FAILURES.get(outcome.cause, SPAWNER)
+    return _BY_CAUSE.get(outcome.cause, SPAWNER)
 
 
 def of_error(error: SpawnerError) -> int:
     """Return the exit code of an error."""
-    return _START_FAILURES.get(error.cause, SPAWNER)
+    return _BY_CAUSE.get(error.cause, SPAWNER)

@@ -31,6 +31,11 @@ def tell_usage(app: App, message: str, hint: str | None) -> None:
     _tell(app, message=message, cause="usage", hint=hint)
 
 
+def tell_output(app: App, error: Exception) -> None:
+    """Print that our output cannot be written."""
+    _tell(app, message=str(error), cause="output")
+
+
 def tell_bug(app: App, error: BaseException) -> None:
     """Print an exception that nobody foresaw: one line, and the traceback when verbose."""
     if app.verbose:

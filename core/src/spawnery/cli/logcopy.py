@@ -24,7 +24,7 @@ def copy_log(
         before: Called before each piece.
 
     Raises:
-        ReaderGoneError: Nobody reads our output any more.
+        OutputError: Our output cannot be written.
     """
     for chunk in chunks:
         if before is not None:
@@ -35,3 +35,4 @@ def copy_log(
         if chunk.lost:
             app.warn(f"{chunk.lost} bytes of the log were dropped by the engine")
         output.write_bytes(chunk.data, sys.stderr if chunk.stream == "stderr" else sys.stdout)
+        app.mid_line = not chunk.data.endswith(b"\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -46,26 +47,33 @@ def printable(text: str) -> str:
     )
 
 
-class ReaderGoneError(Exception):
-    """Nobody reads our output any more.
+class OutputError(Exception):
+    """Our output cannot be written.
 
-    Not ``BrokenPipeError``: click would end the process on that one by itself.
+    Not ``OSError``: click would end the process by itself when the reader of a pipe is gone.
+
+    Attributes:
+        reader_gone: Whether that is because nobody reads it, which needs no words.
     """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"our output cannot be written: {error.strerror}")
+        self.reader_gone = isinstance(error, BrokenPipeError) or error.errno == errno.EIO
 
 
 def write_bytes(data: bytes, stream: TextIO | None) -> None:
     """Write bytes unaltered and at once; a stream that was closed before we began takes nothing.
 
     Raises:
-        ReaderGoneError: The other end of the pipe is closed.
+        OutputError: The disk is full, the other end of the pipe is closed, ...
     """
     if stream is None:
         return
     try:
         stream.buffer.write(data)
         stream.flush()
-    except BrokenPipeError:
-        raise ReaderGoneError from None
+    except OSError as error:
+        raise OutputError(error) from None
 
 
 def write(text: str, stream: TextIO | None) -> None:
@@ -76,7 +84,7 @@ def write(text: str, stream: TextIO | None) -> None:
 
 def say(text: str) -> None:
     """Print lines of talk; where nobody hears it, that is no failure of the command."""
-    with contextlib.suppress(OSError, ReaderGoneError):
+    with contextlib.suppress(OutputError):
         write(f"{text}\n", sys.stderr)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 
@@ -98,6 +99,7 @@ class JobId(click.ParamType):  # type: ignore[type-arg]
         del param
         app = ctx.find_object(App) or App()
         app.quiet = True
+        logging.disable()
         try:
             with app.open() as spawner:
                 return [

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("rm", short_help="Remove ended jobs: their ids are free again.")
 @click.argument("job_ids", type=JOB_ID, nargs=-1, required=True, metavar="JOB_ID...")
-@click.option("--force", is_flag=True, help="Running ones too: they are killed first.")
+@click.option("-f", "--force", is_flag=True, help="Running ones too: they are killed first.")
 @common.on_command
 @pass_app
 def command(app: App, job_ids: tuple[str, ...], *, force: bool) -> int:

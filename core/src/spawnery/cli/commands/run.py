@@ -70,14 +70,16 @@ def _copy(
     app: App, spawner: Spawner, job_id: str, progress: Progress, signals: StopOnSignal
 ) -> None:
     from spawnery.cli.logcopy import copy_log
-    from spawnery.cli.output import ReaderGoneError
+    from spawnery.cli.output import OutputError
     from spawnery.errors import SpawnerError
 
     try:
         with spawner.logs(job_id, follow=True) as stream:
             copy_log(app, stream, before=progress.close)
-    except ReaderGoneError:
+    except OutputError as error:
         # As with any program in a pipe: nobody reads, so it ends.
+        if not error.reader_gone:
+            app.warn(f"{error}; stopping {job_id}")
         signals.stop()
     except SpawnerError as error:
         app.warn(f"the log of {job_id} cannot be followed, waiting for its end: {error.message}")
