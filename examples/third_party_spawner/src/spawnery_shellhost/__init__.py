@@ -1,1 +1,1 @@
-"""Spawnery's shell host: jobs on any host that a command reaches."""
+"""Spawnery's spawner ``shellhost``."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from spawnery.contract import CheckItem, Deadline
 from spawnery.errors import SpawnerError
 
 from .client import script
 from .jobs import Jobs
+from .settings import PREFIX
 
-_SKEW_SECONDS = 2.0
+_SKEW_SECONDS: Final = 2.0
 
 
 def check(jobs: Jobs) -> list[CheckItem]:
@@ -36,7 +38,7 @@ def _findings(jobs: Jobs, answer: Sequence[str]) -> Iterator[CheckItem]:
     if "root" in found:
         yield CheckItem(name="folder", detail=f"{found['root']} can be written")
     else:
-        hint = "name another one: export SPAWNERY_SHELLHOST_FOLDER=..."
+        hint = f"name another one: export {PREFIX}FOLDER=..."
         detail = found.get("denied", "")
         yield CheckItem(name="folder", level="failed", detail=detail, hint=hint)
     if "proc" not in found:

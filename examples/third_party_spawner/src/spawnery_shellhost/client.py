@@ -54,7 +54,7 @@ class Connection:
         self._buffer = b""
         self._closing = threading.Lock()
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - the operator's own command
+            self._process = subprocess.Popen(
                 argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -16,8 +16,10 @@ from spawnery.errors import (
     SpecConflict,
 )
 
+from .settings import PREFIX
+
 _EVIDENCE_CHARACTERS: Final = 400
-_SETTING: Final = "SPAWNERY_SHELLHOST_COMMAND"
+_SETTING: Final = f"{PREFIX}COMMAND"
 # What ssh, docker and sudo print (on stderr, exit code 255 or 1) when they do not let us in.
 _DENIALS: Final = ("permission denied", "host key verification failed", "password is required")
 
@@ -60,7 +62,7 @@ def broken(argv: list[str]) -> Ambiguous:
 def busy(argv: list[str]) -> EngineUnreachable:
     """All allowed connections are in use until the limit."""
     msg = f"too many commands {shlex.join(argv)!r} at once: none became free in time"
-    return EngineUnreachable(msg, hint="raise SPAWNERY_SHELLHOST_CONNECTIONS")
+    return EngineUnreachable(msg, hint=f"raise {PREFIX}CONNECTIONS")
 
 
 def unexpected(verb: str, answer: list[str]) -> Ambiguous:
@@ -73,7 +75,7 @@ def refused(what: str, evidence: str) -> EngineError:
     """Make the error of a host whose file system does not take what we write."""
     msg = f"the host does not {what}: {evidence.strip()[:_EVIDENCE_CHARACTERS]}"
     if "denied" in evidence.lower() or "read-only" in evidence.lower():
-        hint = "name a folder that can be written: export SPAWNERY_SHELLHOST_FOLDER=..."
+        hint = f"name a folder that can be written: export {PREFIX}FOLDER=..."
         return EngineDenied(msg, hint=hint)
     return EngineError(msg, hint="spawnery check")
 

@@ -87,7 +87,7 @@ def logs(jobs: Jobs, request: LogsRequest) -> JobStream[LogChunk]:
 
     start = jobs.runtime.start_thread
     return ThreadedStream(
-        produce, interrupt=connection.interrupt, start=start, limit=64, name="shellhost-logs"
+        produce, interrupt=connection.interrupt, start=start, limit=64, name="spawnery-logs"
     )
 
 

@@ -1,4 +1,4 @@
-"""The spawner ``shellhost``: its declaration, and hooks that delegate."""
+"""The declaration of the spawner, and its hooks, which delegate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from spawnery import SpawnerPlugin, hookimpl
 
-from .settings import ShellSettings
+from .settings import NAME, ShellSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +130,7 @@ def create(settings: ShellSettings, runtime: SpawnerRuntime) -> ShellHost:
 
 
 PLUGIN = SpawnerPlugin(
-    name="shellhost",
+    name=NAME,
     api=1,
     capabilities=CAPABILITIES,
     settings=ShellSettings,

@@ -1,11 +1,16 @@
-"""What an operator sets: ``SPAWNERY_SHELLHOST_*``, or ``[shellhost]`` in spawnery.toml."""
+"""What an operator sets: in the environment under ``PREFIX``, in spawnery.toml under ``NAME``."""
 
 from __future__ import annotations
 
 import shlex
+from typing import Final
 
 from attrs import frozen
 from spawnery.settings import setting
+
+NAME: Final = "shellhost"
+"""The value of ``SPAWNER_TYPE``."""
+PREFIX: Final = "SPAWNERY_SHELLHOST_"
 
 
 def _words(value: str) -> str | None:

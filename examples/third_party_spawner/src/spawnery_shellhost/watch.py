@@ -46,7 +46,7 @@ def watch(jobs: Jobs) -> JobStream[WatchEvent]:
 
     start = jobs.runtime.start_thread
     return ThreadedStream(
-        produce, interrupt=connection.interrupt, start=start, name="shellhost-watch"
+        produce, interrupt=connection.interrupt, start=start, name="spawnery-watch"
     )
 
 
