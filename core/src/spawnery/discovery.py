@@ -15,7 +15,6 @@ from attrs import field, frozen
 from spawnery.errors import (
     ConfigurationError,
     SpawnerAmbiguous,
-    SpawnerError,
     SpawnerIncompatible,
     SpawnerInvalid,
     SpawnerLoadFailed,
@@ -24,9 +23,9 @@ from spawnery.errors import (
 from spawnery.plugin import API_VERSION, SpawnerPlugin
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
-    from spawnery.settings import CoreSettings
+    from spawnery.settings import Settings
 
 SPAWNERS: Final = "spawnery.spawners"
 EXTENSIONS: Final = "spawnery.plugins"
@@ -78,16 +77,14 @@ class Choice:
 
 def installed(group: str = SPAWNERS) -> tuple[Installed, ...]:
     """List what is installed in a group, without importing any of it."""
-    from importlib.metadata import entry_points  # noqa: PLC0415 - costs at import
-
     found: dict[tuple[str, str], Installed] = {}
-    for point in entry_points(group=group):
-        dist = point.dist
-        name = dist.metadata["Name"] if dist is not None else "unknown"
+    for point in _entry_points(group):
+        facts = point.dist.metadata if point.dist is not None else {}
+        name = facts["Name"] or "unknown"
         item = Installed(
             name=point.name,
             distribution=name,
-            version=dist.version if dist is not None else "",
+            version=facts["Version"] or "of no version",
             value=point.value,
             group=group,
             entry_point=point,
@@ -97,12 +94,29 @@ def installed(group: str = SPAWNERS) -> tuple[Installed, ...]:
     return tuple(sorted(found.values(), key=lambda item: (item.name, item.distribution)))
 
 
-def choose(name: str | None, core: CoreSettings, *, found: Sequence[Installed]) -> Choice:
+def _entry_points(group: str) -> Iterable[EntryPoint]:
+    """List the entry points of a group; a distribution that is damaged counts as not there."""
+    from importlib.metadata import distributions, entry_points  # noqa: PLC0415 - costs at import
+
+    try:
+        return entry_points(group=group)
+    except Exception:  # noqa: BLE001 - one unreadable file among them, of whomever
+        return [point for dist in distributions() for point in _points_of(dist, group)]
+
+
+def _points_of(dist: Distribution, group: str) -> Iterable[EntryPoint]:
+    try:
+        return dist.entry_points.select(group=group)
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, nobody asked for it
+        return ()
+
+
+def choose(name: str | None, given: Settings, *, found: Sequence[Installed]) -> Choice:
     """Say which spawner is asked for; never a guess.
 
     Args:
         name: Wins over ``SPAWNER_TYPE``.
-        core: Holds ``SPAWNER_TYPE``.
+        given: Hold ``SPAWNER_TYPE`` and where it was set.
         found: What is installed, for the message.
 
     Raises:
@@ -110,21 +124,23 @@ def choose(name: str | None, core: CoreSettings, *, found: Sequence[Installed]) 
     """
     if name is not None:
         return Choice(name=canonical(name), origin="the name that was given")
-    if core.spawner_type is not None and core.spawner_type.strip():
-        return Choice(name=canonical(core.spawner_type), origin="SPAWNER_TYPE")
+    asked = given.core.spawner_type
+    if asked is not None and asked.strip():
+        origin = given.origins["spawner_type"].source
+        return Choice(name=canonical(asked), origin=f"{origin}: {asked!r}")
     msg = f"no spawner is chosen: SPAWNER_TYPE is not set. {_listed(found)}"
     example = next((item.name for item in found if item.name != "fake"), "local")
     raise ConfigurationError(msg, hint=f"export SPAWNER_TYPE={example}")
 
 
-def choose_or_local(name: str | None, core: CoreSettings, *, found: Sequence[Installed]) -> Choice:
+def choose_or_local(name: str | None, given: Settings, *, found: Sequence[Installed]) -> Choice:
     """Like ``choose``, but ``local`` where nobody says and no other spawner is installed.
 
     For the command line alone.
     """
-    chosen = name is not None or (core.spawner_type or "").strip()
+    chosen = name is not None or (given.core.spawner_type or "").strip()
     if chosen or any(item.name not in BUILT_IN for item in found):
-        return choose(name, core, found=found)
+        return choose(name, given, found=found)
     note = "SPAWNER_TYPE is not set: jobs run on this machine (local), which isolates nothing"
     return Choice(name="local", origin="nothing else is installed", note=note)
 
@@ -146,13 +162,15 @@ def load_spawner(name: str, *, origin: str) -> LoadedSpawner:
         SpawnerNotFound, SpawnerAmbiguous, SpawnerLoadFailed, SpawnerIncompatible, SpawnerInvalid.
     """
     everything = installed()
+    name = canonical(name)
     matching = [item for item in everything if item.name.lower() == name]
     if not matching:
         _not_found(name, origin, everything)
     if len(matching) > 1:
         both = " and ".join(f"{item.distribution} {item.version}" for item in matching)
         msg = f"the spawner {name!r} is claimed by {both}"
-        raise SpawnerAmbiguous(msg, hint=f"pip uninstall {matching[-1].distribution}")
+        hint = f"{sys.executable} -m pip uninstall {matching[-1].distribution}"
+        raise SpawnerAmbiguous(msg, hint=hint)
     item = matching[0]
     return LoadedSpawner(plugin=_checked(imported(item), item), installed=item)
 
@@ -165,8 +183,6 @@ def imported(item: Installed) -> Any:
     """
     try:
         return item.entry_point.load()
-    except SpawnerError:
-        raise
     except (Exception, SystemExit) as error:
         what = f"{type(error).__name__}: {error}"
         msg = f"{item} is installed, but importing {item.value} failed: {what}"
@@ -184,6 +200,9 @@ def _checked(plugin: Any, item: Installed) -> SpawnerPlugin:
     if not isinstance(plugin, SpawnerPlugin):
         msg = f"{item}: {item.value} is a {type(plugin).__name__}, not a SpawnerPlugin"
         raise SpawnerInvalid(msg, hint="name an object: plugin = SpawnerPlugin(...)")
+    if type(plugin.api) is not int:
+        msg = f"{item}: its api is {plugin.api!r}, not the number of a plugin API"
+        raise SpawnerInvalid(msg, hint=f"SpawnerPlugin(api={API_VERSION}, ...)")
     if plugin.api != API_VERSION:
         newer = plugin.api > API_VERSION
         msg = (
@@ -216,7 +235,7 @@ def _not_found(name: str, origin: str, everything: Sequence[Installed]) -> NoRet
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     if name in DISTRIBUTIONS:
         hint = f"{sys.executable} -m pip install {DISTRIBUTIONS[name]}"
-    elif near and canonical(near[0]) in {item.name for item in everything}:
+    elif near and canonical(near[0]) in {canonical(item.name) for item in everything}:
         hint = f"did you mean {near[0]}? export SPAWNER_TYPE={near[0]}"
     elif near:
         package = DISTRIBUTIONS[canonical(near[0])]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from attrs import field, frozen
 
 from spawnery.discovery import EXTENSIONS, Installed, imported, installed
-from spawnery.errors import PluginError, SpawnerNotFound
+from spawnery.errors import PluginError, SpawnerAmbiguous, SpawnerNotFound
 
 _logger = logging.getLogger("spawnery.plugins")
 
@@ -35,24 +36,35 @@ def load_extensions(names: Sequence[str], *, strict: bool) -> list[LoadedExtensi
     """Load extensions by name.
 
     Args:
-        names: In the order in which they are asked.
+        names: In the order in which they are asked; a repeated one counts once.
         strict: Raise where one cannot be loaded, instead of going on without it.
 
     Raises:
-        PluginError: An extension is not installed (always), or cannot be loaded (``strict``).
+        PluginError: An extension is not installed or claimed twice (always), or cannot be loaded
+            (``strict``).
     """
     if not names:
         return []
-    found = {item.name.lower(): item for item in installed(EXTENSIONS)}
-    loaded = []
-    for name in names:
-        item = found.get(name.lower())
-        if item is None:
-            there = ", ".join(str(other) for other in found.values()) or "none"
-            msg = f"there is no extension {name!r} (from SPAWNER_PLUGINS). Installed: {there}"
-            raise SpawnerNotFound(msg, hint="take it out of SPAWNER_PLUGINS, or install it")
-        loaded.append(_loaded(name, item, strict=strict))
-    return loaded
+    found = installed(EXTENSIONS)
+    items = {name: _only(name, found) for name in names}
+    return [_loaded(name, item, strict=strict) for name, item in items.items()]
+
+
+def _only(name: str, found: Sequence[Installed]) -> Installed:
+    matching = [item for item in found if item.name.lower() == name.lower()]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        both = " and ".join(f"{item.distribution} {item.version}" for item in matching)
+        msg = f"the extension {name!r} is claimed by {both}"
+        hint = f"{sys.executable} -m pip uninstall {matching[-1].distribution}"
+        raise SpawnerAmbiguous(msg, hint=hint)
+    there = ", ".join(str(item) for item in found) or "none"
+    msg = (
+        f"there is no extension {name!r} (from SPAWNER_PLUGINS). Installed: {there}."
+        f" Python: {sys.executable}"
+    )
+    raise SpawnerNotFound(msg, hint="take it out of SPAWNER_PLUGINS, or install it")
 
 
 def _loaded(name: str, item: Installed, *, strict: bool) -> LoadedExtension:

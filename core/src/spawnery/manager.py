@@ -40,7 +40,8 @@ def build_manager(
     _register(manager, plugin.name, spawner, SpawnerInvalid)
     for name, extension in reversed(extensions):
         _check_extension(name, extension)
-        _register(manager, name, extension, PluginError)
+        taken = manager.has_plugin(name)
+        _register(manager, f"extension {name}" if taken else name, extension, PluginError)
     return manager
 
 
@@ -64,6 +65,9 @@ def check_spawner_object(spawner: Any, plugin: SpawnerPlugin) -> None:
     if problem is not None:
         refuse(*problem)
     missing = [name for name in SPAWNER_HOOKS if name not in hooks]
+    unmarked = [name for name in missing if callable(getattr(spawner, name, None))]
+    if unmarked:
+        refuse(f"its {unmarked[0]} is not marked as a hook", f"@hookimpl above def {unmarked[0]}")
     if missing:
         refuse(
             f"it lacks the hook {missing[0]}"
@@ -109,6 +113,8 @@ def _wrong_hook(hooks: dict[str, tuple[Any, dict[str, Any]]]) -> tuple[str, str]
             return f"there is no hook {name}", f"did you mean {near[0]}?" if near else "remove it"
         if options.get("wrapper") or options.get("hookwrapper"):
             return f"its {name} is a wrapper", "implement the hook itself"
+        if options.get("tryfirst") or options.get("trylast"):
+            return f"its {name} asks to be called first or last", "the order is SPAWNER_PLUGINS"
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             return f"its {name} is async", "hooks are plain functions and may block"
         problem = _wrong_argument(name, function)

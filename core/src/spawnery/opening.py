@@ -79,8 +79,9 @@ def open_parts(
     found = discovery.installed()
     types = [item.name for item in found]
     if plugin is None:
-        core = settings.load(environ, config_file=config_file, flags=flags, installed=types).core
-        choice = discovery.choose(name, core, found=found)
+        asked = [*types, name] if name is not None else types
+        given = settings.load(environ, config_file=config_file, flags=flags, installed=asked)
+        choice = discovery.choose(name, given, found=found)
         plugin = discovery.load_spawner(choice.name, origin=choice.origin).plugin
     loaded = settings.load(
         environ, config_file=config_file, flags=flags, plugin=plugin, installed=types

@@ -37,7 +37,9 @@ def convert(
     Raises:
         ConfigurationError: It is not allowed.
     """
-    found = _convert(value, _without_none(kind), where=where, name=name, secret=secret)
+    kind = _without_none(kind)
+    secret = secret or kind is Secret
+    found = _convert(value, kind, where=where, name=name, secret=secret)
     problem = check(found) if check is not None else None
     if problem is not None:
         _refuse(value, problem, where=where, name=name, secret=secret)

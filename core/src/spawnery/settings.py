@@ -235,6 +235,9 @@ def load(
         slot = ignore_slot(table)
         own[slot.name] = slot
     slots = {**core, **own}
+    if plugin is None:
+        # It need not be installed: then that is what is wrong, and not its variables.
+        installed = [*installed, *_asked_for(environ, flags or {})]
     unknown_names(environ, slots, table=table, installed=installed)
     given: dict[str, Given] = {
         **from_file(environ, config_file, slots, table=table, installed=installed),
@@ -258,6 +261,11 @@ def load(
         ignore=frozenset(values.get(f"{table}.ignore", ())),
         origins=origins,
     )
+
+
+def _asked_for(environ: Mapping[str, str], flags: Mapping[str, str]) -> list[str]:
+    asked = flags.get("spawner_type") or environ.get("SPAWNER_TYPE") or ""
+    return [asked.strip().lower()] if asked.strip() else []
 
 
 def _value(slot: Slot, given: Given | None) -> Any:

@@ -126,13 +126,20 @@ def config_path(
         return path
     for folder in (Path(), _user_folder(environ)):
         path = folder / FILE_NAME
-        if path.is_file():
+        if _is_there(path):
             return path
     return None
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # Not even to be looked at, so not meant for us.
+        return False
+
+
 def _user_folder(environ: Mapping[str, str]) -> Path:
-    """Return the user's folder for settings, as platformdirs names it on Linux and macOS.
+    """Return the user's folder for settings: the XDG one, on every system.
 
     platformdirs reads only the real environment, and this is on the way of every cold start.
     """
@@ -167,7 +174,8 @@ def from_file(
             found[name] = Given(value=value, source=source)
         elif not _of_another(name.partition(".")[0], table, installed):
             msg = f"{source}: there is no setting {name}"
-            raise ConfigurationError(msg, hint=_near_miss(name, slots))
+            near = _near_miss(name, [*slots, *FIRST_PARTY, *installed])
+            raise ConfigurationError(msg, hint=near)
     return found
 
 

@@ -63,10 +63,12 @@ class App:
 
         found = discovery.installed()
         types = [spawner.name for spawner in found]
-        core = settings.load(
+        if self.spawner is not None:
+            types.append(self.spawner)
+        given = settings.load(
             self.environ, config_file=self.config, flags=self.flags, installed=types
-        ).core
-        return discovery.choose_or_local(self.spawner, core, found=found)
+        )
+        return discovery.choose_or_local(self.spawner, given, found=found)
 
     def open(self, extensions: Sequence[object] = ()) -> Spawner:
         """Open the chosen spawner.
