@@ -46,7 +46,7 @@ def test_the_same_spawn_again_is_the_same_job(cli: Cli, tmp_path: Path) -> None:
     assert cli.json(*command)["created"] is True
     again = cli(*command)
     assert (again.returncode, again.stdout) == (0, b"one\n")
-    assert b"one is there already" in again.stderr
+    assert b"one was spawned before" in again.stderr
     other = cli("spawn", "--json", "--job-id", "one", "true")
     assert other.returncode == 125
     assert json.loads(other.stderr)["error"]["cause"] == "job.spec_conflict"

@@ -48,6 +48,15 @@ def test_nothing_is_left_behind(cli: Cli) -> None:
     assert cli("logs", "gone").returncode == 125
 
 
+def test_a_run_again_is_not_run_again(cli: Cli) -> None:
+    """One id, one run: the remembered outcome is told, and that nothing new is run."""
+    assert cli("run", "--job-id", "once", "--", "sh", "-c", "echo hi; exit 3").returncode == 3
+    again = cli("run", "--job-id", "once", "--", "sh", "-c", "echo hi; exit 3")
+    assert (again.returncode, again.stdout) == (3, b"")
+    assert b"once was spawned before; nothing new is run" in again.stderr
+    assert b"warning: no log to follow" in again.stderr
+
+
 def test_a_long_output_is_whole(cli: Cli) -> None:
     """Not a byte of a flood is missing, and they are in order."""
     done = cli("run", "-q", "seq", "1", "200000")

@@ -59,7 +59,7 @@ def _follow(
         handle = spawner.spawn(spec, follow=True)
         signals.spawned()
         if not handle.created:
-            app.talk(f"{handle.job_id} is there already; following it")
+            app.talk(f"{handle.job_id} was spawned before; nothing new is run")
         _copy(app, spawner, handle.job_id, progress, signals)
         return spawner.wait(handle.job_id)
     finally:
@@ -82,4 +82,4 @@ def _copy(
             app.warn(f"{error}; stopping {job_id}")
         signals.stop()
     except SpawnerError as error:
-        app.warn(f"the log of {job_id} cannot be followed, waiting for its end: {error.message}")
+        app.warn(f"no log to follow: {error.message}")

@@ -36,5 +36,5 @@ def command(app: App, /, **flags: Any) -> None:
         output.document(encode.plain(handle))
         return
     if not handle.created:
-        app.talk(f"{handle.job_id} is there already")
+        app.talk(f"{handle.job_id} was spawned before; nothing new is run")
     output.line(handle.job_id)
