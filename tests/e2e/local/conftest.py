@@ -8,19 +8,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-
+from spawnery.completing import labels_of
 from spawnery.contract import Deadline, LogsRequest, RemoveRequest, SpawnRequest, StopRequest
 from spawnery.hashing import spec_hash
 from spawnery.local.plugin import LocalSpawner
 from spawnery.local.settings import LocalSettings
 from spawnery.models import JobSpec
-from spawnery.outcomes import JobStatus, Outcome
 from spawnery.plugin import SpawnerRuntime
 from spawnery.secret import Secret
-from spawnery.completing import labels_of
+
+if TYPE_CHECKING:
+    from spawnery.outcomes import JobStatus, Outcome
 
 LIMIT = 60.0
 SOURCES = str(Path(__file__).parents[3] / "core" / "src")

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from spawnery.local import files, processes
 from spawnery.models import JobSpec
 from spawnery.outcomes import JobState
@@ -49,8 +48,12 @@ def lives(pid):
 
 def daemon(path, *, clear=False, then="sleep 600"):
     """Return a script that leaves a daemon behind: its own session, its parent gone."""
-    extra = 'os.environ.clear(); os.execve(sys.executable, [sys.executable, "-I", "-c",' \
-            ' "import time; time.sleep(600)"], {})' if clear else ""
+    extra = (
+        'os.environ.clear(); os.execve(sys.executable, [sys.executable, "-I", "-c",'
+        ' "import time; time.sleep(600)"], {})'
+        if clear
+        else ""
+    )
     code = DAEMON.format(path=str(path), clear="")
     if clear:
         code = code.replace("time.sleep(600)\n", extra + "\n")
@@ -163,7 +166,7 @@ def test_a_stop_while_the_job_is_being_started_wins(engine, tmp_path):
 
     def created(_engine_id):
         stopper.start()
-        eventually(lambda: (engine.job("job") / files.STOP).exists())
+        eventually((engine.job("job") / files.STOP).exists)
 
     engine.sh("job", f"echo ran >> {witness}", created=created)
     assert stopped.wait(60)
@@ -179,9 +182,7 @@ def test_a_deadline_that_is_over_before_the_start_forbids_it(engine, tmp_path):
     def created(_engine_id):
         time.sleep(0.2)
 
-    engine.sh(
-        "job", f"echo ran >> {witness}", fields={"deadline_seconds": 0.1}, created=created
-    )
+    engine.sh("job", f"echo ran >> {witness}", fields={"deadline_seconds": 0.1}, created=created)
     assert engine.ended("job").state is JobState.TIMED_OUT
     assert not witness.exists()
 
@@ -291,7 +292,7 @@ def test_half_made_folders_are_swept(engine):
     made = {name: jobs / f".agentsmith-x.{name}" for name in ("dead", "alive", "fresh")}
     for folder in made.values():
         folder.mkdir()
-    import spawnery.local.store as store
+    from spawnery.local import store
 
     with locks.create(made["alive"]):
         engine.spawner._store.sweep()

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from spawnery.errors import InvalidSpec, JobRunning, NameConflict, SpecConflict
 from spawnery.models import JobSpec
 from spawnery.outcomes import JobState

@@ -7,14 +7,15 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-
 from spawnery.errors import InvalidSpec, LogsUnavailable, StreamLost
+from spawnery.local.logfile import files_of
 from spawnery.models import JobSpec
 from spawnery.outcomes import JobState
-from spawnery.local.logfile import files_of
 
-LINES = "import sys, time\nfor n in range(40):\n    print(n, file=(sys.stdout, sys.stderr)[n % 2]," \
-        " flush=True); time.sleep(0.002)"
+LINES = (
+    "import sys, time\nfor n in range(40):\n    print(n, file=(sys.stdout, sys.stderr)[n % 2],"
+    " flush=True); time.sleep(0.002)"
+)
 
 
 def test_reading_goes_on_from_every_cursor_without_loss_or_repeat(engine):
@@ -139,14 +140,11 @@ def test_a_log_removed_under_a_reader_is_no_clean_end(engine):
     engine.line("job")
     stream = engine.logs("job", follow=True)
     assert next(stream).data == b"one\n"
-    import shutil
-
     job = engine.job("job")
     job.rename(job.with_name(".moved"))
     with pytest.raises(StreamLost):
         next(stream)
     job.with_name(".moved").rename(job)
-    assert shutil
 
 
 def test_half_a_record_at_the_end_is_no_error(engine):

@@ -71,6 +71,6 @@ def test_a_folder_made_again_under_the_name_is_a_new_job(engine):
         engine.remove("job")
         engine.sh("job", "exit 2")
         for event in stream:
-            if isinstance(event, JobSeen) and event.status.outcome:
-                if event.status.outcome.exit_code == 2:
-                    break
+            outcome = event.status.outcome if isinstance(event, JobSeen) else None
+            if outcome is not None and outcome.exit_code == 2:
+                break

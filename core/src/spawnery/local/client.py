@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import marshal
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from spawnery.local.supervisor import LENGTH_BYTES, READY
 
 _PROGRAM: Final = Path(__file__).with_name("supervise.py")
 _CLOSE_SECONDS: Final = 5.0
+_LOADER: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""What some builds of Python need to start at all; the rest of our environment stays here."""
 
 
 def supervise(
@@ -67,7 +70,7 @@ def _start(held: Held) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd="/",
-        env={},
+        env={name: os.environ[name] for name in _LOADER if name in os.environ},
         pass_fds=(held.fd,),
         start_new_session=True,
     )
@@ -105,5 +108,3 @@ def end_leftovers(facts: Mapping[str, Any], started: Mapping[str, Any] | None) -
     this_boot = started is not None and started["boot"] == processes.boot()
     session = int(started["pid"]) if started is not None and this_boot else None
     return processes.end_members(nonce=facts["nonce"], session=session, seconds=_CLOSE_SECONDS)
-
-

@@ -13,13 +13,13 @@ _DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _HINT: Final = "name another folder: export SPAWNERY_STATE_DIR=..."
 
 
-def state_error(doing: str, path: Path, error: OSError, *, job_id: str | None = None) -> StateError:
+def state_error(error: OSError, doing: str, path: Path, *, job_id: str | None = None) -> StateError:
     """Say why something in the state directory failed.
 
     Args:
+        error: What the system said.
         doing: What was tried, for example ``keep the job``.
         path: Where.
-        error: What the system said.
         job_id: The job that it is about.
     """
     msg = f"cannot {doing} in {path}: {error.strerror}"

@@ -1,7 +1,5 @@
 """Files that are there whole or not at all; standard library only, the supervisor uses it too."""
 
-# ruff: noqa: PTH - pathlib would double what a supervisor costs
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """Starting the program of a job; standard library only, the supervisor uses it."""
 
-# ruff: noqa: S606 - running a program without a shell is the task
-
 from __future__ import annotations
 
 import ctypes
@@ -47,7 +45,7 @@ def launch(
     parent = os.getpid()
     pid = os.fork()
     if not pid:
-        _become(argv, env, workdir, out, err, writer, parent)
+        _become(argv, env, workdir, streams=(out, err), report=writer, parent=parent)
     os.close(writer)
     text = b""
     while piece := os.read(reader, 256):
@@ -64,8 +62,8 @@ def _become(
     argv: list[bytes],
     env: dict[bytes, bytes],
     workdir: bytes,
-    out: int,
-    err: int,
+    *,
+    streams: tuple[int, int],
     report: int,
     parent: int,
 ) -> NoReturn:
@@ -74,8 +72,8 @@ def _become(
     try:
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(out, 1)
-        os.dup2(err, 2)
+        for number, stream in enumerate(streams, 1):
+            os.dup2(stream, number)
         _default_signals()
         if _LIBC is not None:
             _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)

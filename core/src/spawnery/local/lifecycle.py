@@ -229,5 +229,3 @@ def _handle(record: Mapping[str, Any], *, created: bool) -> JobHandle:
     return JobHandle(
         job_id=record["job_id"], name=record["name"], engine_id=record["nonce"], created=created
     )
-
-

@@ -6,8 +6,6 @@ bytes of data: ``log.<record bytes>.<data bytes>``. When the whole grows too lon
 goes. Where data could not be written the second number jumps, so a reader knows how much is lost.
 """
 
-# ruff: noqa: PTH - pathlib would double what a supervisor costs
-
 from __future__ import annotations
 
 import os

@@ -4,8 +4,6 @@ Standard library only, the supervisor uses it. Linux: /proc (proc(5)); elsewhere
 construction and untested. A process is its pid and its start time together: pids are used again.
 """
 
-# ruff: noqa: PTH, S606, S607 - pathlib would double what a supervisor costs; ps is found on PATH
-
 from __future__ import annotations
 
 import os
@@ -191,7 +189,8 @@ def end_members(*, nonce: str, session: int | None, seconds: float) -> bool:
     """Kill what lives of a job whose supervisor is gone; False when something still lives.
 
     Args:
-        nonce, session: See ``members``.
+        nonce: See ``members``.
+        session: See ``members``.
         seconds: How long to try.
     """
     until = time.monotonic() + seconds

@@ -58,6 +58,8 @@ def outcome_of(facts: Facts) -> Outcome | None:
     if end is None:
         return None
     state, cause, message, hint = _verdict(facts.job, end)
+    if end.get("left"):
+        message += "; some of its processes could not be ended"
     tail = end.get("log_tail")
     return Outcome(
         state=state,

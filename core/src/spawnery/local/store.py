@@ -83,7 +83,7 @@ class Store:
             try:
                 folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
             except OSError as error:
-                raise state_error("make the state directory", folder, error) from None
+                raise state_error(error, "make the state directory", folder) from None
         self.verify()
 
     def verify(self) -> bool:
@@ -102,7 +102,7 @@ class Store:
             except FileNotFoundError:
                 return False
             except OSError as error:
-                raise state_error("look at the state directory", folder, error) from None
+                raise state_error(error, "look at the state directory", folder) from None
             if not stat.S_ISDIR(facts.st_mode):
                 raise corrupt(folder, "it is not a folder")
             raise of_another_user(folder, facts.st_uid, os.geteuid())
@@ -116,7 +116,7 @@ class Store:
             with os.scandir(self.jobs) as entries:
                 found = [(entry.name, entry.inode()) for entry in entries]
         except OSError as error:
-            raise state_error("list the jobs", self.jobs, error) from None
+            raise state_error(error, "list the jobs", self.jobs) from None
         return sorted(item for item in found if not item[0].startswith("."))
 
     # -- one job -----------------------------------------------------------------------------
@@ -142,7 +142,7 @@ class Store:
         except OSError as error:
             if not folder.exists():
                 return None
-            raise state_error("read the job", folder, error) from None
+            raise state_error(error, "read the job", folder) from None
         if job is None or job.get("instance") != self._instance:
             if not os.path.lexists(folder):
                 return None
@@ -156,6 +156,14 @@ class Store:
             exit=ended,
             stop=stop,
         )
+
+    def runs_on(self, name: str) -> bool:
+        """Tell cheaply whether a job that ran still does."""
+        folder = self.jobs / name
+        try:
+            return locks.alive(folder) and not (folder / files.EXIT).exists()
+        except OSError:
+            return False
 
     def _foreign(self, folder: Path, job: Mapping[str, Any] | None) -> NameConflict:
         owner = "it has no job.json" if job is None else f"it is of {job.get('instance')!r}"
@@ -189,7 +197,7 @@ class Store:
             if (self.jobs / name).exists():
                 return None
             doing = f"keep the job {job['job_id']}"
-            raise state_error(doing, self.jobs, error, job_id=job["job_id"]) from None
+            raise state_error(error, doing, self.jobs, job_id=job["job_id"]) from None
         except BaseException:
             _delete(draft)
             if held is not None:
@@ -255,7 +263,7 @@ def _said(doing: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise state_error(doing, path, error) from None
+        raise state_error(error, doing, path) from None
 
 
 def _json(path: Path) -> Mapping[str, Any] | None:

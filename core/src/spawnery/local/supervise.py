@@ -4,8 +4,6 @@ Makes the package importable without running what its ``__init__`` imports: a su
 small, and a hundred of them run at once.
 """
 
-# ruff: noqa: PTH - pathlib would double what a supervisor costs
-
 from __future__ import annotations
 
 import os

@@ -41,7 +41,7 @@ _MOST_LEFT = 1024 * 1024
 
 def main(folder: str, lock: int) -> NoReturn:
     """Take the order from stdin, go into the background and run the job to its end."""
-    os.set_inheritable(lock, False)
+    os.set_inheritable(lock, False)  # noqa: FBT003 - takes no keyword
     order = _read_order(0)
     if order is None:
         os.write(1, b"the order came incomplete")
@@ -67,7 +67,7 @@ def _read_order(fd: int) -> dict[str, Any] | None:
 
 def _answer(text: bytes) -> None:
     """Tell the caller, who may be gone, and let go of it."""
-    try:
+    try:  # noqa: SIM105 - contextlib would cost each supervisor memory
         os.write(1, text)
     except OSError:
         pass
@@ -210,7 +210,11 @@ class Supervisor:
             else:
                 self._read(fd)
         self._reap()
-        now = _clock()
+        if self._status is None:
+            self._keep_time(_clock())
+
+    def _keep_time(self, now: float) -> None:
+        """Do what is due while the program runs."""
         if now >= self._glance_at:
             self._glance_at = now + _GLANCE_SECONDS
             self._read_stop()

@@ -9,7 +9,7 @@ from typing import Final
 
 from spawnery.local.lifecycle import Lifecycle
 from spawnery.local.store import Store
-from spawnery.outcomes import JobGone, JobSeen, JobStatus, Synced, WatchEvent
+from spawnery.outcomes import JobGone, JobSeen, JobState, JobStatus, Synced, WatchEvent
 from spawnery.plugin import SpawnerRuntime
 from spawnery.streams import JobStream, ThreadedStream
 
@@ -57,7 +57,7 @@ class _Watching:
         events: list[WatchEvent] = self._gone({name for name, _ in names})
         for name, inode in names:
             known = self._told.get(name)
-            if known is not None and known[0] == inode and known[1].outcome is not None:
+            if known is not None and known[0] == inode and self._as_told(name, known[1]):
                 continue
             status = self._lifecycle.glance(name)
             if status is None:
@@ -66,6 +66,12 @@ class _Watching:
                 self._told[name] = (inode, status)
                 events.append(JobSeen(status=status))
         return events
+
+    def _as_told(self, name: str, status: JobStatus) -> bool:
+        """Tell cheaply that nothing can have changed."""
+        if status.state is JobState.RUNNING:
+            return self._store.runs_on(name)
+        return status.outcome is not None
 
     def _gone(self, names: set[str]) -> list[WatchEvent]:
         gone = [name for name in self._told if name not in names]
