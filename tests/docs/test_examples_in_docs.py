@@ -64,3 +64,14 @@ def test_extension_page_refuses(tmp_path: Path) -> None:
     """The extension of docs/writing-an-extension.md refuses a job when it is handed over."""
     (code,) = blocks("writing-an-extension.md")
     assert run(code + REFUSED, tmp_path) == "job.refused\n"
+
+
+def test_spawner_page_declares(tmp_path: Path) -> None:
+    """The declaration of docs/writing-a-spawner.md is one that core can read settings for."""
+    (code,) = blocks("writing-a-spawner.md")
+    code += """
+from spawnery.settings import load
+environ = {"SPAWNERY_MY_ENGINE_ADDRESS": "there:1"}
+print(load(environ, plugin=PLUGIN).plugin.address)
+"""
+    assert run(code, tmp_path) == "there:1\n"

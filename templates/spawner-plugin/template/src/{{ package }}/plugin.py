@@ -52,7 +52,7 @@ CAPABILITIES = frozenset(
 )
 
 
-class ShellHost:
+class ShellHooks:
     """The hooks, for one host.
 
     Args:
@@ -118,7 +118,7 @@ class ShellHost:
         """Nothing is kept open between two calls."""
 
 
-def create(settings: ShellSettings, runtime: SpawnerRuntime) -> ShellHost:
+def create(settings: ShellSettings, runtime: SpawnerRuntime) -> ShellHooks:
     """Make the object whose methods are the hooks."""
     from .client import Client  # noqa: PLC0415 - the declaration alone stays light
     from .clock import HostClock  # noqa: PLC0415
@@ -126,7 +126,7 @@ def create(settings: ShellSettings, runtime: SpawnerRuntime) -> ShellHost:
 
     client = Client(settings, runtime.environ)
     clock = HostClock(runtime.clock.now)
-    return ShellHost(Jobs(settings=settings, runtime=runtime, client=client, clock=clock))
+    return ShellHooks(Jobs(settings=settings, runtime=runtime, client=client, clock=clock))
 
 
 PLUGIN = SpawnerPlugin(

@@ -167,9 +167,7 @@ def _no_tail(state: JobState, facts: Facts) -> str:
 def _ending(facts: Facts) -> tuple[JobState, str, str, str | None]:
     """Return state, cause, message and hint of a job that has ended."""
     if facts.ended is None:
-        cause = facts.lost or "lost.missing"
-        hint = "look on the host for what it was to produce"
-        return JobState.LOST, cause, _LOST.get(cause, cause), hint
+        return _lost(facts.lost or "lost.missing")
     if facts.cause == "cancelled":
         return JobState.CANCELLED, "cancelled", "stopped before it started", None
     if facts.cause is not None:
@@ -178,6 +176,11 @@ def _ending(facts: Facts) -> tuple[JobState, str, str, str | None]:
     if facts.code == 0:
         return JobState.SUCCEEDED, "exit.zero", "exit code 0", None
     return _failure(facts.code or 0)
+
+
+def _lost(cause: str) -> tuple[JobState, str, str, str | None]:
+    hint = "look on the host for what it was to produce"
+    return JobState.LOST, cause, _LOST.get(cause, cause), hint
 
 
 def _failure(code: int) -> tuple[JobState, str, str, str | None]:
