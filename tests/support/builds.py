@@ -1,0 +1,141 @@
+"""Wheels, sdists and clean environments for the packaging tests, each made once per session.
+
+Under pytest-xdist the workers share them: whoever takes the file lock first makes them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+ROOT = Path(__file__).resolve().parents[2]
+CORE = ROOT / "core"
+UV = ROOT / ".venv" / "bin" / "uv"
+_SECONDS = 300
+
+
+def members() -> list[Path]:
+    """Return the folders of all distributions of the workspace."""
+    return [CORE, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
+
+
+def run(
+    *command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; its output is text."""
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+    )
+
+
+def checked(
+    *command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command that must succeed."""
+    done = run(*command, cwd=cwd, env=env)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@frozen
+class Built:
+    """The two files of a distribution."""
+
+    wheel: Path
+    sdist: Path
+
+
+@frozen
+class Environment:
+    """A virtual environment with nothing in it but what was installed."""
+
+    folder: Path
+
+    def path(self, name: str) -> Path:
+        """Return a program of it."""
+        return self.folder / "bin" / name
+
+    def variables(self, home: Path, **more: str) -> dict[str, str]:
+        """Return the whole environment of a process in it."""
+        return {
+            "PATH": f"{self.folder / 'bin'}:/usr/bin:/bin",
+            "HOME": str(home),
+            "SPAWNERY_STATE_DIR": str(home / "state"),
+            **more,
+        }
+
+    def python(self, code: str, home: Path, **more: str) -> str:
+        """Run Python code in it, warnings as errors, and return what it prints."""
+        command = (self.path("python"), "-W", "error", "-c", code)
+        return checked(*command, cwd=home, env=self.variables(home, **more)).stdout
+
+
+class Workshop:
+    """Builds and installs, each thing once.
+
+    Args:
+        folder: Shared by all workers of the session.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _once(self, name: str, make: Callable[[Path], None]) -> Path:
+        target = self._folder / name
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not target.exists():
+                draft = self._folder / f"{name}.draft"
+                shutil.rmtree(draft, ignore_errors=True)
+                draft.mkdir()
+                make(draft)
+                draft.rename(target)
+        return target
+
+    def build(self, project: Path) -> Built:
+        """Build wheel and sdist of a project folder, the wheel out of the sdist."""
+        name = f"{project.name}-{_digest(str(project.resolve()))}"
+        folder = self._once(name, lambda out: build(project, out))
+        return Built(wheel=next(folder.glob("*.whl")), sdist=next(folder.glob("*.tar.gz")))
+
+    def environment(self, *requirements: str | Path) -> Environment:
+        """Make an environment with these requirements and what they depend on."""
+        wanted = [str(item) for item in requirements]
+        name = f"env-{_digest(*wanted)}"
+        # An environment cannot be moved, so it is made in place and only marked in the draft.
+        place = self._folder / f"{name}.venv"
+        self._once(name, lambda _draft: _environment(place, wanted))
+        return Environment(place)
+
+
+def _digest(*words: str) -> str:
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:12]
+
+
+def build(project: Path, out: Path) -> None:
+    """Build sdist and wheel of a project folder with the workspace's own hatchling."""
+    env = {**os.environ, "VIRTUAL_ENV": str(ROOT / ".venv")}
+    options = ("--no-build-isolation", "--python", sys.executable, "--out-dir", out)
+    checked(UV, "build", "--quiet", *options, project, env=env)
+
+
+def _environment(place: Path, wanted: Sequence[str]) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    checked(UV, "venv", "--quiet", "--python", sys.executable, place)
+    python = place / "bin" / "python"
+    checked(UV, "pip", "install", "--quiet", "--python", python, *wanted)
