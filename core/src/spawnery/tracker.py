@@ -93,9 +93,8 @@ class Tracker:
             self.changed.notify_all()
         if stream is not None:
             stream.close()
-        error = SpawnerError("the spawner was closed while waiting", cause="spawner.closed")
         for job_id in waiting:
-            self._notify(job_id, error)
+            self._notify(job_id, _closed())
 
     # -- the stream --------------------------------------------------------------------------
 
@@ -228,9 +227,12 @@ class Tracker:
         """Call ``waiter`` once, with the outcome of a job or with the error of waiting for it."""
         with self.changed:
             self._waiters.setdefault(job_id, []).append(waiter)
+            closed = self.closed
             if job_id not in self.live:
                 self.absent.setdefault(job_id, time.monotonic())
                 self.changed.notify_all()
+        if closed:
+            self._notify(job_id, _closed())
 
     def remove_waiter(self, job_id: str, waiter: Waiter) -> None:
         """Forget a waiter that no longer waits."""
@@ -311,6 +313,10 @@ class Tracker:
             if not there and known is not None and known.accepted_at is None:
                 del self.live[job_id]
                 self.absent.pop(job_id, None)
+
+
+def _closed() -> SpawnerError:
+    return SpawnerError("the spawner was closed while waiting", cause="spawner.closed")
 
 
 def ended_status(record: Record, status: JobStatus | None = None) -> JobStatus:

@@ -11,6 +11,7 @@ from attrs import define, field
 
 from spawnery.outcomes import JobState, JobStatus, Outcome
 from spawnery.plugin import LABEL_PREFIX
+from spawnery.secret import Masker, Secret
 from spawnery.testing.fake.program import End, Piece, Program, environment, parse
 
 _SIGNALS: Final = {2: "SIGINT", 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
@@ -39,6 +40,7 @@ class FakeJob:
         spec_hash, labels: As its spawner gave them.
         words: The program.
         env: All variables, as the program sees them.
+        secret_keys: Those of them whose values are masked in the outcome.
         carried: Image, network, resources and so on, to be looked at.
         limits: Deadlines and retention in seconds, by name.
         created_at, launched_at: When it was made, when it was started.
@@ -60,6 +62,7 @@ class FakeJob:
     labels: dict[str, str] = field(factory=dict)
     words: list[str] = field(factory=list)
     env: dict[str, str] = field(factory=dict, repr=False)
+    secret_keys: list[str] = field(factory=list)
     carried: dict[str, Any] = field(factory=dict)
     limits: dict[str, float | None] = field(factory=dict)
     launched_at: float | None = None
@@ -145,14 +148,18 @@ class FakeJob:
             yield start + piece.at, piece
 
     def tail(self, now: float) -> str:
-        """Return the end of its log."""
+        """Return the end of its log, without secrets: also one that the cut goes through."""
         env, found = environment(self.env), b""
+        wanted = self.tail_bytes + max((len(self.env[key]) for key in self.secret_keys), default=0)
         for _, piece in reversed(list(self.output(now))):
             size = piece.size(env)
-            found = piece.read(env, max(0, size - self.tail_bytes), size) + found
-            if len(found) >= self.tail_bytes:
+            found = piece.read(env, max(0, size - wanted), size) + found
+            if len(found) >= wanted:
                 break
-        return found[max(0, len(found) - self.tail_bytes) :].decode(errors="replace")
+        masker = Masker()
+        masker.add([Secret(self.env[key]) for key in self.secret_keys])
+        text = masker.mask(found.decode(errors="replace"))
+        return text[max(0, len(text) - self.tail_bytes) :]
 
 
 def _when(at: float | None) -> datetime | None:

@@ -5,7 +5,8 @@ One step per word of ``command`` and ``args``:
 ====================  ==============================================================
 ``print:TEXT``        a line on stdout
 ``err:TEXT``          a line on stderr
-``write:TEXT``        TEXT on stdout as it is
+``write:TEXT``        TEXT on stdout as it is; ``write-err:TEXT`` on stderr
+``workdir``           the working directory on stdout
 ``env``               the environment on stdout, one ``KEY=value`` per line
 ``flood:BYTES``       so many bytes on stdout
 ``sleep:SECONDS``     nothing for a while
@@ -123,8 +124,9 @@ class _Builder:
         if name in {"print", "err"}:
             stream = STDOUT if name == "print" else STDERR
             self.pieces.append(Piece(self.now, stream, f"{rest}\n"))
-        elif name == "write":
-            self.pieces.append(Piece(self.now, STDOUT, rest))
+        elif name in {"write", "write-err"}:
+            stream = STDOUT if name == "write" else STDERR
+            self.pieces.append(Piece(self.now, stream, rest))
         elif name == "env":
             self.pieces.append(Piece(self.now, STDOUT))
         elif name == "flood":

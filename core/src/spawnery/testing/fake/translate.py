@@ -34,6 +34,7 @@ def job_of(request: SpawnRequest, *, instance: str, auto_remove: bool) -> FakeJo
         labels=dict(request.labels),
         words=words_of(request),
         env={**request.env, **secrets},
+        secret_keys=list(secrets),
         carried=carried_by(request),
         limits={
             "deadline": spec.deadline_seconds,
@@ -48,7 +49,8 @@ def job_of(request: SpawnRequest, *, instance: str, auto_remove: bool) -> FakeJo
 
 def words_of(request: SpawnRequest) -> list[str]:
     """Return the program of a job; an image without a command exits 0."""
-    return [*(request.job.command or ()), *(request.job.args or ())]
+    words = [*(request.job.command or ()), *(request.job.args or ())]
+    return [f"print:{request.job.workdir or '/'}" if word == "workdir" else word for word in words]
 
 
 def carried_by(request: SpawnRequest) -> dict[str, Any]:

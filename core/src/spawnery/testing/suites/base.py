@@ -1,0 +1,141 @@
+"""What all suites share: the spawner's fixture, and words for what they do again and again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from spawnery.outcomes import JobState, JobStatus, Outcome
+from spawnery.testing.promises import PROPERTY, SPAWNER_PROPERTY, promise_of
+from spawnery.testing.waiting import PATIENCE, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spawnery.contract import Deadline
+    from spawnery.models import JobSpec
+    from spawnery.spawner import Spawner
+    from spawnery.testing.bench import Bench
+    from spawnery.testing.faults import FaultPort
+
+WAKE: float = 5.0
+"""Seconds within which a blocked reader must notice that its stream was closed (it takes one)."""
+
+
+class Suite:
+    """Base of all suites; the author's class supplies the fixture ``bench``."""
+
+    __test__: ClassVar[bool] = False
+
+    @pytest.fixture
+    def spawner(self, bench: Bench) -> Iterator[Spawner]:
+        """Open the spawner in this process."""
+        with bench.open() as opened:
+            yield opened
+
+    @pytest.fixture(autouse=True)
+    def _reported(
+        self, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+    ) -> None:
+        """Note promise and spawner for the report."""
+        number = promise_of(request.function)
+        if number is not None:
+            record_property(PROPERTY, number)
+            record_property(SPAWNER_PROPERTY, type(self).__name__)
+
+
+def need(spawner: Spawner, *capabilities: str) -> None:
+    """Skip a test of something that the spawner does not declare; P5 tests that it refuses it."""
+    missing = sorted(set(capabilities) - spawner.capabilities)
+    if missing:
+        pytest.skip(f"refused: the spawner does not declare {', '.join(missing)}")
+
+
+def need_shared(bench: Bench) -> None:
+    """Skip a test with several processes where they cannot reach the same engine."""
+    if not bench.shared:
+        pytest.skip("the engine of this bench lives in the test's own process")
+
+
+def need_faults(bench: Bench, *points: str) -> FaultPort:
+    """Skip a test with faults where none can be injected."""
+    port = bench.faults()
+    if port is None or not set(points) <= set(bench.fault_points):
+        pytest.skip("this bench has no fault port" + (f" for {', '.join(points)}" if port else ""))
+    return port
+
+
+def kept(spawner: Spawner) -> dict[str, Any]:
+    """Return the fields of a job whose object outlives it for a while, where that is declared."""
+    return {"retention_seconds": 900} if "field.retention_seconds" in spawner.capabilities else {}
+
+
+def finished(spawner: Spawner, spec: JobSpec) -> Outcome:
+    """Spawn a job and wait for its end."""
+    spawner.spawn(spec)
+    return spawner.wait(spec.job_id, timeout=PATIENCE)
+
+
+def until_running(spawner: Spawner, job_id: str) -> JobStatus:
+    """Wait until a job runs."""
+
+    def running() -> JobStatus | None:
+        """The job runs."""
+        status = spawner.status(job_id)
+        return status if status.state is JobState.RUNNING else None
+
+    found = eventually(running)
+    assert found is not None
+    return found
+
+
+def until_ready(spawner: Spawner, job_id: str) -> None:
+    """Wait until the program of a job has printed ``ready``."""
+
+    def ready() -> bool:
+        """The job has printed ready."""
+        return b"ready" in log_of(spawner, job_id)
+
+    until_running(spawner, job_id)
+    if "logs" in spawner.capabilities:
+        eventually(ready)
+
+
+def log_of(spawner: Spawner, job_id: str, **how: Any) -> bytes:
+    """Read the log of a job, both streams together."""
+    with spawner.logs(job_id, **how) as stream:
+        return b"".join(chunk.data for chunk in stream)
+
+
+def nothing_left(bench: Bench, *, but: frozenset[str] = frozenset()) -> None:
+    """Wait until the engine is as empty as it was."""
+
+    def left() -> bool:
+        """Nothing is left in the engine."""
+        found = bench.objects() - but
+        assert not found, f"left in the engine: {sorted(found)}"
+        return True
+
+    eventually(left)
+
+
+class Timer:
+    """Measures how long something took."""
+
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self._begin
+
+
+def limit(seconds: float = PATIENCE) -> Deadline:
+    """Return a deadline for a request of the contract."""
+    from spawnery.contract import Deadline  # noqa: PLC0415 - kept out of the tests' way
+
+    return Deadline.after(seconds)
