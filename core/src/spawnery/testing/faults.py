@@ -67,7 +67,7 @@ def _not_negative(_rule: object, attribute: object, value: float) -> None:
         raise ConfigurationError(message)
 
 
-@frozen(kw_only=True)
+@frozen
 class Rule:
     """A fault and the requests that it strikes; all conditions must hold.
 
@@ -88,16 +88,18 @@ class Rule:
             connections, not requests).
     """
 
-    fault: Fault = field(kw_only=False)
-    method: str | None = None
-    path: str | None = field(default=None, validator=_pattern)
-    nth: int | None = field(default=None, validator=_positive)
-    times: int | None = field(default=None, validator=_positive)
-    delay_seconds: float = field(default=0.0, validator=_not_negative)
-    after_bytes: int = field(default=0, validator=_not_negative)
-    status: int = 500
-    body: bytes = b'{"message": "injected fault"}'
-    headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
+    fault: Fault
+    method: str | None = field(default=None, kw_only=True)
+    path: str | None = field(default=None, validator=_pattern, kw_only=True)
+    nth: int | None = field(default=None, validator=_positive, kw_only=True)
+    times: int | None = field(default=None, validator=_positive, kw_only=True)
+    delay_seconds: float = field(default=0.0, validator=_not_negative, kw_only=True)
+    after_bytes: int = field(default=0, validator=_not_negative, kw_only=True)
+    status: int = field(default=500, kw_only=True)
+    body: bytes = field(default=b'{"message": "injected fault"}', kw_only=True)
+    headers: tuple[tuple[str, str], ...] = field(
+        default=(("Content-Type", "application/json"),), kw_only=True
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse conditions that could never be looked at."""
