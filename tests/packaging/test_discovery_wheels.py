@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from venvs import Environment, target
+from builds import UV, Environment, checked, run
 from wheels import make_wheel
 
 SPAWNERS = "spawnery.spawners"
@@ -85,6 +87,12 @@ def spawner_source(
     return HEAD + "".join(methods) + declaration + tail
 
 
+def target(folder: Path, wheel: Path) -> Path:
+    """Install a wheel alone into a folder that may then be put on the path."""
+    checked(UV, "pip", "install", "--quiet", "--no-deps", "--target", folder, wheel)
+    return folder
+
+
 class Site:
     """A folder of installed wheels beside the environment, and the questions to ask of it."""
 
@@ -109,7 +117,7 @@ class Site:
 
     def open(self, *args: str, **env: str) -> dict[str, Any]:
         """Open a spawner in the fresh environment and return what came of it."""
-        done = self.core.run("-W", "error", "-c", OPEN, *args, env=self._env(env), path=self.path)
+        done = self._run("-W", "error", "-c", OPEN, *args, **env)
         assert done.returncode == 0, done.stderr
         return {**json.loads(done.stdout), "stderr": done.stderr}
 
@@ -121,18 +129,20 @@ class Site:
 
     def cli(self, *args: str, **env: str) -> Any:
         """Run the command with --json and return what it prints."""
-        done = self.core.run("-m", "spawnery", *args, "--json", env=self._env(env), path=self.path)
+        done = self._run("-m", "spawnery", *args, "--json", **env)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def _env(self, env: Mapping[str, str]) -> dict[str, str]:
-        return {"SPAWNERY_STATE_DIR": str(self.folder / "state"), **env}
+    def _run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join(map(str, self.path))
+        variables = self.core.variables(self.folder, **env) | ({"PYTHONPATH": path} if path else {})
+        return run(self.core.path("python"), *args, cwd=self.folder, env=variables)
 
 
 @pytest.fixture
-def site(core: Environment, tmp_path: Path) -> Site:
+def site(core_alone: Environment, tmp_path: Path) -> Site:
     """Return an empty one."""
-    return Site(core, tmp_path)
+    return Site(core_alone, tmp_path)
 
 
 def test_a_strangers_spawner_is_found_by_its_name(site: Site) -> None:
@@ -153,7 +163,7 @@ def test_not_found(site: Site) -> None:
     assert (error["type"], error["cause"]) == ("SpawnerNotFound", "plugin.not_found")
     for words in ("'dokcer'", "environment SPAWNER_TYPE", "stranger (stranger-dist 1.0)", "local"):
         assert words in error["message"]
-    assert str(site.core.python) in error["message"]
+    assert str(site.core.path("python")) in error["message"]
     assert "did you mean docker?" in error["hint"]
     assert "pip install spawnery-docker" in error["hint"]
 

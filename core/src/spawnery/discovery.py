@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import attrs
 from attrs import field, frozen
 
 from spawnery.errors import (
@@ -79,12 +80,12 @@ def installed(group: str = SPAWNERS) -> tuple[Installed, ...]:
     """List what is installed in a group, without importing any of it."""
     found: dict[tuple[str, str], Installed] = {}
     for point in _entry_points(group):
-        facts = point.dist.metadata if point.dist is not None else {}
-        name = facts["Name"] or "unknown"
+        dist = point.dist
+        name = (dist.metadata["Name"] if dist is not None else None) or "unknown"
         item = Installed(
             name=point.name,
             distribution=name,
-            version=facts["Version"] or "of no version",
+            version=(dist.metadata["Version"] if dist is not None else None) or "of no version",
             value=point.value,
             group=group,
             entry_point=point,
@@ -211,12 +212,26 @@ def _checked(plugin: Any, item: Installed) -> SpawnerPlugin:
         )
         upgrade = "spawnery" if newer else item.distribution
         raise SpawnerIncompatible(msg, hint=f"{sys.executable} -m pip install --upgrade {upgrade}")
+    problem = _wrong_part(plugin)
+    if problem is not None:
+        msg = f"{item}: {problem}"
+        raise SpawnerInvalid(msg, hint="docs/writing-a-spawner.md says what each part is")
     if plugin.name.lower() != item.name.lower():
         msg = (
             f"{item}: the entry point is {item.name!r}, and the plugin calls itself {plugin.name!r}"
         )
         raise SpawnerInvalid(msg, hint="give both the same name")
     return plugin
+
+
+def _wrong_part(plugin: SpawnerPlugin) -> str | None:
+    if not attrs.has(plugin.settings):
+        return f"its settings are {plugin.settings!r}, not an attrs class"
+    if plugin.options is not None and not attrs.has(plugin.options):
+        return f"its options are {plugin.options!r}, neither an attrs class nor None"
+    if not isinstance(plugin.capabilities, frozenset):
+        return f"its capabilities are a {type(plugin.capabilities).__name__}, not a frozenset"
+    return None
 
 
 def _listed(found: Iterable[Installed]) -> str:

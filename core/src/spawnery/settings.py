@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from attrs import field, frozen
 
+from spawnery.errors import SpawnerInvalid
 from spawnery.setting_values import convert, shown
 from spawnery.settings_sources import Given, from_environment, from_file, from_flags, unknown_names
 
@@ -176,7 +177,7 @@ def slots_of(kind: type[Any], *, table: str = "") -> dict[str, Slot]:
         extra = item.metadata.get(_KEY)
         if extra is None:
             msg = f"{kind.__name__}.{item.name} is not made with spawnery.settings.setting"
-            raise TypeError(msg)
+            raise SpawnerInvalid(msg, hint=f"{item.name}: ... = setting(..., description=...)")
         found[dotted + item.name] = Slot(
             name=dotted + item.name,
             env=extra["env"] or prefix + item.name.upper(),
