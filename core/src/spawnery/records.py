@@ -167,9 +167,10 @@ class MemoryRecords:
     def begin(self, record: Record, *, holder: str, seconds: float) -> Begun:
         """See ``JobRecords``."""
         with self._lock:
+            inserted = record.job_id not in self._records
             found = self._records.setdefault(record.job_id, record)
             leased = self._take(record.job_id, holder, seconds)
-            return Begun(record=found, inserted=found is record, leased=leased)
+            return Begun(record=found, inserted=inserted, leased=leased)
 
     def _take(self, key: str, holder: str, seconds: float) -> bool:
         if self._holder(key) not in (None, holder):
@@ -236,6 +237,7 @@ class MemoryRecords:
         """See ``JobRecords``."""
         with self._lock:
             self._records.pop(job_id, None)
+            self._leases.pop(job_id, None)
 
     def unfinished(self) -> Sequence[Record]:
         """See ``JobRecords``."""
@@ -245,7 +247,8 @@ class MemoryRecords:
     def finished(self) -> Sequence[Record]:
         """See ``JobRecords``."""
         with self._lock:
-            return [r for r in self._records.values() if r.outcome is not None]
+            ended = [r for r in self._records.values() if r.outcome is not None]
+        return sorted(ended, key=lambda r: r.ended_at or r.intended_at)
 
     def lease(self, key: str, *, holder: str, seconds: float) -> bool:
         """See ``JobRecords``."""
