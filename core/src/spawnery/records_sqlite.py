@@ -53,6 +53,14 @@ def _stamp(value: datetime | None) -> float | None:
 
 
 def _record(row: tuple[Any, ...]) -> Record:
+    try:
+        return _load(row)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = f"malformed record of job {row[0]} ({type(error).__name__}: {error})"
+        raise sqlite3.DatabaseError(msg) from error
+
+
+def _load(row: tuple[Any, ...]) -> Record:
     return Record(
         job_id=row[0],
         name=row[1],
@@ -121,10 +129,16 @@ class SqliteRecords:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                self._undo()
                 raise
-            self._db.execute("COMMIT")
+
+    def _undo(self) -> None:
+        """Roll back what SQLite has not rolled back itself, as it does on a full disk."""
+        if self._db.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
 
     def _read(self, where: str, *values: object) -> list[Record]:
         sql = f"SELECT {_COLUMNS} FROM jobs WHERE scope = ? AND {where}"  # noqa: S608 - constants
