@@ -130,7 +130,8 @@ class HookSpecs:
             object exists and before the job can run.
         Concurrency:
             Several threads and processes at once, for the same id too: exactly one of them returns
-            ``created=True``.
+            ``created=True``. It runs in the caller's own thread, so it must keep to
+            ``request.deadline``; the other hooks run in a pool and are abandoned past their limit.
         Idempotency:
             An object of ours under that name with the same spec hash is taken as it is, and
             started when it never was (``created=False``). Same name and another hash:

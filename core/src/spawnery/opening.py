@@ -241,7 +241,7 @@ def assemble(
         io_timeout=core.io_timeout_seconds,
         masker=masker,
     )
-    hooks = Hooks(manager, workers=workers, timeout=core.hook_timeout_seconds)
+    hooks = Hooks(manager, spawner=plugin.name, workers=workers, timeout=core.hook_timeout_seconds)
     return Parts(
         plugin=plugin,
         settings=settings,

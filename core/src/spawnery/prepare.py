@@ -49,11 +49,15 @@ class Hooks:
 
     Args:
         manager: pluggy's manager.
-        workers: Where the hooks run.
-        timeout: Limit in seconds for one hook of one plugin.
+        spawner: Name of the spawner, whose hooks run in the caller's thread as ``spawn`` does.
+        workers: Where the hooks of extensions run.
+        timeout: Limit in seconds for one hook of one extension.
     """
 
-    def __init__(self, manager: pluggy.PluginManager, *, workers: Workers, timeout: float) -> None:
+    def __init__(
+        self, manager: pluggy.PluginManager, *, spawner: str, workers: Workers, timeout: float
+    ) -> None:
+        self._spawner = spawner
         self._workers = workers
         self._timeout = timeout
         names = ("review_job", "build_env", "resolve_network")
@@ -73,6 +77,8 @@ class Hooks:
         self, hook: str, plugin: str, call: Callable[..., Any], job: JobSpec, context: HookContext
     ) -> Any:
         try:
+            if plugin == self._spawner:
+                return call(job, context)
             return self._workers.call(lambda: call(job, context), timeout=self._timeout)
         except SpawnerError as error:
             error.job_id = error.job_id or job.job_id
