@@ -91,7 +91,7 @@ class ThreadedStream(JobStream[T]):
             self._produce(self._put, self._closed)
         except StreamLost as lost:
             end = _End(lost)
-        except Exception as error:  # noqa: BLE001 - a producer's failure belongs to the reader
+        except BaseException as error:  # noqa: BLE001 - a producer's failure belongs to the reader
             broken = StreamLost(f"the stream broke: {type(error).__name__}")
             broken.__cause__ = error
             end = _End(broken)
@@ -122,7 +122,8 @@ class ThreadedStream(JobStream[T]):
                 return item
         if self._end is not None and self._end.error is not None:
             error, self._end = self._end.error, _End(None)
-            raise error
+            if not self._closed.is_set():
+                raise error
         raise StopIteration
 
     def close(self) -> None:
@@ -131,9 +132,11 @@ class ThreadedStream(JobStream[T]):
             if self._closed.is_set():
                 return
             self._closed.set()
-        if self._interrupt is not None:
-            self._interrupt()
-        self._wake()
+        try:
+            if self._interrupt is not None:
+                self._interrupt()
+        finally:
+            self._wake()
 
     def _wake(self) -> None:
         end = _End(None)
@@ -160,12 +163,15 @@ class PushStream(JobStream[T]):
         self._limit = limit
         self._closing = closing
         self._closed = False
+        self._dropped = False
 
     def push(self, item: T) -> None:
         """Hand an item to the reader; never blocks."""
+        if self._closed:
+            return
         if self._queue.qsize() >= self._limit:
             self.end(StreamLost("the reader is too slow: the stream was cut"))
-        elif not self._closed:
+        else:
             self._queue.put(item)
 
     def end(self, error: SpawnerError | None = None) -> None:
@@ -174,16 +180,17 @@ class PushStream(JobStream[T]):
         self._queue.put(_End(error))
 
     def __next__(self) -> T:
-        item = self._queue.get()
-        if not isinstance(item, _End):
-            return item
+        while not isinstance(item := self._queue.get(), _End):
+            if not self._dropped:
+                return item
         self._queue.put(_End(None))
-        if item.error is not None:
+        if item.error is not None and not self._dropped:
             raise item.error
         raise StopIteration
 
     def close(self) -> None:
         """End the stream; see ``JobStream.close``."""
+        self._dropped = True
         if self._closing is not None:
             closing, self._closing = self._closing, None
             closing()
