@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from spawnery import Deadline, JobSpec, Secret, SpawnRequest
 from spawnery.errors import InvalidSpec
 
+from spawnery_shellhost.client import script
 from spawnery_shellhost.translate import Card, environment, picture, program
 
 TEXT = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]))
@@ -46,6 +48,23 @@ def test_any_value_reaches_the_program(value):
         check=True,
     )
     assert done.stdout == value.encode()
+
+
+@settings(deadline=None, max_examples=30)
+@given(TEXT.filter(lambda text: len(text) >= 4 and "*" not in text), TEXT, TEXT)
+def test_a_secret_is_masked_on_the_host(secret, before, after):
+    """Whatever a secret is made of, and wherever it stands, the host finds it in a tail."""
+    text = f"{before}{secret}{after}"
+    code = script("start", before=environment(request(secrets={"S": Secret(secret)}), "u1"))
+    show = 'mask_secrets\nprintf %s "$text"\n'
+    functions = code.partition("\nmain() {")[0]
+    done = subprocess.run(
+        ["sh", "-s"],
+        input=f"{functions}\ntext={shlex.quote(text)}\n{show}".encode(),
+        capture_output=True,
+        check=True,
+    )
+    assert secret not in done.stdout.decode()
 
 
 def test_a_job_needs_a_program():

@@ -25,7 +25,7 @@ _PIECE: Final = 65536
 _KILL_SECONDS: Final = 5.0
 
 
-def script(*names: str, before: str = "", arguments: tuple[str, ...]) -> str:
+def script(*names: str, before: str = "", arguments: tuple[str, ...] = ()) -> str:
     """Return a script whole.
 
     The call is the last thing in it, inside of braces: a shell that gets only a part of the text,

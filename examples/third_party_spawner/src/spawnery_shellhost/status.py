@@ -27,6 +27,7 @@ _CAUSES: Final[Mapping[str, tuple[str, str | None]]] = {
     "start.not_executable": ("the program cannot be executed", "make it executable: chmod +x"),
     "start.workdir": ("the working directory cannot be entered", "create it on the host"),
 }
+_READ_LOG: Final = "read its log: spawnery logs JOB_ID (an ended job has one while it is kept)"
 _LOST: Final = {
     "lost.supervisor": "the shell that waited for it died before it could write how it ended",
     "lost.missing": "its folder on the host is gone",
@@ -188,9 +189,9 @@ def _failure(code: int) -> tuple[JobState, str, str, str | None]:
     try:
         found = signal.Signals(code - _SIGNALLED)
     except ValueError:
-        return JobState.FAILED, "exit.nonzero", f"exit code {code}", None
+        return JobState.FAILED, "exit.nonzero", f"exit code {code}", _READ_LOG
     if found not in _FROM_OUTSIDE:
-        return JobState.FAILED, "exit.signal", f"ended by {found.name}", None
+        return JobState.FAILED, "exit.signal", f"ended by {found.name}", _READ_LOG
     message = f"ended by {found.name}, which was not ours"
     hint = "somebody killed it, or memory ran out: dmesg | grep -i 'killed process'"
     return JobState.FAILED, "killed.external", message, hint

@@ -1,5 +1,6 @@
 # Starts a job under a supervisor: a background shell that waits for it and writes how it ended.
-# "job_env" is defined in front of this text: it exports the job's environment.
+# Defined in front of this text: "job_env" exports the job's environment, "mask_secrets" masks each
+# of its secrets, "longest_secret" is the length of the longest in bytes.
 
 # runnable REFUSED PROGRAM: says why a program cannot be run. The job's environment is in force.
 runnable() {
@@ -37,6 +38,7 @@ launch() {
         echo start.workdir >"$1"
         exit 126
     }
+    unset OLDPWD
     job_env
     runnable "$1" "$4" || exit 126
     shift 2
@@ -65,9 +67,37 @@ supervise() { # WORKDIR TAIL ARG...
     finish "$code" "$cause"
 }
 
+# keep_tail: writes the end of the log, secrets masked, each line behind "| ". Of each file a
+# secret's length more is looked at, so that none is cut in two before it is found.
 keep_tail() {
-    { tail -c "$tail" "$dir/out" && tail -c "$tail" "$dir/err"; } | tail -c "$tail" |
-        tr -d '\000' | LC_ALL=C sed 's/^/| /' >"$dir/tail"
+    { tail_of out && tail_of err; } | tail -c "$tail" | LC_ALL=C sed 's/^/| /' >"$dir/tail"
+}
+
+tail_of() { # FILE
+    seen=$((tail + longest_secret))
+    text=$(tail -c "$seen" "$dir/$1" | tr -d '\000' && echo .)
+    text=${text%.}
+    mask_secrets
+    if [ "$(wc -c <"$dir/$1")" -gt "$seen" ]; then
+        printf %s "$text" | tail -c "+$((longest_secret + 1))"
+    else
+        printf %s "$text"
+    fi
+}
+
+# mask VALUE: replaces it in $text
+mask() {
+    clean=
+    while :; do
+        case $text in
+            *"$1"*)
+                clean=$clean${text%%"$1"*}***
+                text=${text#*"$1"}
+                ;;
+            *) break ;;
+        esac
+    done
+    text=$clean$text
 }
 
 main() { # ROOT INSTANCE NAME UID WORKDIR TAIL ARG...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -15,6 +15,9 @@ from spawnery.secret import MASK, Secret
 
 MARK: Final = "SPAWNERY_JOB_MARK"
 """Variable of every process of a job; by its value they are found wherever they moved to."""
+
+_SHORTEST_MASKED: Final = 4
+"""Shorter values would be found in any text, and masking them hides nothing."""
 
 
 @frozen(kw_only=True)
@@ -68,14 +71,28 @@ def start_arguments(request: SpawnRequest) -> tuple[str, ...]:
 
 
 def environment(request: SpawnRequest, mark: str) -> str:
-    """Return the function that exports a job's environment.
+    """Return the functions that export a job's environment and mask its secrets.
 
-    It goes through the shell's standard input into the started program: never on a command line
-    and never on the host's disk.
+    They go through the shell's standard input into the started program and its supervisor: never
+    on a command line and never on the host's disk.
     """
-    values = {**request.env, **{key: _plain(value) for key, value in request.secrets.items()}}
-    lines = [f"export {key}={shlex.quote(value)}" for key, value in values.items()]
-    return "\n".join(["job_env() {", *lines, f"export {MARK}={mark}", "}"])
+    secrets = {key: _plain(value) for key, value in request.secrets.items()}
+    values = {**request.env, **secrets}
+    hidden = _hidden(secrets.values())
+    exports = [f"export {key}={shlex.quote(value)}" for key, value in values.items()]
+    return "\n".join(
+        [
+            *("job_env() {", *exports, f"export {MARK}={mark}", "}"),
+            *("mask_secrets() {", ":", *(f"mask {shlex.quote(value)}" for value in hidden), "}"),
+            f"longest_secret={max((len(value.encode()) for value in hidden), default=0)}",
+        ]
+    )
+
+
+def _hidden(secrets: Iterable[str]) -> list[str]:
+    """Return what is masked, longest first: each secret, and each line of one that has several."""
+    found = {part for value in secrets for part in (value, *value.splitlines())}
+    return sorted((part for part in found if len(part) >= _SHORTEST_MASKED), key=len, reverse=True)
 
 
 def _plain(value: object) -> str:
