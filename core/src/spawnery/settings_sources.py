@@ -67,7 +67,8 @@ def unknown_names(
         if _is_injected(name, environ[name]):
             continue
         msg = f"environment {name}: there is no such setting"
-        raise ConfigurationError(msg, hint=_near_miss(name, known) or f"unset {name}")
+        near = _renamed(name, slots) or _near_miss(name, known, cutoff=0.75)
+        raise ConfigurationError(msg, hint=near or f"unset {name}")
 
 
 def _prefix(name: str) -> str:
@@ -80,10 +81,20 @@ def _is_injected(name: str, value: str) -> bool:
     return name.endswith("_PORT") and re.match(r"(tcp|udp|sctp)://", value) is not None
 
 
-def _near_miss(name: str, known: Iterable[str]) -> str | None:
+def _renamed(name: str, slots: Mapping[str, Slot]) -> str | None:
+    """Find the setting that would have this variable, had it not one of another name."""
+    for slot in slots.values():
+        table, _, field_name = slot.name.rpartition(".")
+        usual = (_prefix(table) if table else "SPAWNERY_") + field_name.upper()
+        if name == usual:
+            return f"did you mean {slot.env}?"
+    return None
+
+
+def _near_miss(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     import difflib  # noqa: PLC0415 - only for an error
 
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"did you mean {near[0]}?" if near else None
 
 
