@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.message
 import json
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -153,8 +154,8 @@ def test_typed_for_others(core_alone: Environment, workshop: Workshop, tmp_path:
     (tmp_path / "program.py").write_text(program)
     python = core_alone.path("python")
     checked(
-        *("python", "-m", "mypy", "--strict", "--python-executable", python),
+        *(sys.executable, "-m", "mypy", "--strict", "--python-executable", python),
         *("--cache-dir", tmp_path / "cache", tmp_path / "program.py"),
-        env={"PATH": str(UV.parent), "HOME": str(tmp_path)},
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         cwd=tmp_path,
     )

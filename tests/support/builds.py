@@ -14,11 +14,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import uv
 from attrs import frozen
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "core"
-UV = ROOT / ".venv" / "bin" / "uv"
+UV = uv.find_uv_bin()
 _SECONDS = 300
 
 
@@ -28,7 +29,10 @@ def members() -> list[Path]:
 
 
 def run(
-    *command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None
+    *command: str | Path,
+    cwd: Path = ROOT,
+    env: dict[str, str] | None = None,
+    limit: float = _SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; its output is text."""
     return subprocess.run(
@@ -38,7 +42,7 @@ def run(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
+        timeout=limit,
     )
 
 
@@ -107,9 +111,18 @@ class Workshop:
                 draft.rename(target)
         return target
 
-    def build(self, project: Path) -> Built:
-        """Build wheel and sdist of a project folder, the wheel out of the sdist."""
-        name = f"{project.name}-{_digest(str(project.resolve()))}"
+    def folder(self, name: str) -> Path:
+        """Return a folder below the shared one."""
+        return self._folder / name
+
+    def build(self, project: Path, *, name: str | None = None) -> Built:
+        """Build sdist and wheel of a project folder, the wheel out of the sdist.
+
+        Args:
+            project: The folder.
+            name: Says that folders of several workers are the same project.
+        """
+        name = name or f"{project.name}-{_digest(str(project.resolve()))}"
         folder = self._once(name, lambda out: build(project, out))
         return Built(wheel=next(folder.glob("*.whl")), sdist=next(folder.glob("*.tar.gz")))
 
@@ -129,13 +142,13 @@ def _digest(*words: str) -> str:
 
 def build(project: Path, out: Path) -> None:
     """Build sdist and wheel of a project folder with the workspace's own hatchling."""
-    env = {**os.environ, "VIRTUAL_ENV": str(ROOT / ".venv")}
     options = ("--no-build-isolation", "--python", sys.executable, "--out-dir", out)
-    checked(UV, "build", "--quiet", *options, project, env=env)
+    checked(UV, "build", "--quiet", *options, project, env=dict(os.environ))
 
 
 def _environment(place: Path, wanted: Sequence[str]) -> None:
     shutil.rmtree(place, ignore_errors=True)
     checked(UV, "venv", "--quiet", "--python", sys.executable, place)
-    python = place / "bin" / "python"
-    checked(UV, "pip", "install", "--quiet", "--python", python, *wanted)
+    install = (UV, "pip", "install", "--quiet", "--python", place / "bin" / "python", *wanted)
+    if run(*install, "--offline").returncode != 0:  # what is in the cache needs no network
+        checked(*install)
