@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from spawnery.testing import SpawnerContract
 from spawnery.testing.fake.bench import AutoRemoving, AutoRemovingFile, FakeBench, FakeFileBench
 

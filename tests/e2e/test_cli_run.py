@@ -48,6 +48,14 @@ def test_nothing_is_left_behind(cli: Cli) -> None:
     assert cli("logs", "gone").returncode == 125
 
 
+def test_short_runs_leave_no_trace(cli: Cli, tmp_path: Path) -> None:
+    """The removal of the ended job is complete when the command ends, and nothing is said."""
+    for _ in range(12):
+        done = cli("run", "-q", "true")
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert list((tmp_path / "state" / "local" / "jobs").iterdir()) == []
+
+
 def test_a_run_again_is_not_run_again(cli: Cli) -> None:
     """One id, one run: the remembered outcome is told, and that nothing new is run."""
     assert cli("run", "--job-id", "once", "--", "sh", "-c", "echo hi; exit 3").returncode == 3

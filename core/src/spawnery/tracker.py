@@ -67,6 +67,7 @@ class Tracker:
         self.held: collections.Counter[str] = collections.Counter()
         self.spawning: collections.Counter[str] = collections.Counter()
         self.closed = False
+        self.closing = threading.Event()
         self.synced = threading.Event()
         self._waiters: dict[str, list[Waiter]] = {}
         self._listeners: list[Listener] = []
@@ -88,6 +89,7 @@ class Tracker:
         """Stop watching; jobs go on, waiters are told."""
         with self.lock:
             self.closed = True
+            self.closing.set()
             stream, self._stream = self._stream, None
             waiting = list(self._waiters)
             self.changed.notify_all()

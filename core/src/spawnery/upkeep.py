@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -82,6 +83,7 @@ class Upkeep:
         self._removes = "retention.engine" not in capabilities
         self._logger = logger
         self._busy: set[str] = set()
+        self._idle = threading.Condition()
         self._not_before: dict[str, float] = {}
         self._renew_at = 0.0
         self._relist_at = time.monotonic() + settings.relist_seconds
@@ -93,14 +95,15 @@ class Upkeep:
             for job_id, task in self._due():
                 self._start(job_id, task)
             self._renew()
-            with tracker.changed:
-                if not tracker.closed:
-                    tracker.changed.wait(self._pause())
+            self._sleep()
 
-    def _pause(self) -> float:
+    def _sleep(self) -> None:
+        """Wait for the next look: all jobs are looked at in turns, never once per change."""
         tracker = self._tracker
-        waiting = tracker.live or tracker.absent or (tracker.ended and self._removes)
-        return _TICK_SECONDS if waiting else min(_RENEW_SECONDS, self._settings.relist_seconds)
+        with tracker.changed:
+            if not (tracker.closed or tracker.live or tracker.absent or tracker.ended):
+                tracker.changed.wait(min(_RENEW_SECONDS, self._settings.relist_seconds))
+        tracker.closing.wait(_TICK_SECONDS)
 
     def _due(self) -> list[tuple[str, Callable[[], None]]]:
         """List what is to be done now."""
@@ -126,9 +129,10 @@ class Upkeep:
 
     def _start(self, job_id: str, task: Callable[[], None]) -> None:
         """Run a task in a worker unless one for this job is at work or has just failed."""
-        if job_id in self._busy or self._not_before.get(job_id, 0.0) > time.monotonic():
-            return
-        self._busy.add(job_id)
+        with self._idle:
+            if job_id in self._busy or self._not_before.get(job_id, 0.0) > time.monotonic():
+                return
+            self._busy.add(job_id)
         self._workers.submit(functools.partial(self._guard, job_id, task))
 
     def _guard(self, job_id: str, task: Callable[[], None]) -> None:
@@ -142,7 +146,9 @@ class Upkeep:
             self._not_before[job_id] = time.monotonic() + _RETRY_SECONDS
             self._logger.error("upkeep of job %s failed: %r", job_id or "list", error)  # noqa: TRY400
         finally:
-            self._busy.discard(job_id)
+            with self._idle:
+                self._busy.discard(job_id)
+                self._idle.notify_all()
 
     # -- jobs that are not there -------------------------------------------------------------
 
@@ -244,13 +250,25 @@ class Upkeep:
         ledger.observers.tell(EventKind.REMOVED, status.job_id)
 
     def flush(self) -> None:
-        """Remove now what is due; called when the spawner is closed."""
+        """Remove now what is due; called when the spawner is closed.
+
+        A removal that is at work already is waited for: the process may end right afterwards.
+        """
         wall = self._tracker.ledger.clock.now()
         with self._tracker.lock:
             self._tracker.held.clear()
             due = [s for s in self._tracker.ended.values() if self._removable(s, wall)]
         for status in due:
-            self._guard(status.job_id, functools.partial(self.remove, status))
+            self._take(status.job_id)
+            if status.job_id in self._tracker.ended:
+                self._guard(status.job_id, functools.partial(self.remove, status))
+
+    def _take(self, job_id: str) -> None:
+        """Become the only one at work on a job, as soon as nobody else is."""
+        with self._idle:
+            limit = self._settings.io_timeout_seconds
+            self._idle.wait_for(lambda: job_id not in self._busy, timeout=limit)
+            self._busy.add(job_id)
 
     def _renew(self) -> None:
         if time.monotonic() < self._renew_at:

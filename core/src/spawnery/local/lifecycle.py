@@ -203,6 +203,8 @@ class Lifecycle:
             if held is not None:
                 self._store.discard(held)
                 return
+            if not facts.folder.exists():
+                continue  # somebody else removes it, maybe from under our reading of it
             if facts.exit is None:
                 msg = f"job {request.job_id} still runs"
                 hint = f"stop it first: spawnery stop {request.job_id}"

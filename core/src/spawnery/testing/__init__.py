@@ -31,7 +31,7 @@ _HOMES = {
     "promise": "promises",
 }
 
-__all__ = [  # noqa: PLE0604, RUF022 - names of _HOMES
+__all__ = [  # noqa: PLE0604 - names of _HOMES
     *_HOMES,
 ]
 

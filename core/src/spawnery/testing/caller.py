@@ -90,7 +90,7 @@ def finish(process: subprocess.Popen[str], *, killed: bool = False) -> dict[str,
     out, err = process.communicate(timeout=_LIMIT * 2)
     expected = -signal.SIGKILL if killed else 0
     assert process.returncode == expected, f"exit code {process.returncode}: {err}"
-    return {verb: result for verb, result in map(json.loads, out.splitlines())}
+    return dict(map(json.loads, out.splitlines()))
 
 
 def call(bench: Bench, spec: Mapping[str, Any], *verbs: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from spawnery.cli import common
 @common.on_command
 def command() -> None:
     """Print the JSON Schema of the job file, for editors and checkers."""
-    from spawnery import jobfile
     from spawnery.cli import output
+    from spawnery.jobfile import json_schema
 
-    output.document(jobfile.json_schema())
+    output.document(json_schema())

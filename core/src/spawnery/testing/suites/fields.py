@@ -31,7 +31,7 @@ FIELDS = (
     Field("secrets", "field.secrets", {"KIT_SECRET": SecretRef.literal("kit-secret-value")}),
     Field("network", "field.network", "kit-network"),
     Field("labels", "field.labels", {"kit": "label"}),
-    Field("workdir", "field.workdir", "/tmp"),  # noqa: S108 - a folder that is everywhere
+    Field("workdir", "field.workdir", "/tmp"),
     Field("user", "field.user", "12345:12345"),
     Field("deadline_seconds", "field.deadline_seconds", 77.0),
     Field("start_deadline_seconds", "field.start_deadline_seconds", 78.0),

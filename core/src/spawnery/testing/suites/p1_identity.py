@@ -84,7 +84,7 @@ class Identity(Suite):
         bench.plant_foreign(name)
         for verb in (spawner.status, spawner.stop, spawner.wait, spawner.remove):
             with pytest.raises(JobNotFound):
-                verb("foreign")  # type: ignore[operator]
+                verb("foreign")
         assert "foreign" not in {status.job_id for status in spawner.list()}
         spawner.reap()
         assert bench.foreign_untouched(name)
@@ -140,7 +140,7 @@ class Identity(Suite):
     @pytest.mark.parametrize("fault", [Fault.DROP_BEFORE, Fault.DROP_AFTER, Fault.ERROR_500_AFTER])
     @pytest.mark.parametrize("point", ["create", "start"])
     def test_a_lost_reply(self, bench: Bench, spawner: Spawner, point: str, fault: Fault) -> None:
-        """A request or reply that is lost at create or start makes no second job, and no lost one."""
+        """A request or reply lost at create or start makes no second job, and no lost one."""
         port = need_faults(bench, point)
         at = bench.fault_points[point]
         port.arm(Rule(fault, method=at.method, path=at.path, times=1))

@@ -84,7 +84,7 @@ class OneOutcome(Suite):
         """An id that nobody knows is JobNotFound for every verb."""
         for verb in (spawner.status, spawner.stop, spawner.remove):
             with pytest.raises(JobNotFound):
-                verb("nobody")  # type: ignore[operator]
+                verb("nobody")
         with pytest.raises(JobNotFound):
             spawner.wait("nobody", timeout=PATIENCE)
 

@@ -69,7 +69,8 @@ class Refusal(Suite):
             pytest.skip("the spawner lacks no field: there is nothing to ignore")
         names = ",".join({item.capability.removeprefix("field.") for item in lacking})
         variable = f"SPAWNERY_{bench.spawner_type.upper().replace('-', '_')}_IGNORE"
-        with bench.open(**{variable: names}) as spawner, caplog.at_level(logging.WARNING):
+        opened = bench.open(**{variable: names})  # type: ignore[arg-type]
+        with opened as spawner, caplog.at_level(logging.WARNING):
             for number, item in enumerate(lacking):
                 spec = bench.spec(bench.commands.exits(0), job_id=f"ign-{number}", **item.given)
                 assert item.name in spawner.plan(spec).ignored
@@ -126,10 +127,10 @@ class Refusal(Suite):
             bench.commands.prints_workdir(),
             job_id="cwd",
             workdir="/tmp",
-            **kept(spawner),  # noqa: S108
+            **kept(spawner),
         )
         finished(spawner, spec)
-        assert log_of(spawner, "cwd").decode().strip() == "/tmp"  # noqa: S108 - as asked for
+        assert log_of(spawner, "cwd").decode().strip() == "/tmp"
 
     @promise("P5")
     def test_labels_come_back(self, bench: Bench, spawner: Spawner) -> None:

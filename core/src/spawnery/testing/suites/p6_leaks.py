@@ -59,7 +59,7 @@ class Leaks(Suite):
             spawner.spawn(spec)
             spawner.wait("never", timeout=PATIENCE)
         except SpawnerError as error:
-            assert error.cause == "start.command_not_found"  # noqa: PT017 - either way is right
+            assert error.cause == "start.command_not_found"
         nothing_left(bench)
 
     @promise("P6")

@@ -240,7 +240,7 @@ class Streams(Suite):
 @contextmanager
 def _watch(spawner: Spawner, cursor: str | None = None) -> Iterator[JobStream[WatchEvent]]:
     """Open the spawner's own stream, below the facade."""
-    engine: Any = spawner._engine  # noqa: SLF001 - the contract itself is tested here
+    engine: Any = spawner._engine
     with engine.watch(WatchRequest(cursor=cursor)) as stream:
         yield stream
 
