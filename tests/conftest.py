@@ -7,12 +7,16 @@ An absent engine skips its tests and names the command that brings it; where
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 
 import pytest
 from engine_probe import BRING, probe
 
 ABSENT = "engine absent: "
+
+# A shell that runs us in the background has SIGINT ignored, which commands under test inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def required() -> bool:

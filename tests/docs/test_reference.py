@@ -10,9 +10,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from spawnery import JobSpec, Resources, SecretRef, local
+from spawnery import JobSpec, Resources, SecretRef
 from spawnery.capabilities import asked_for
 from spawnery.hookspecs import SHARED_HOOKS, SPAWNER_HOOKS, HookSpecs
+from spawnery.local.plugin import plugin as local_plugin
 from spawnery.testing import fake
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +96,7 @@ def capabilities_in_use() -> set[str]:
     used = set()
     for profile in ("restricted", "baseline"):
         used |= {capability for _, capability in asked_for(JobSpec(**everything, security=profile))}
-    used |= local.plugin.capabilities | fake.plugin.capabilities
+    used |= local_plugin.capabilities | fake.plugin.capabilities
     for tree in trees():
         for node in ast.walk(tree):
             if isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant):

@@ -109,15 +109,22 @@ class Store:
         return True
 
     def names(self) -> list[tuple[str, int]]:
-        """List the folders: name and inode."""
+        """List the folders: name, and a mark that another folder of that name would not have.
+
+        The mark is the time of the folder's last change: an inode is soon used again.
+        """
         if not self.verify():
             return []
         try:
             with os.scandir(self.jobs) as entries:
-                found = [(entry.name, entry.inode()) for entry in entries]
+                named = [entry for entry in entries if not entry.name.startswith(".")]
         except OSError as error:
             raise state_error(error, "list the jobs", self.jobs) from None
-        return sorted(item for item in found if not item[0].startswith("."))
+        found = []
+        for entry in named:
+            with contextlib.suppress(FileNotFoundError):
+                found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns))
+        return sorted(found)
 
     # -- one job -----------------------------------------------------------------------------
 

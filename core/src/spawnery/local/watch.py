@@ -55,15 +55,15 @@ class _Watching:
     def _look(self) -> list[WatchEvent]:
         names = self._store.names()
         events: list[WatchEvent] = self._gone({name for name, _ in names})
-        for name, inode in names:
+        for name, mark in names:
             known = self._told.get(name)
-            if known is not None and known[0] == inode and self._as_told(name, known[1]):
+            if known is not None and known[0] == mark and self._as_told(name, known[1]):
                 continue
             status = self._lifecycle.glance(name)
             if status is None:
                 continue
+            self._told[name] = (mark, status)
             if known is None or known[1] != status:
-                self._told[name] = (inode, status)
                 events.append(JobSeen(status=status))
         return events
 
