@@ -4,8 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 state=$(mktemp -d)
 trap 'rm -rf "$state"' EXIT
+# shellcheck disable=SC2046  # names of variables have no spaces
+unset $(compgen -e SPAWNER) # whatever this shell has set for another use
 export SPAWNER_TYPE=local SPAWNERY_STATE_DIR="$state"
-unset SPAWNER_PLUGINS SPAWNERY_CONFIG SPAWNERY_INSTANCE
 
 job=demo-$$
 script='for i in 1 2 3; do echo "step $i of 3"; sleep 0.3; done; echo "done; leaving with 3"; exit 3'

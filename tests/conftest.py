@@ -1,7 +1,7 @@
 """Real engines for tests: ``@pytest.mark.engine("docker")`` and fixtures that say where they are.
 
 An absent engine skips its tests and names the command that brings it; where
-``SPAWNERY_REQUIRE_ENGINES`` is 1 (continuous integration) it fails them.
+``SPAWNERY_TEST_REQUIRE_ENGINES`` is 1 (continuous integration) it fails them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def required() -> bool:
     """Tell whether an absent engine is a failure."""
-    return os.environ.get("SPAWNERY_REQUIRE_ENGINES", "") == "1"
+    return os.environ.get("SPAWNERY_TEST_REQUIRE_ENGINES", "") == "1"
 
 
 def engine_address(name: str) -> str:
