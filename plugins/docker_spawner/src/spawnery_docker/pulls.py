@@ -1,0 +1,148 @@
+"""Pulling an image: the stream of the engine, its progress, its errors."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from spawnery.contract import Deadline
+from spawnery.models import PullPolicy
+from spawnery.outcomes import EventKind, JobEvent
+from spawnery_docker.auth import Login, registry_login
+from spawnery_docker.client import ByteStream, DockerClient
+from spawnery_docker.errors import ApiError, Unanswered
+from spawnery_docker.image_errors import pull_failed
+from spawnery_docker.pull_progress import PullProgress
+from spawnery_docker.references import Reference
+
+if TYPE_CHECKING:
+    from spawnery.plugin import SpawnerRuntime
+
+_LINE_LIMIT: Final = 1024 * 1024
+
+
+class Puller:
+    """Pulls images through the engine.
+
+    Args:
+        client: The engine.
+        runtime: The host: clock, events, our own environment.
+    """
+
+    def __init__(self, client: DockerClient, runtime: SpawnerRuntime) -> None:
+        self._client = client
+        self._runtime = runtime
+
+    def pull(
+        self, reference: Reference, policy: PullPolicy, *, job_id: str, deadline: Deadline
+    ) -> bool:
+        """Pull one image; observers of the job see how far it is.
+
+        Args:
+            reference: What to pull.
+            policy: The pull policy in force, for errors.
+            job_id: The job that needs it.
+            deadline: When to give up; the engine then ends the pull too.
+
+        Returns:
+            False when the deadline came first.
+
+        Raises:
+            SpawnFailed: The engine could not pull it.
+            EngineError: The engine does not answer.
+        """
+        login = registry_login(reference.registry, self._runtime.environ)
+        cut = threading.Event()
+        try:
+            problem = self._stream(reference, login, job_id, deadline, cut)
+        except ApiError as error:
+            problem = error.message
+        except Unanswered:
+            if cut.is_set() or deadline.expired:
+                return False
+            raise
+        if cut.is_set():
+            return False
+        if problem is not None:
+            raise pull_failed(reference, policy, problem, login=login.told, job_id=job_id)
+        return True
+
+    def _stream(
+        self,
+        reference: Reference,
+        login: Login,
+        job_id: str,
+        deadline: Deadline,
+        cut: threading.Event,
+    ) -> str | None:
+        """Read the pull to its end; what went wrong in it, or None. ``cut``: the time was over."""
+        progress = PullProgress(reference.text)
+        self._tell(job_id, progress)
+        stream = self._client.stream(
+            "POST",
+            "/images/create",
+            query={"fromImage": reference.repository, "tag": reference.version},
+            headers=login.headers,
+            timeout=deadline.remaining(),
+        )
+
+        def give_up() -> None:
+            cut.set()
+            stream.close()
+
+        timer = threading.Timer(deadline.remaining(), give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            for line in _lines(stream):
+                if (problem := _problem(line)) is not None:
+                    return problem
+                if progress.add(line, now=self._runtime.clock.monotonic()):
+                    self._tell(job_id, progress)
+        finally:
+            timer.cancel()
+            stream.close()
+        return None
+
+    def _tell(self, job_id: str, progress: PullProgress) -> None:
+        event = JobEvent(
+            id=uuid.uuid4().hex,
+            kind=EventKind.PROGRESS,
+            job_id=job_id,
+            time=self._runtime.clock.now(),
+            message=progress.message,
+            data=progress.data,
+        )
+        self._runtime.emit(event)
+
+
+def _lines(stream: ByteStream) -> Iterator[Mapping[str, Any]]:
+    """Decode a stream of JSON objects, one per line; what is none is passed over."""
+    buffer = b""
+    while data := stream.read1():
+        *whole, buffer = (buffer + data).split(b"\n")
+        for raw in whole:
+            yield from _decoded(raw)
+        if len(buffer) > _LINE_LIMIT:
+            buffer = b""
+    yield from _decoded(buffer)
+
+
+def _decoded(raw: bytes) -> Iterator[Mapping[str, Any]]:
+    try:
+        line = json.loads(raw)
+    except ValueError:
+        return
+    if isinstance(line, dict):
+        yield line
+
+
+def _problem(line: Mapping[str, Any]) -> str | None:
+    """Return the error that a line carries (Docker sends both forms, Podman ``error`` alone)."""
+    detail = line.get("errorDetail")
+    if isinstance(detail, dict) and detail.get("message"):
+        return str(detail["message"])
+    return str(line["error"]) if line.get("error") else None

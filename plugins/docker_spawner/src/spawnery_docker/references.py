@@ -1,0 +1,75 @@
+"""Image references, as the docker command reads them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import quote
+
+from attrs import frozen
+
+from spawnery.errors import SpawnFailed
+
+_ID: Final = re.compile(r"(sha256:)?[0-9a-f]{64}\Z")
+_COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST: Final = r"(?:[a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+_NAMED: Final = re.compile(
+    rf"(?P<repository>(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*)"
+    r"(?::(?P<tag>[\w][\w.-]{0,127}))?"
+    r"(?:@(?P<digest>[A-Za-z][A-Za-z0-9+._-]*:[0-9a-fA-F]{32,}))?\Z"
+)
+"""The grammar of github.com/distribution/reference, regexp.go."""
+DOCKER_HUB: Final = "docker.io"
+
+
+@frozen(kw_only=True)
+class Reference:
+    """An image reference in its parts.
+
+    Attributes:
+        text: As the job names it.
+        repository: With its registry, without tag and digest; an id's is the id.
+        tag: The tag, None where none is named.
+        digest: ``sha256:...``, None where none is named.
+        is_id: Whether it is the id of an image, which no registry knows.
+    """
+
+    text: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+    is_id: bool = False
+
+    @classmethod
+    def parse(cls, text: str, *, job_id: str | None = None) -> Reference:
+        """Take a reference apart.
+
+        Raises:
+            SpawnFailed: It is none (``image.invalid``).
+        """
+        if _ID.match(text):
+            return cls(text=text, repository=text, is_id=True)
+        found = _NAMED.match(text)
+        if found is None:
+            msg = f"{text!r} is no image reference"
+            hint = "write it as [registry[:port]/]name[:tag], the name in lower case"
+            raise SpawnFailed(msg, cause="image.invalid", hint=hint, job_id=job_id)
+        return cls(text=text, **found.groupdict())
+
+    @property
+    def registry(self) -> str:
+        """The registry that it is pulled from; the first part is one when it looks like a host."""
+        first, slash, _ = self.repository.partition("/")
+        if slash and (first == "localhost" or "." in first or ":" in first):
+            return first
+        return DOCKER_HUB
+
+    @property
+    def version(self) -> str:
+        """What is asked of the registry: the digest, else the tag, else ``latest``."""
+        return self.digest or self.tag or "latest"
+
+    @staticmethod
+    def quoted(text: str) -> str:
+        """Return a reference as a part of a path of the engine's API."""
+        return quote(text, safe="/:@")
