@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from attrs import field, frozen
 
 from spawnery_docker.references import DOCKER_HUB
-
-_HUB_KEY: Final = "https://index.docker.io/v1/"
 
 
 @frozen(kw_only=True)
@@ -26,6 +26,10 @@ class Login:
     told: str = ""
 
 
+class _NoCredentialsError(Exception):
+    """Why there are none, in words for a person."""
+
+
 def registry_login(registry: str, environ: Mapping[str, str]) -> Login:
     """Look up our credentials for a registry, as the docker command does.
 
@@ -37,19 +41,15 @@ def registry_login(registry: str, environ: Mapping[str, str]) -> Login:
         environ: Our own environment: ``DOCKER_CONFIG``, ``HOME``.
     """
     path = config_file(environ)
-    if not path.is_file():
-        return Login(told=f"no credentials were sent: there is no {path}")
     try:
-        found = _look_up(path, registry, environ)
-    except Exception as error:  # noqa: BLE001 - the SDK and helpers raise all kinds
-        return Login(told=f"no credentials were sent: {path}: {_reason(error)}")
-    if not found:
-        return Login(told=f"no credentials were sent: {path} has none for {registry}")
+        found = _look_up(_read(path), registry, environ)
+    except _NoCredentialsError as reason:
+        return Login(told=f"no credentials were sent: {path}: {reason}")
     from docker.auth import encode_header  # noqa: PLC0415 - slow to import, needed for pulls only
 
     header = encode_header(dict(found)).decode("ascii")
     user = found.get("username") or found.get("Username") or "a token"
-    told = f"credentials of {user} were sent, from {path}"
+    told = f"the credentials of {user} in {path} were sent"
     return Login(headers={"X-Registry-Auth": header}, told=told)
 
 
@@ -61,17 +61,49 @@ def config_file(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("HOME") or Path.home()) / ".docker" / "config.json"
 
 
-def _look_up(path: Path, registry: str, environ: Mapping[str, str]) -> Mapping[str, Any] | None:
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _NoCredentialsError(error.strerror) from None
+    except ValueError:
+        msg = "is not valid JSON"
+        raise _NoCredentialsError(msg) from None
+    if not isinstance(config, dict) or not config:
+        msg = "has no credentials"
+        raise _NoCredentialsError(msg)
+    return config
+
+
+def _look_up(
+    config: dict[str, Any], registry: str, environ: Mapping[str, str]
+) -> Mapping[str, Any]:
+    helper = _helper(config, registry)
+    if helper is not None and shutil.which(helper, path=environ.get("PATH")) is None:
+        msg = f"names the credential helper {helper}, which is not on PATH"
+        raise _NoCredentialsError(msg)
     from docker.auth import load_config  # noqa: PLC0415 - as above
 
-    config = load_config(config_path=str(path), credstore_env=dict(environ))
-    key = _HUB_KEY if registry == DOCKER_HUB else registry
-    found: Mapping[str, Any] | None = config.resolve_authconfig(key)
+    try:
+        auths = load_config(config_dict=config, credstore_env=dict(environ))
+        found: Mapping[str, Any] | None = auths.resolve_authconfig(registry)
+    except Exception as error:  # noqa: BLE001 - the SDK and the helpers raise all kinds
+        # What a helper printed is left out: it may hold a password.
+        what = (
+            f"{helper} failed; try it: echo {registry} | {helper} get" if helper else "is damaged"
+        )
+        msg = f"{what} ({type(error).__name__})"
+        raise _NoCredentialsError(msg) from None
+    if not found:
+        msg = f"has no credentials for {registry}"
+        raise _NoCredentialsError(msg)
     return found
 
 
-def _reason(error: Exception) -> str:
-    """Say what failed without what a helper printed: that may hold a password."""
-    return (
-        f"{type(error).__name__}: {str(error).splitlines()[0][:200]}" if str(error) else repr(error)
-    )
+def _helper(config: Mapping[str, Any], registry: str) -> str | None:
+    """Return the program that keeps the credentials of a registry, None where the file does."""
+    helpers = config.get("credHelpers")
+    key = "https://index.docker.io/v1/" if registry == DOCKER_HUB else registry
+    name = helpers.get(key) if isinstance(helpers, dict) else None
+    name = name or config.get("credsStore")
+    return f"docker-credential-{name}" if name else None

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import evolve, field, frozen
 
 from spawnery.contract import Deadline
-from spawnery.errors import SpawnFailed
 from spawnery.models import JobSpec, PullPolicy
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError

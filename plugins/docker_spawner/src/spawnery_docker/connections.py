@@ -1,0 +1,60 @@
+"""Opening a connection to the engine: unix socket, TCP, TLS, ssh."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+from spawnery_docker.endpoint_errors import connect_error
+
+if TYPE_CHECKING:
+    from spawnery_docker.endpoint import Endpoint
+
+
+def connect(endpoint: Endpoint, timeout: float) -> socket.socket:
+    """Open a connection; see ``Endpoint.connect``."""
+    try:
+        if endpoint.kind == "unix":
+            return _unix(endpoint.address, timeout)
+        if endpoint.kind == "ssh":
+            from spawnery_docker.ssh import dial  # noqa: PLC0415 - starts a program, seldom used
+
+            return dial(endpoint, timeout)
+        sock = _tcp(endpoint.address, timeout)
+        return sock if endpoint.tls is None else _secured(sock, endpoint)
+    except (OSError, ValueError) as error:
+        raise connect_error(endpoint, error, timeout) from None
+
+
+def _unix(path: str, timeout: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(path)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _tcp(address: str, timeout: float) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    sock = socket.create_connection((host.strip("[]"), int(port)), timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A peer that is gone without a word must end a stream that waits for it (half-open TCP).
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+    return sock
+
+
+def _secured(sock: socket.socket, endpoint: Endpoint) -> ssl.SSLSocket:
+    assert endpoint.tls is not None  # noqa: S101 - for the type checker
+    host = endpoint.address.rpartition(":")[0].strip("[]")
+    try:
+        return endpoint.tls.context().wrap_socket(sock, server_hostname=host)
+    except BaseException:
+        sock.close()
+        raise

@@ -1,0 +1,53 @@
+"""A docker context that a setting names: where its files are, and what they say.
+
+Layout of the store: github.com/docker/cli, cli/context/store/doc.go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spawnery.errors import ConfigurationError
+from spawnery_docker.endpoint import DEFAULT_SOCKET, Endpoint, default_config_folder, parse_host
+from spawnery_docker.tls import TlsFiles
+
+
+def context_endpoint(name: str, environ: Mapping[str, str]) -> Endpoint:
+    """Return the endpoint of a context.
+
+    Args:
+        name: Its name; ``default`` is the usual socket.
+        environ: Our own environment: ``DOCKER_CONFIG``, ``HOME``.
+
+    Raises:
+        ConfigurationError: There is no such context, or it cannot be used.
+    """
+    source = f"context {name}"
+    if name == "default":
+        return Endpoint(kind="unix", address=DEFAULT_SOCKET, source=source, environ=environ)
+    store = default_config_folder(environ) / "contexts"
+    folder = hashlib.sha256(name.encode()).hexdigest()
+    docker = _read(store / "meta" / folder / "meta.json", name)
+    verify = not docker.get("SkipTLSVerify", False)
+    files = TlsFiles.in_folder(store / "tls" / folder / "docker", verify=verify)
+    given = files.ca or files.cert or not files.verify
+    text = str(docker.get("Host") or "")
+    return parse_host(text, source=source, tls=files if given else None, environ=environ)
+
+
+def _read(path: Path, name: str) -> Mapping[str, Any]:
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        endpoint: Mapping[str, Any] = meta["Endpoints"]["docker"]
+    except FileNotFoundError:
+        msg = f"there is no docker context {name!r} in {path.parents[2]}"
+        raise ConfigurationError(msg, hint="see what there is: docker context ls") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = getattr(error, "strerror", None) or "it has no docker endpoint"
+        msg = f"the docker context {name!r} cannot be read: {why}"
+        raise ConfigurationError(msg, hint=f"look at it: docker context inspect {name}") from None
+    return endpoint

@@ -1,0 +1,161 @@
+"""Where the engine listens: the docker command's variables, or a context asked for by name.
+
+The rules are those of github.com/docker/cli (cli/flags/options.go, opts/hosts.go), with one
+difference: the active context of ``docker context use`` is not followed, because a click in a tool
+must not change where jobs run.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+from attrs import field, frozen
+
+from spawnery.errors import ConfigurationError
+from spawnery_docker import connections
+from spawnery_docker.tls import TlsFiles
+
+DEFAULT_SOCKET: Final = "/var/run/docker.sock"
+_TCP_PORT: Final = 2375
+_TLS_PORT: Final = 2376
+_HOST: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^:/@\[\]]+)(?::(?P<port>[0-9]{1,5}))?\Z")
+_FORMS: Final = (
+    "write it as unix:///path/to/docker.sock, tcp://host:2375, tcp://host:2376 with"
+    " DOCKER_TLS_VERIFY=1, or ssh://user@host"
+)
+
+
+class EndpointSettings(Protocol):
+    """What is read of the spawner's settings."""
+
+    @property
+    def context(self) -> str | None:
+        """Name of a docker context, None to go by the environment."""
+
+
+@frozen(kw_only=True)
+class Endpoint:
+    """One engine's address.
+
+    Attributes:
+        kind: ``unix``, ``tcp``, ``tls`` or ``ssh``.
+        address: A path, ``host:port``, or ``[user@]host[:port]`` for ssh.
+        source: Where it came from, for a person: ``DOCKER_HOST``, ``context build``, ...
+        tls: Certificates, for ``tls``.
+        environ: Our own environment, for the ssh program and for hints.
+    """
+
+    kind: str
+    address: str
+    source: str = "the default"
+    tls: TlsFiles | None = None
+    environ: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
+
+    @property
+    def url(self) -> str:
+        """The address as ``DOCKER_HOST`` has it."""
+        scheme = "tcp" if self.kind == "tls" else self.kind
+        return f"{scheme}://{self.address}"
+
+    @property
+    def told(self) -> str:
+        """The address and where it came from, for a person."""
+        return f"{self.url} ({self.source})"
+
+    @property
+    def host_header(self) -> str:
+        """What requests carry as ``Host``."""
+        return self.address if self.kind in {"tcp", "tls"} else "docker"
+
+    def connect(self, timeout: float) -> socket.socket:
+        """Open a connection.
+
+        Args:
+            timeout: Limit in seconds; the socket keeps it as its own.
+
+        Raises:
+            EngineUnreachable: Nothing answers there, or not in time.
+            EngineDenied: We may not use it.
+        """
+        return connections.connect(self, timeout)
+
+
+def resolve_endpoint(settings: EndpointSettings, environ: Mapping[str, str]) -> Endpoint:
+    """Find out where the engine is; reads files only for a context and for certificates' paths.
+
+    Args:
+        settings: A context named there wins over ``DOCKER_HOST``.
+        environ: Our own environment.
+
+    Raises:
+        ConfigurationError: The address is none, or there is no such context.
+    """
+    if settings.context:
+        from spawnery_docker.contexts import context_endpoint  # noqa: PLC0415 - seldom used
+
+        return context_endpoint(settings.context, environ)
+    text = environ.get("DOCKER_HOST", "").strip()
+    if not text:
+        return Endpoint(kind="unix", address=DEFAULT_SOCKET, environ=environ)
+    return parse_host(text, source="DOCKER_HOST", tls=TlsFiles.of(environ), environ=environ)
+
+
+def parse_host(
+    text: str, *, source: str, tls: TlsFiles | None, environ: Mapping[str, str]
+) -> Endpoint:
+    """Read an address as ``DOCKER_HOST`` has it.
+
+    Args:
+        text: The address.
+        source: Where it came from.
+        tls: How a ``tcp`` address is secured, None for plain TCP.
+        environ: Our own environment.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    scheme, found, rest = text.partition("://")
+    if not found:
+        scheme, rest = "tcp", text
+    if scheme == "unix":
+        path = rest or DEFAULT_SOCKET
+        if not path.startswith("/"):
+            raise _malformed(text, source, "the path of the socket must begin with /")
+        return Endpoint(kind="unix", address=path, source=source, environ=environ)
+    if scheme == "tcp":
+        kind, port = ("tls", _TLS_PORT) if tls else ("tcp", _TCP_PORT)
+        address = _host_and_port(text, rest.rstrip("/"), source, port)
+        return Endpoint(kind=kind, address=address, source=source, tls=tls, environ=environ)
+    if scheme == "ssh":
+        user, at, host = rest.rstrip("/").rpartition("@")
+        if ":" in user:
+            raise _malformed("ssh://...", source, "a password in it is not used: use a key")
+        address = _host_and_port(text, host, source, None)
+        if user.startswith("-") or address.startswith("-"):
+            raise _malformed(text, source, "user and host must not begin with -")
+        return Endpoint(kind="ssh", address=f"{user}{at}{address}", source=source, environ=environ)
+    raise _malformed(text, source, f"{scheme}:// is not known")
+
+
+def _host_and_port(text: str, rest: str, source: str, port: int | None) -> str:
+    match = _HOST.match(rest)
+    if match is None:
+        raise _malformed(text, source, "it has no host, or something behind the port")
+    given = match["port"] or port
+    if given is not None and not 0 < int(given) < 2**16:
+        raise _malformed(text, source, f"{given} is no port")
+    return match["host"] if given is None else f"{match['host']}:{given}"
+
+
+def _malformed(text: str, source: str, why: str) -> ConfigurationError:
+    return ConfigurationError(f"{source}: {text!r} is no address of an engine: {why}", hint=_FORMS)
+
+
+def default_config_folder(environ: Mapping[str, str]) -> Path:
+    """Return the folder of the docker command's files: ``DOCKER_CONFIG``, else ``~/.docker``."""
+    given = environ.get("DOCKER_CONFIG")
+    return Path(given) if given else Path(environ.get("HOME") or Path.home()) / ".docker"

@@ -1,0 +1,91 @@
+"""TLS to an engine: the files that the docker command uses."""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from spawnery.errors import ConfigurationError
+
+
+@frozen(kw_only=True)
+class TlsFiles:
+    """Certificates of a TLS connection.
+
+    Attributes:
+        ca: The authority that signed the engine's certificate; the system's where it is None.
+        cert, key: Who we are, None without.
+        verify: Whether the engine has to prove who it is.
+    """
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    verify: bool = True
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> TlsFiles | None:
+        """Read ``DOCKER_TLS_VERIFY``, ``DOCKER_TLS`` and ``DOCKER_CERT_PATH``.
+
+        Any value but the empty one switches on, ``0`` too: so does the docker command. A folder
+        without ``DOCKER_TLS*`` does not; None then.
+        """
+        verify = bool(environ.get("DOCKER_TLS_VERIFY"))
+        if not verify and not environ.get("DOCKER_TLS"):
+            return None
+        config = environ.get("DOCKER_CONFIG")
+        home = Path(config) if config else Path(environ.get("HOME") or Path.home()) / ".docker"
+        named = environ.get("DOCKER_CERT_PATH")
+        return cls.in_folder(Path(named) if named else home, verify=verify)
+
+    @classmethod
+    def in_folder(cls, folder: Path, *, verify: bool) -> TlsFiles:
+        """Take ``ca.pem``, ``cert.pem`` and ``key.pem`` of a folder, those that are there."""
+        ca, cert, key = (folder / name for name in ("ca.pem", "cert.pem", "key.pem"))
+        return cls(
+            ca=ca if ca.exists() else None,
+            cert=cert if cert.exists() else None,
+            key=key if key.exists() else None,
+            verify=verify,
+        )
+
+    def context(self) -> ssl.SSLContext:
+        """Return the context for connections, made once.
+
+        Raises:
+            ConfigurationError: A file cannot be used.
+        """
+        return _context(self)
+
+
+@functools.lru_cache(maxsize=8)
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not files.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    try:
+        if files.ca is not None and files.verify:
+            context = ssl.create_default_context(cafile=str(files.ca))
+        if files.cert is not None and files.key is not None:
+            context.load_cert_chain(files.cert, files.key, password=_no_password)
+    except (OSError, ValueError) as error:
+        msg = f"the certificates of the engine cannot be used: {_what(error)}"
+        where = files.cert or files.ca
+        hint = f"look at them: ls -l {where.parent if where else ''}; DOCKER_CERT_PATH names the folder"
+        raise ConfigurationError(msg, hint=hint) from None
+    return context
+
+
+def _what(error: OSError | ValueError) -> str:
+    return getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+
+
+def _no_password() -> str:
+    """Fail instead of asking on the terminal, as OpenSSL would."""
+    msg = "key.pem has a password, which is not supported"
+    raise ValueError(msg)
