@@ -89,10 +89,10 @@ def _look_up(
         found: Mapping[str, Any] | None = auths.resolve_authconfig(registry)
     except Exception as error:  # noqa: BLE001 - the SDK and the helpers raise all kinds
         # What a helper printed is left out: it may hold a password.
-        what = (
-            f"{helper} failed; try it: echo {registry} | {helper} get" if helper else "is damaged"
-        )
-        msg = f"{what} ({type(error).__name__})"
+        what = "it is damaged"
+        if helper is not None:
+            what = f"{helper} failed (try it: echo {registry} | {helper} get)"
+        msg = f"{what}: {type(error).__name__}"
         raise _NoCredentialsError(msg) from None
     if not found:
         msg = f"has no credentials for {registry}"

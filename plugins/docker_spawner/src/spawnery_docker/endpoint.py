@@ -133,7 +133,8 @@ def parse_host(
     if scheme == "ssh":
         user, at, host = rest.rstrip("/").rpartition("@")
         if ":" in user:
-            raise _malformed("ssh://...", source, "a password in it is not used: use a key")
+            shown = f"ssh://{host}"
+            raise _malformed(shown, source, "a password in it is not used: use a key")
         address = _host_and_port(text, host, source, None)
         if user.startswith("-") or address.startswith("-"):
             raise _malformed(text, source, "user and host must not begin with -")

@@ -75,8 +75,8 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
             context.load_cert_chain(files.cert, files.key, password=_no_password)
     except (OSError, ValueError) as error:
         msg = f"the certificates of the engine cannot be used: {_what(error)}"
-        where = files.cert or files.ca
-        hint = f"look at them: ls -l {where.parent if where else ''}; DOCKER_CERT_PATH names the folder"
+        folder = (files.cert or files.ca or Path()).parent
+        hint = f"DOCKER_CERT_PATH names the folder; look at what is in it: ls -l {folder}"
         raise ConfigurationError(msg, hint=hint) from None
     return context
 

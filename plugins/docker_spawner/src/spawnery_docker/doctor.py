@@ -1,0 +1,116 @@
+"""What ``spawnery check`` says of the engine and of our place in it."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from attrs import frozen
+
+from spawnery.contract import CheckItem, Deadline
+from spawnery.errors import SpawnerError
+from spawnery.plugin import SpawnerRuntime
+from spawnery_docker.client import DockerClient
+from spawnery_docker.endpoint import Endpoint
+from spawnery_docker.engine_facts import engine_items
+from spawnery_docker.errors import ApiError
+from spawnery_docker.network import Networks
+
+_FEW_FILES: Final = 4096
+_FILES_PER_JOB: Final = 2
+"""A live job holds the socket of its wait and, where its tail is kept, that of its log."""
+
+
+@frozen(kw_only=True)
+class Doctor:
+    """Looks at everything that a spawn needs; never raises.
+
+    Attributes:
+        client: The engine.
+        endpoint: Its address.
+        runtime: The host.
+        networks: Finds our own container.
+        network: The operator's choice (``DOCKER_NETWORK``), None without.
+    """
+
+    client: DockerClient
+    endpoint: Endpoint
+    runtime: SpawnerRuntime
+    networks: Networks
+    network: str | None = None
+
+    def examine(self) -> list[CheckItem]:
+        """Collect the findings; one that the engine does not answer ends the list."""
+        items = [CheckItem(name="endpoint", detail=self.endpoint.told)]
+        try:
+            version = self._get("/version")
+        except (SpawnerError, ApiError) as error:
+            return [*items, failed("engine", error), *self._files()]
+        checks: tuple[tuple[str, Callable[[], Iterator[CheckItem]]], ...] = (
+            ("engine", lambda: engine_items(version, self._info())),
+            ("network", self._network),
+        )
+        for name, check in checks:
+            try:
+                items += check()
+            except (SpawnerError, ApiError) as error:
+                items.append(failed(name, error))
+        return [*items, *self._files()]
+
+    def _get(self, path: str) -> Mapping[str, Any]:
+        reply = self.client.call("GET", path, timeout=self.runtime.io_timeout_seconds)
+        found: Mapping[str, Any] = reply.json()
+        return found
+
+    def _info(self) -> Mapping[str, Any] | None:
+        """Return what the engine says of itself, None where we may not ask (socket proxy)."""
+        try:
+            return self._get("/info")
+        except ApiError as error:
+            if error.status in {401, 403, 404, 405}:
+                return None
+            raise
+
+    def _network(self) -> Iterator[CheckItem]:
+        deadline = Deadline.after(self.runtime.io_timeout_seconds)
+        own = self.networks.own(deadline=deadline)
+        if own is None:
+            detail = "this process runs in no container of this engine"
+        else:
+            joined = ", ".join(own.networks) or "none that a job could join"
+            detail = f"{own.id[:12]}, found by {own.way}; networks: {joined}"
+        yield CheckItem(name="own container", detail=detail)
+        if self.network:
+            yield self._exists(self.network, "DOCKER_NETWORK")
+        else:
+            chosen = self.networks.resolve(deadline=deadline)
+            yield self._exists(chosen.name, chosen.source)
+
+    def _exists(self, name: str, source: str) -> CheckItem:
+        detail = f"{name} ({source})"
+        try:
+            found = self._get(f"/networks/{name}")
+        except ApiError as error:
+            if error.status == 404:  # noqa: PLR2004 - HTTP
+                hint = f"docker network create {name}"
+                detail = f"the network {detail} does not exist"
+                return CheckItem(name="network", level="failed", detail=detail, hint=hint)
+            detail = f"{detail}; whether it exists is not to be asked here ({error.status})"
+            return CheckItem(name="network", detail=detail)
+        return CheckItem(name="network", detail=f"{detail}, driver {found.get('Driver')}")
+
+    def _files(self) -> Iterator[CheckItem]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft >= _FEW_FILES:
+            yield CheckItem(name="open files", detail=f"limit {soft}")
+            return
+        detail = f"limit {soft}: room for about {soft // _FILES_PER_JOB} jobs at once"
+        more = f"ulimit -n {hard}" if hard > soft else "raise the hard limit too (limits.conf)"
+        yield CheckItem(name="open files", level="warning", detail=detail, hint=more)
+
+
+def failed(name: str, error: SpawnerError | ApiError) -> CheckItem:
+    """Turn an error into a finding."""
+    hint = error.hint if isinstance(error, SpawnerError) else None
+    return CheckItem(name=name, level="failed", detail=error.message, hint=hint)

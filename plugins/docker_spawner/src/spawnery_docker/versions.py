@@ -1,0 +1,51 @@
+"""Which version of the engine's API is spoken, and what is no engine at all: pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from spawnery.errors import EngineError
+
+OLDEST: Final = (1, 40)
+"""Docker 19.03; older ones are not tried."""
+NEWEST: Final = (1, 44)
+"""The newest that this was written for; newer engines still speak it (Docker 29: 1.44 to 1.52)."""
+_VERSION: Final = re.compile(r"(\d+)\.(\d+)\Z")
+
+
+def agree(headers: Mapping[str, str], *, told: str, status: int = 200) -> str:
+    """Choose the version to speak from the headers of any reply.
+
+    Args:
+        headers: Of a reply; every reply of an engine names its version as ``Api-Version``.
+        told: The engine's address, for a person.
+        status: Of that reply, as evidence.
+
+    Raises:
+        EngineError: It is no engine (``engine.not_docker``), or too old (``engine.too_old``).
+    """
+    lower = {name.lower(): value for name, value in headers.items()}
+    match = _VERSION.match(lower.get("api-version", "").strip())
+    if match is None:
+        raise not_docker(told, f"status {status}, server {lower.get('server', 'unnamed')[:80]!r}")
+    theirs = (int(match[1]), int(match[2]))
+    if theirs < OLDEST:
+        needed = ".".join(map(str, OLDEST))
+        msg = f"the engine at {told} speaks API {match[0]}; at least {needed} is needed"
+        hint = "use Docker 19.03 or newer (the same engine: docker version)"
+        raise EngineError(msg, cause="engine.too_old", hint=hint)
+    return ".".join(map(str, min(theirs, NEWEST)))
+
+
+def not_docker(told: str, evidence: str) -> EngineError:
+    """Say that something else answers at the engine's address.
+
+    Args:
+        told: The address, for a person.
+        evidence: What it answered.
+    """
+    msg = f"what answers at {told} is no Docker engine ({evidence})"
+    hint = "look at the address: echo $DOCKER_HOST; a TLS port needs DOCKER_TLS_VERIFY=1"
+    return EngineError(msg, cause="engine.not_docker", hint=hint)
