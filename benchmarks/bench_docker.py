@@ -1,0 +1,268 @@
+"""What a Docker job costs over the raw engine API, over the same socket and in the same run.
+
+Needs a Docker engine (``make engines``) and nothing else: the image is made here, of Debian's
+busybox-static. ``--live`` also tracks 1,000 running containers, which takes some minutes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from docker_raw import RawEngine
+from docker_rivals import rivals
+from measuring import interleaved, row, spread
+from spawnery import JobSpec, Spawner
+
+IMAGE = "spawnery-bench/busybox:1"
+ROUNDS = 100
+BURST = 48
+WORKERS = 8
+LOG_MIB = 64
+LOG_ROUNDS = 5
+LIVE = 1000
+
+
+def make_image() -> None:
+    """Import an image that holds one static busybox."""
+    busybox = Path("/bin/busybox").read_bytes()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in ("sh", "true", "sleep", "yes", "head", "cat"):
+            entry = tarfile.TarInfo(f"bin/{name}")
+            entry.mode = 0o755
+            if name == "sh":
+                entry.size = len(busybox)
+                archive.addfile(entry, io.BytesIO(busybox))
+            else:
+                entry.type, entry.linkname = tarfile.LNKTYPE, "bin/sh"
+                archive.addfile(entry)
+    command = ("docker", "import", "-", IMAGE)
+    subprocess.run(command, input=buffer.getvalue(), check=True, capture_output=True)
+
+
+@contextmanager
+def opened() -> Iterator[Spawner]:
+    """Open a spawner with records of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {"PATH": os.environ["PATH"], "HOME": folder, "SPAWNERY_STATE_DIR": folder}
+        with Spawner.open("docker", environ=environ) as spawner:
+            yield spawner
+
+
+def quick_job(**fields: Any) -> JobSpec:
+    """Return the job that is measured: it ends at once."""
+    return JobSpec(image=IMAGE, command=["true"], **fields)
+
+
+def body_of(spawner: Spawner, spec: JobSpec) -> dict[str, Any]:
+    """Return the very body that the spawner would send."""
+    body: Any = spawner.plan(spec).plan.engine_object
+    return dict(body["body"] if "body" in body else body)
+
+
+class Sides:
+    """The two sides of each comparison; each spawn is awaited before the next begins."""
+
+    def __init__(self, spawner: Spawner) -> None:
+        self.spawner = spawner
+        self.raw = RawEngine()
+        self.body = body_of(spawner, quick_job())
+
+    def ours(self) -> float:
+        """Seconds until ``spawn`` has returned."""
+        began = time.perf_counter()
+        job = self.spawner.spawn(quick_job())
+        took = time.perf_counter() - began
+        self.spawner.wait(job.job_id)
+        return took
+
+    def theirs(self) -> float:
+        """Seconds until create and start were answered."""
+        began = time.perf_counter()
+        container = self.raw.spawn(f"raw-{uuid.uuid4().hex[:12]}", self.body)
+        took = time.perf_counter() - began
+        gone(self.raw, container)
+        return took
+
+
+def gone(raw: RawEngine, container: str) -> None:
+    """Wait until a container has removed itself, as the spawner's side does."""
+    while True:
+        try:
+            raw.call("GET", f"/containers/{container}/json")
+        except RuntimeError:
+            return
+        time.sleep(0.01)
+
+
+def ratio_interval(ours: list[float], theirs: list[float]) -> str:
+    """Return the median of the paired ratios with its 95 % interval (order statistics)."""
+    ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+    half = 0.98 * len(ratios) ** 0.5
+    low = ratios[max(0, int(len(ratios) / 2 - half))]
+    high = ratios[min(len(ratios) - 1, int(len(ratios) / 2 + half))]
+    return f"{statistics.median(ratios):.3f} x (95 %: {low:.3f} to {high:.3f})"
+
+
+def wall(sides: Sides) -> list[str]:
+    """Spawn wall time over raw create and start."""
+    ours, theirs = interleaved(sides.ours, sides.theirs, rounds=ROUNDS)
+    met = statistics.median(a / b for a, b in zip(ours, theirs, strict=True)) <= 1.03
+    return [
+        row("spawn, wall time", spread(ours, "ms", 1e3), "", met=True),
+        row("raw create + start", spread(theirs, "ms", 1e3), "", met=True),
+        row("... ratio", ratio_interval(ours, theirs), "1.03 x", met=met),
+    ]
+
+
+def processor(call: Callable[[], object]) -> float:
+    """Return the processor seconds of this process, all threads, for one call."""
+    began = time.process_time()
+    call()
+    return time.process_time() - began
+
+
+def client_cost(sides: Sides) -> str:
+    """Client CPU per spawn over docker-py's low-level calls."""
+    import docker  # noqa: PLC0415 - only the comparison needs it
+
+    api = docker.APIClient(base_url="unix:///var/run/docker.sock", version="1.41")
+    config = api.create_host_config(
+        auto_remove=True, mem_limit="1g", nano_cpus=10**9, cap_drop=["ALL"], pids_limit=512
+    )
+
+    def low_level() -> None:
+        made = api.create_container(IMAGE, ["true"], host_config=config)
+        api.start(made["Id"])
+
+    ours, theirs = interleaved(
+        lambda: processor(lambda: sides.spawner.spawn(quick_job())),
+        lambda: processor(low_level),
+        rounds=ROUNDS,
+    )
+    api.close()
+    met = statistics.median(ours) / statistics.median(theirs) <= 0.7
+    return row(
+        f"client CPU per spawn, {spread(ours, 'ms', 1e3)} against docker-py's"
+        f" {spread(theirs, 'ms', 1e3)}",
+        ratio_interval(ours, theirs),
+        "0.7 x",
+        met=met,
+    )
+
+
+def burst(spawn: Callable[[], object]) -> float:
+    """Return spawns per second with several workers."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for done in [pool.submit(spawn) for _ in range(BURST)]:
+            done.result()
+    return BURST / (time.perf_counter() - began)
+
+
+def peak(sides: Sides) -> str:
+    """Spawns per second with 8 workers over raw ones."""
+    local = threading.local()
+
+    def raw_spawn() -> None:
+        if not hasattr(local, "raw"):
+            local.raw = RawEngine()
+        local.raw.spawn(f"raw-{uuid.uuid4().hex[:12]}", sides.body)
+
+    def settled(measure: Callable[[], float]) -> float:
+        value = measure()
+        time.sleep(2)  # the containers of this burst end before the next begins
+        return value
+
+    ours, theirs = interleaved(
+        lambda: settled(lambda: burst(lambda: sides.spawner.spawn(quick_job()))),
+        lambda: settled(lambda: burst(raw_spawn)),
+        rounds=8,
+    )
+    met = statistics.median(a / b for a, b in zip(ours, theirs, strict=True)) >= 0.97
+    what = f"spawns per second, {WORKERS} workers: {spread(ours, '/s', 1)}"
+    return row(f"{what} against {spread(theirs, '/s', 1)}", ratio_interval(ours, theirs),
+               "at least 0.97 x", met=met)
+
+
+def follow(sides: Sides) -> str:
+    """Log follow in MB/s over ``docker logs -f``."""
+    script = f"yes 'a line of a log that is about as long as lines are' | head -c {LOG_MIB << 20}"
+    job = sides.spawner.spawn(
+        JobSpec(image=IMAGE, command=["sh", "-c", script], retention_seconds=600,
+                options={"docker": {"log_max_size": "256m"}})
+    )
+    sides.spawner.wait(job.job_id)
+
+    def ours() -> float:
+        began = time.perf_counter()
+        with sides.spawner.logs(job.job_id, follow=True) as stream:
+            size = sum(len(chunk.data) for chunk in stream)
+        return size / 1e6 / (time.perf_counter() - began)
+
+    def theirs() -> float:
+        began = time.perf_counter()
+        command = ("docker", "logs", "-f", job.name)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return (LOG_MIB << 20) / 1e6 / (time.perf_counter() - began)
+
+    mine, docker = interleaved(ours, theirs, rounds=LOG_ROUNDS)
+    sides.spawner.remove(job.job_id)
+    met = statistics.median(a / b for a, b in zip(mine, docker, strict=True)) >= 0.8
+    return row(
+        f"log follow, {spread(mine, 'MB/s', 1)} against `docker logs -f`'s"
+        f" {spread(docker, 'MB/s', 1)}",
+        ratio_interval(mine, docker), "at least 0.8 x", met=met,
+    )
+
+
+def live() -> list[str]:
+    """Memory and threads of a process that tracks 1,000 running containers."""
+    with opened() as spawner:
+        spec: Mapping[str, Any] = {"image": IMAGE, "command": ["sleep", "3600"]}
+        with ThreadPoolExecutor(WORKERS) as pool:
+            jobs = list(pool.map(lambda _: spawner.spawn(JobSpec(**spec)), range(LIVE)))
+        memory = psutil.Process().memory_info().rss / 1e6
+        threads = threading.active_count()
+        with ThreadPoolExecutor(WORKERS) as pool:
+            list(pool.map(lambda job: spawner.stop(job.job_id, grace_seconds=0), jobs))
+    return [
+        row(f"memory with {LIVE} live containers", f"{memory:.0f} MB", "80 MB", met=memory < 80),
+        row("threads of that process", str(threads), "", met=True),
+    ]
+
+
+def main() -> None:
+    """Print the table."""
+    make_image()
+    print(f"\n## Docker, {datetime.now(UTC):%Y-%m-%d}, Python {sys.version.split()[0]}\n")
+    print("| what | median (quartiles) | limit | |\n|---|---|---|---|")
+    with opened() as spawner:
+        sides = Sides(spawner)
+        for measure in (wall, lambda s: [client_cost(s)], lambda s: [peak(s)], lambda s: [follow(s)]):
+            for line in measure(sides):
+                print(line, flush=True)
+        for line in rivals(sides.ours, IMAGE):
+            print(line, flush=True)
+    for line in live() if "--live" in sys.argv else ():
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
