@@ -1,16 +1,29 @@
-"""Who we are at a registry: the docker command's config file and its credential helpers."""
+"""Who we are at a registry: the docker command's config file and its credential helpers.
+
+The rules are those of github.com/docker/cli (cli/config) and of docker-credential-helpers. The SDK
+has them too; ours give a helper a time limit and keep what it prints off our own output.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from attrs import field, frozen
 
+from spawnery_docker.endpoint import default_config_folder
 from spawnery_docker.references import DOCKER_HUB
+
+_HUB_KEY: Final = "https://index.docker.io/v1/"
+_TOKEN_USER: Final = "<token>"  # noqa: S105 - what a helper says instead of a name
+_NOT_FOUND: Final = b"credentials not found"
+_HELPER_SECONDS: Final = 20.0
 
 
 @frozen(kw_only=True)
@@ -38,30 +51,19 @@ def registry_login(registry: str, environ: Mapping[str, str]) -> Login:
 
     Args:
         registry: ``docker.io`` or ``host[:port]``.
-        environ: Our own environment: ``DOCKER_CONFIG``, ``HOME``.
+        environ: Our own environment: ``DOCKER_CONFIG``, ``HOME``, ``PATH``.
     """
-    path = config_file(environ)
+    path = default_config_folder(environ) / "config.json"
     try:
         found = _look_up(_read(path), registry, environ)
     except _NoCredentialsError as reason:
         return Login(told=f"no credentials were sent: {path}: {reason}")
-    from docker.auth import encode_header  # noqa: PLC0415 - slow to import, needed for pulls only
-
-    header = encode_header(dict(found)).decode("ascii")
-    user = found.get("username") or found.get("Username") or "a token"
-    told = f"the credentials of {user} in {path} were sent"
-    return Login(headers={"X-Registry-Auth": header}, told=told)
+    header = base64.urlsafe_b64encode(json.dumps({**found, "serveraddress": registry}).encode())
+    told = f"the credentials of {found.get('username', 'a token')} in {path} were sent"
+    return Login(headers={"X-Registry-Auth": header.decode("ascii")}, told=told)
 
 
-def config_file(environ: Mapping[str, str]) -> Path:
-    """Return the path of the docker command's config file; it may not exist."""
-    folder = environ.get("DOCKER_CONFIG")
-    if folder:
-        return Path(folder) / "config.json"
-    return Path(environ.get("HOME") or Path.home()) / ".docker" / "config.json"
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Mapping[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -69,32 +71,16 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError:
         msg = "is not valid JSON"
         raise _NoCredentialsError(msg) from None
-    if not isinstance(config, dict) or not config:
-        msg = "has no credentials"
-        raise _NoCredentialsError(msg)
-    return config
+    return config if isinstance(config, dict) else {}
 
 
 def _look_up(
-    config: dict[str, Any], registry: str, environ: Mapping[str, str]
-) -> Mapping[str, Any]:
+    config: Mapping[str, Any], registry: str, environ: Mapping[str, str]
+) -> Mapping[str, str]:
     helper = _helper(config, registry)
-    if helper is not None and shutil.which(helper, path=environ.get("PATH")) is None:
-        msg = f"names the credential helper {helper}, which is not on PATH"
-        raise _NoCredentialsError(msg)
-    from docker.auth import load_config  # noqa: PLC0415 - as above
-
-    try:
-        auths = load_config(config_dict=config, credstore_env=dict(environ))
-        found: Mapping[str, Any] | None = auths.resolve_authconfig(registry)
-    except Exception as error:  # noqa: BLE001 - the SDK and the helpers raise all kinds
-        # What a helper printed is left out: it may hold a password.
-        what = "it is damaged"
-        if helper is not None:
-            what = f"{helper} failed (try it: echo {registry} | {helper} get)"
-        msg = f"{what}: {type(error).__name__}"
-        raise _NoCredentialsError(msg) from None
-    if not found:
+    found = _helped(helper, registry, environ) if helper else None
+    found = found or _of_file(config, registry)
+    if found is None:
         msg = f"has no credentials for {registry}"
         raise _NoCredentialsError(msg)
     return found
@@ -103,7 +89,67 @@ def _look_up(
 def _helper(config: Mapping[str, Any], registry: str) -> str | None:
     """Return the program that keeps the credentials of a registry, None where the file does."""
     helpers = config.get("credHelpers")
-    key = "https://index.docker.io/v1/" if registry == DOCKER_HUB else registry
-    name = helpers.get(key) if isinstance(helpers, dict) else None
+    name = helpers.get(_key(registry)) if isinstance(helpers, dict) else None
     name = name or config.get("credsStore")
     return f"docker-credential-{name}" if name else None
+
+
+def _helped(helper: str, registry: str, environ: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Ask a helper; None when it knows nothing of the registry."""
+    program = shutil.which(helper, path=environ.get("PATH"))
+    if program is None:
+        msg = f"names the credential helper {helper}, which is not on PATH"
+        raise _NoCredentialsError(msg)
+    try:
+        done = subprocess.run(  # noqa: S603 - the program that the user's own file names
+            [program, "get"],
+            input=_key(registry).encode(),
+            env=dict(environ),
+            capture_output=True,
+            timeout=_HELPER_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0 and _NOT_FOUND in done.stdout:
+            return None
+        answer = json.loads(done.stdout)
+        user, secret = str(answer["Username"]), str(answer["Secret"])
+    except (OSError, ValueError, LookupError, TypeError, subprocess.TimeoutExpired):
+        # What it printed is left out: it may hold a password.
+        msg = f"{helper} failed; try it: echo {_key(registry)} | {helper} get"
+        raise _NoCredentialsError(msg) from None
+    if user == _TOKEN_USER:
+        return {"identitytoken": secret}
+    return {"username": user, "password": secret} if secret else None
+
+
+def _of_file(config: Mapping[str, Any], registry: str) -> Mapping[str, str] | None:
+    auths = config.get("auths")
+    for key, entry in auths.items() if isinstance(auths, dict) else ():
+        if _host(str(key)) != _host(_key(registry)) or not isinstance(entry, dict):
+            continue
+        if entry.get("identitytoken"):
+            return {"identitytoken": str(entry["identitytoken"])}
+        if entry.get("auth"):
+            return _decoded(str(entry["auth"]))
+    return None
+
+
+def _decoded(text: str) -> Mapping[str, str]:
+    try:
+        user, _, password = base64.b64decode(text, validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        msg = "is damaged: an entry of auths is no base64 text"
+        raise _NoCredentialsError(msg) from None
+    return {"username": user, "password": password.rstrip("\0")}
+
+
+def _key(registry: str) -> str:
+    """Return the name under which ``docker login`` keeps a registry."""
+    return _HUB_KEY if registry == DOCKER_HUB else registry
+
+
+def _host(key: str) -> str:
+    """Return the host of a key: old entries are whole addresses."""
+    host = key.partition("://")[2] or key
+    host = host.partition("/")[0]
+    return DOCKER_HUB if host == "index.docker.io" else host

@@ -53,7 +53,8 @@ _KINDS: Final = (
         "image.invalid",
     ),
     _kind(r"x509|certificate|server gave HTTP response to HTTPS client", "image.pull_failed"),
-    _kind(r"\bnot found\b", "image.not_found"),
+    # The registry's name leads nowhere, as a mistyped image's does and any where there is no network.
+    _kind(r"\bnot found\b|no such host", "image.not_found"),
 )
 _OTHER: Final = _kind("", "image.pull_failed", retryable=True)
 
@@ -102,9 +103,15 @@ def pull_failed(
         login: Whose credentials were sent, for a person.
         job_id: The job.
     """
-    kind = next((kind for kind in _KINDS if kind.words.search(text)), _OTHER)
+    bare = text
+    for name in (reference.text, reference.repository, reference.registry):
+        bare = bare.replace(name, "")
+    kind = next((kind for kind in _KINDS if kind.words.search(bare)), _OTHER)
     said = " ".join(text.split())[:_QUOTE_LIMIT]
-    msg = f"the image {reference.text} could not be pulled (pull policy: {policy}): {said}"
+    msg = (
+        f"the image {reference.text} could not be pulled (pull policy: {policy});"
+        f" the engine says: {said}"
+    )
     if login and kind.cause in {"image.auth", "image.not_found"}:
         msg += f" ({login})"
     return SpawnFailed(
@@ -130,11 +137,13 @@ def _hint(cause: str, reference: Reference, said: str) -> str:
     }
     if cause == "image.not_found" and "may require" in said:
         return f"{hints[cause]}\nwhere it is private: {_login(reference)}"
+    if cause == "image.not_found" and "no such host" in said:
+        return f"{hints[cause]}\nthe engine cannot find the registry {reference.registry}"
     if cause in hints:
         return hints[cause]
     return (
-        f"the engine must reach the registry {reference.registry};"
-        f" try it there: docker pull {reference.text}"
+        f"the engine must reach the registry {reference.registry}; try it there:"
+        f" {_get_it(reference)}"
     )
 
 

@@ -21,9 +21,9 @@ class _Layer:
         self.unpacked = 0
         self.complete = False
 
-    def add(self, status: str, detail: Mapping[str, Any]) -> None:
+    def add(self, status: str, detail: Any) -> None:
         """Take one line of the engine in."""
-        current, total = int(detail.get("current") or 0), int(detail.get("total") or 0)
+        current, total = _whole(detail, "current"), _whole(detail, "total")
         if total > 0:
             self.total = total
         if status == "Downloading":
@@ -61,9 +61,7 @@ class PullProgress:
         """
         layer, status = line.get("id"), str(line.get("status") or "")
         if layer and not status.startswith("Pulling from"):
-            self._layers.setdefault(str(layer), _Layer()).add(
-                status, line.get("progressDetail") or {}
-            )
+            self._layers.setdefault(str(layer), _Layer()).add(status, line.get("progressDetail"))
         state = (self.message, *self._amounts())
         if state == self._said:
             return False
@@ -95,3 +93,8 @@ class PullProgress:
         if self._unpacking:
             return sum(layer.unpacked for layer in layers), total
         return sum(layer.loaded for layer in layers), total
+
+
+def _whole(detail: Any, name: str) -> int:
+    value = detail.get(name) if isinstance(detail, dict) else None
+    return value if isinstance(value, int) else 0
