@@ -68,7 +68,7 @@ def container(*networks: str, project: str | None = None, mode: str = "") -> dic
     return {
         "Config": {"Labels": labels},
         "HostConfig": {"NetworkMode": mode},
-        "NetworkSettings": {"Networks": dict.fromkeys(networks, {})},
+        "NetworkSettings": {"Networks": {name: {} for name in networks}},
     }
 
 

@@ -53,7 +53,7 @@ _KINDS: Final = (
         "image.invalid",
     ),
     _kind(r"x509|certificate|server gave HTTP response to HTTPS client", "image.pull_failed"),
-    # The registry's name leads nowhere, as a mistyped image's does and any where there is no network.
+    # A name that leads nowhere is a mistyped one, or any where the engine has no network.
     _kind(r"\bnot found\b|no such host", "image.not_found"),
 )
 _OTHER: Final = _kind("", "image.pull_failed", retryable=True)
