@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
+import struct
 from typing import TYPE_CHECKING
 
 from spawnery_docker.endpoint_errors import connect_error
@@ -31,11 +33,35 @@ def _unix(path: str, timeout: float) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(timeout)
-        sock.connect(path)
+        try:
+            sock.connect(path)
+        except BlockingIOError:
+            _wait_in_queue(sock, path, timeout)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _wait_in_queue(sock: socket.socket, path: str, timeout: float) -> None:
+    """Connect while the engine's queue of connections is full; see unix(7), EAGAIN.
+
+    A socket with a time limit does not wait for a place by itself; a blocking one does, for as
+    long as its time limit for sending says.
+    """
+    sock.settimeout(None)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
+    try:
+        sock.connect(path)
+    except BlockingIOError:
+        raise TimeoutError(errno.ETIMEDOUT, "the engine accepts no connection") from None
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(0.0))
+    sock.settimeout(timeout)
+
+
+def _timeval(seconds: float) -> bytes:
+    whole = int(seconds)
+    return struct.pack("@ll", whole, int((seconds - whole) * 1_000_000))
 
 
 def _tcp(address: str, timeout: float) -> socket.socket:

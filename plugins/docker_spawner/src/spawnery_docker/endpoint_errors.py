@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from spawnery_docker.endpoint import Endpoint
 
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM})
+_WHERE: Final = "look at the address: echo $DOCKER_HOST"
+_PLAIN: Final = "does it speak TLS on that port? plain TCP: unset DOCKER_TLS_VERIFY"
 _START: Final = "start Docker: sudo systemctl start docker (Docker Desktop: open it)"
 
 
@@ -34,16 +36,14 @@ def connect_error(
         return _unreachable(endpoint, f"its name cannot be resolved: {error.strerror}", _WHERE)
     if isinstance(error, TimeoutError):
         limit = f" within {timeout:.3g} s" if timeout is not None else ""
-        return _unreachable(endpoint, f"no connection{limit}", _WHERE)
+        hint = f"{_WHERE}; {_PLAIN}" if endpoint.kind == "tls" else _WHERE
+        return _unreachable(endpoint, f"no connection{limit}", hint)
     if endpoint.kind == "unix":
         return _unix(endpoint, error)
     if isinstance(error, ConnectionRefusedError):
         hint = f"{_START}; whether it listens there: ss -ltn\n{_WHERE}"
         return _unreachable(endpoint, "nothing listens there (connection refused)", hint)
     return _unreachable(endpoint, _words(error), _WHERE)
-
-
-_WHERE: Final = "look at the address: echo $DOCKER_HOST"
 
 
 def _unix(endpoint: Endpoint, error: OSError | ValueError) -> SpawnerError:
@@ -79,8 +79,7 @@ def _tls(endpoint: Endpoint, error: ssl.SSLError) -> SpawnerError:
         msg = f"the engine at {endpoint.told} does not accept our certificate: {reason}"
         hint = "it wants cert.pem and key.pem of its own authority in the folder DOCKER_CERT_PATH"
         return EngineDenied(msg, hint=hint)
-    hint = "does it speak TLS on that port? plain TCP: unset DOCKER_TLS_VERIFY"
-    return _unreachable(endpoint, f"TLS failed: {reason}", hint, retryable=False)
+    return _unreachable(endpoint, f"TLS failed: {reason}", _PLAIN, retryable=False)
 
 
 def _unreachable(

@@ -1,0 +1,255 @@
+"""The thin module that talks to the engine: HTTP/1.1 over the endpoint's socket.
+
+The docker SDK is not on this way: its client costs 0.2 s to import and most of the processor time
+of a spawn, and its streams end like a finished job when the connection breaks (docker-py,
+types/daemon.py). ``auth.py`` uses what it is good at. API: docs.docker.com/reference/api/engine.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import select
+import socket
+import threading
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from attrs import frozen
+
+from spawnery_docker.endpoint import Endpoint
+from spawnery_docker.errors import ApiError, Unanswered
+from spawnery_docker.versions import agree
+from spawnery_docker.wire import ByteStream, RawExchange, text_of_error
+
+_IDLE: Final = 8
+"""Connections that are kept for the next call; the peak of callers at once is seldom higher."""
+_GOOD: Final = range(200, 400)
+
+
+@frozen
+class Reply:
+    """An answer that was read to its end.
+
+    Attributes:
+        status: HTTP status, below 400.
+        headers: Its header fields.
+        body: Its body.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Decode the body; None where it is empty."""
+        return json.loads(self.body) if self.body else None
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection whose socket comes from the endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__("docker")
+        self._endpoint = endpoint
+
+    def connect(self) -> None:
+        """Open the socket; raises what ``Endpoint.connect`` raises."""
+        self.sock = self._endpoint.connect(self.timeout or 30)
+
+    @property
+    def dropped(self) -> bool:
+        """Whether the engine has closed it meanwhile: nothing else can make it readable."""
+        return self.sock is None or bool(select.select([self.sock], [], [], 0)[0])
+
+
+class DockerClient:
+    """Sends requests to one engine; any number of threads may use it.
+
+    Args:
+        endpoint: Where the engine is.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._idle: list[_Connection] = []
+        self._lock = threading.Lock()
+        self._version: str | None = None
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float,
+    ) -> Reply:
+        """Send a request and read the whole answer.
+
+        Args:
+            method, path: The request; the path without the API's version.
+            query: Parameters.
+            body: Sent as JSON.
+            headers: Further header fields.
+            timeout: Limit in seconds for connecting and for each wait for the engine.
+
+        Raises:
+            ApiError: The engine answered with an error status.
+            Unanswered: It was sent, or a part of it, and no answer came.
+            EngineUnreachable, EngineDenied: There is no connection: nothing happened.
+            EngineError: What answers is no engine, or too old.
+        """
+        connection = self._connection(timeout)
+        try:
+            target, data, fields = self._request(path, query, body, headers)
+            connection.request(method, target, body=data, headers=fields)
+            response = connection.getresponse()
+            answer = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise self._unanswered(method, path, error, timeout) from None
+        except BaseException:
+            connection.close()
+            raise
+        found = dict(response.getheaders())
+        if response.will_close:
+            connection.close()
+        else:
+            self._give_back(connection)
+        self._learn(found, response.status)
+        if response.status not in _GOOD:
+            text = text_of_error(answer)
+            raise ApiError(response.status, text, method=method, path=path)
+        return Reply(response.status, found, answer)
+
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float,
+    ) -> ByteStream:
+        """Send a request whose answer comes bit by bit; returns when its header is there.
+
+        Args and errors as ``call``; ``timeout`` does not limit what comes after the header.
+        """
+        exchange = self._exchange(method, path, query, body, headers, timeout)
+        try:
+            return exchange.stream()
+        except (OSError, http.client.HTTPException) as error:
+            exchange.close()
+            raise self._unanswered(method, path, error, timeout) from None
+
+    def hold(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float,
+    ) -> RawExchange:
+        """POST a request whose answer a selector will read (wait, attach).
+
+        Returns when the header is there, which for ``wait`` means that the wait is registered
+        (moby, container_routes.go). Args and errors as ``call``.
+        """
+        return self._exchange("POST", path, query, None, headers, timeout)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+        timeout: float,
+    ) -> RawExchange:
+        target, data, fields = self._request(path, query, body, headers)
+        sock = self.endpoint.connect(timeout)
+        try:
+            exchange = RawExchange(sock, method, target, data, fields)
+            exchange.read_head()
+        except (OSError, http.client.HTTPException) as error:
+            sock.close()
+            raise self._unanswered(method, path, error, timeout) from None
+        except BaseException:
+            sock.close()
+            raise
+        try:
+            self._learn(exchange.headers, exchange.status)
+            if exchange.status not in {101, *_GOOD}:
+                text = text_of_error(exchange.read_body())
+                raise ApiError(exchange.status, text, method=method, path=path)
+        except BaseException:
+            exchange.close()
+            raise
+        sock.settimeout(None)
+        return exchange
+
+    def _request(
+        self,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+    ) -> tuple[str, bytes | None, dict[str, str]]:
+        version = f"/v{self._version}" if self._version else ""
+        target = f"{version}{path}?{urlencode(query)}" if query else f"{version}{path}"
+        fields = {"Host": self.endpoint.host_header, **(headers or {})}
+        if body is None:
+            return target, None, fields
+        fields["Content-Type"] = "application/json"
+        return target, json.dumps(body).encode(), fields
+
+    def _learn(self, headers: Mapping[str, str], status: int) -> None:
+        """Choose the API version by the first reply; so no request is spent on it."""
+        if self._version is None:
+            self._version = agree(headers, told=self.endpoint.told, status=status)
+
+    def _connection(self, timeout: float) -> _Connection:
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                connection = _Connection(self.endpoint)
+                connection.timeout = timeout
+                connection.connect()
+                return connection
+            if not connection.dropped:
+                connection.sock.settimeout(timeout)
+                return connection
+            connection.close()
+
+    def _give_back(self, connection: _Connection) -> None:
+        with self._lock:
+            if len(self._idle) < _IDLE:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _unanswered(
+        self,
+        method: str,
+        path: str,
+        error: OSError | http.client.HTTPException,
+        timeout: float,
+    ) -> Unanswered:
+        timed_out = isinstance(error, socket.timeout)
+        why = f"within {timeout:.3g} s" if timed_out else f"({type(error).__name__}: {error})"
+        msg = f"the engine at {self.endpoint.told} did not answer {method} {path} {why}"
+        return Unanswered(msg, timed_out=timed_out)
