@@ -74,7 +74,9 @@ class CoreSettings:
         "agentsmith", description="Beginning of the names of containers, Jobs and folders."
     )
     forward_secrets: tuple[str, ...] = setting(
-        (), description="Our own variables that each job gets as secrets; * and ? match."
+        (),
+        description="Our own variables that each job gets as secrets; * and ? match, and names"
+        " that no job may set (JOB_ID, SPAWNERY_JOB_...) are left out.",
     )
     records_days: float = setting(
         7.0,

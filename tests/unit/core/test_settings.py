@@ -202,6 +202,7 @@ def test_an_unknown_variable_is_refused(name: str, near: str | None) -> None:
         ("SPAWNERY_SERVICE_PORT", "80"),
         ("SPAWNERY_PORT", "tcp://10.0.0.1:80"),
         ("SPAWNERY_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("SPAWNERY_JOB_MARK", "set by a spawner in the job that we are"),
         ("NOT_OURS", "x"),
     ],
 )
