@@ -223,17 +223,17 @@ def positive_seconds(instance: object, attribute: Any, value: object) -> None:
 
 
 def memory(_instance: object, attribute: Any, value: object) -> None:
-    """Check a quantity of bytes."""
+    """Check a quantity of bytes that makes sense for a job."""
     if value is not None:
         field = f"resources.{attribute.name}"
-        quantities.memory_bytes(text(field, value), field=field)
+        quantities.sensible_bytes(text(field, value), field=field)
 
 
 def cpu(_instance: object, attribute: Any, value: object) -> None:
-    """Check a quantity of cores."""
+    """Check a quantity of cores; every engine can count it, in billionths too."""
     if value is not None:
         field = f"resources.{attribute.name}"
-        quantities.cpu_millis(text(field, value), field=field)
+        quantities.cpu_nanos(text(field, value), field=field)
 
 
 def positive_whole(_instance: object, attribute: Any, value: object) -> None:
