@@ -32,7 +32,7 @@ def interleaved(
 def timed(*arguments: str, environ: dict[str, str] | None = None) -> float:
     """Return the wall time in seconds of one fresh process."""
     started = time.perf_counter()
-    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, env=environ)
+    subprocess.run(arguments, check=True, capture_output=True, env=environ)
     return time.perf_counter() - started
 
 

@@ -15,7 +15,6 @@ E = TypeVar("E", bound=StrEnum)
 
 RESERVED_ENV: Final = frozenset({"JOB_ID"})
 """Set by us in every job."""
-RESERVED_ENV_PREFIX: Final = "SPAWNERY_JOB_"
 MAX_VALUE_BYTES: Final = 128 * 1024 - 1
 """Linux starts no program with a longer argument or variable (MAX_ARG_STRLEN, execve(2))."""
 MAX_TOTAL_BYTES: Final = 1024 * 1024
@@ -122,10 +121,19 @@ def _mapping(field: str, value: object) -> Mapping[Any, Any]:
 def env_key(key: object, *, field: str) -> str:
     """Check the name of an environment variable, reserved names included."""
     name = naming.check_env_key(text(f"{field} name", key), field=field)
-    if name in RESERVED_ENV or name.startswith(RESERVED_ENV_PREFIX):
+    if name in RESERVED_ENV or name.startswith(naming.RESERVED_ENV_PREFIX):
         msg = f"{field}.{name}: is reserved, Spawnery sets it in every job"
         raise InvalidSpec(msg, field=f"{field}.{name}", hint="use another name")
     return name
+
+
+def may_be_env_key(name: str) -> bool:
+    """Tell whether a variable of ours may be passed to a job under its own name."""
+    try:
+        env_key(name, field="env")
+    except InvalidSpec:
+        return False
+    return True
 
 
 def env(_instance: object, attribute: Any, value: object) -> None:
@@ -215,17 +223,17 @@ def positive_seconds(instance: object, attribute: Any, value: object) -> None:
 
 
 def memory(_instance: object, attribute: Any, value: object) -> None:
-    """Check a quantity of bytes."""
+    """Check a quantity of bytes that makes sense for a job."""
     if value is not None:
         field = f"resources.{attribute.name}"
-        quantities.memory_bytes(text(field, value), field=field)
+        quantities.sensible_bytes(text(field, value), field=field)
 
 
 def cpu(_instance: object, attribute: Any, value: object) -> None:
-    """Check a quantity of cores."""
+    """Check a quantity of cores; every engine can count it, in billionths too."""
     if value is not None:
         field = f"resources.{attribute.name}"
-        quantities.cpu_millis(text(field, value), field=field)
+        quantities.cpu_nanos(text(field, value), field=field)
 
 
 def positive_whole(_instance: object, attribute: Any, value: object) -> None:

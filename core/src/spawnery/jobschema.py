@@ -13,7 +13,7 @@ from typing import Any, Final
 import attrs
 
 from spawnery import durations, naming
-from spawnery.checks import MAX_SECONDS, RESERVED_ENV, RESERVED_ENV_PREFIX
+from spawnery.checks import MAX_SECONDS, RESERVED_ENV
 from spawnery.models import JobSpec, PullPolicy, Resources, Security
 from spawnery.secret import SecretSource
 
@@ -24,7 +24,7 @@ _NO_NUL: Final = {"type": "string", "pattern": r"^[^\u0000]*$"}
 _WORD: Final = _NO_NUL | {"minLength": 1}
 _ENV_NAME: Final = {
     "pattern": r"^[A-Za-z_][A-Za-z0-9_]*$",
-    "not": {"pattern": rf"^({'|'.join(sorted(RESERVED_ENV))}$|{RESERVED_ENV_PREFIX})"},
+    "not": {"pattern": rf"^({'|'.join(sorted(RESERVED_ENV))}$|{naming.RESERVED_ENV_PREFIX})"},
 }
 _LABEL_NAME: Final = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
 _DNS_NAME: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"

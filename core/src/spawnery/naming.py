@@ -17,6 +17,8 @@ MAX_JOB_ID: Final = 52
 MAX_PREFIX: Final = 10
 MAX_LABEL: Final = 63
 RESERVED_LABELS: Final = "spawnery.dev/"
+RESERVED_ENV_PREFIX: Final = "SPAWNERY_JOB_"
+"""Begins the variables that a spawner sets in its jobs."""
 _MAX_DOMAIN: Final = 253
 _HASH_CHARACTERS: Final = 12
 _ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"

@@ -177,7 +177,8 @@ def _environment(
         for key, value in answer.items():
             values.setdefault(_hook_key(plugin, key, job), _hook_value(plugin, key, value, job))
     for name in context.environ:
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in forward):
+        wanted = any(fnmatch.fnmatchcase(name, pattern) for pattern in forward)
+        if wanted and checks.may_be_env_key(name):
             values.setdefault(name, SecretRef.environment(name))
     return values
 

@@ -28,6 +28,8 @@ _DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "
 _LARGEST: Final = 2**63 - 1
 _FINEST: Final = 10**9
 _LONGEST: Final = 64
+SMALLEST_BYTES: Final = 1024**2
+"""What a job asks for in bytes is not below this: no program runs in less, so it is a mistake."""
 _MEMORY_EXAMPLES: Final = "bytes such as 512Mi, 1.5Gi or 1G"
 _CPU_EXAMPLES: Final = "cores such as 250m, 1 or 1.5"
 
@@ -54,6 +56,20 @@ def _near_miss(text: str) -> str | None:
     return f"{number}{letter}i (powers of 1024) or {number}{decimal} (powers of 1000)"
 
 
+def _match(text: object, field: str | None) -> re.Match[str]:
+    """Match the grammar, or refuse."""
+    allowed = "a quantity such as 512Mi, 1.5Gi, 250m or 1e3"
+    if not isinstance(text, str):
+        _refuse(text, field, f"{allowed}, as text", f'quote it: "{text}"')
+    if len(text) > _LONGEST:
+        most = f"{allowed}, of at most {_LONGEST} characters (this has {len(text)})"
+        _refuse(text, field, most)
+    found = _GRAMMAR.match(text)
+    if found is None:
+        _refuse(text, field, allowed, _near_miss(text))
+    return found
+
+
 def parse_quantity(text: str, *, field: str | None = None) -> Fraction:
     """Return the exact value of a quantity.
 
@@ -62,14 +78,11 @@ def parse_quantity(text: str, *, field: str | None = None) -> Fraction:
         field: Named in the error.
 
     Raises:
-        InvalidSpec: It does not fit the grammar.
+        InvalidSpec: It is no text of at most 64 characters that fits the grammar.
     """
     from fractions import Fraction  # noqa: PLC0415 - costs at import
 
-    allowed = "a quantity such as 512Mi, 1.5Gi, 250m or 1e3"
-    found = _GRAMMAR.match(text) if len(text) <= _LONGEST else None
-    if found is None:
-        _refuse(text, field, allowed, _near_miss(text))
+    found = _match(text, field)
     number = found["number"]
     value = Fraction("0" + number if number.startswith(".") else number.rstrip("."))
     if found["suffix"] in _BINARY:
@@ -97,7 +110,10 @@ def _positive(text: str, field: str | None, allowed: str, factor: int) -> int:
     value = parse_quantity(text, field=field) * factor
     if value <= 0:
         _refuse(text, field, f"more than 0 ({allowed})")
-    return -(-value.numerator // value.denominator)
+    count = -(-value.numerator // value.denominator)
+    if count > _LARGEST:
+        _refuse(text, field, f"less than {_LARGEST // factor + 1} ({allowed})")
+    return count
 
 
 def memory_bytes(text: str, *, field: str | None = None) -> int:
@@ -109,11 +125,34 @@ def memory_bytes(text: str, *, field: str | None = None) -> int:
     return _positive(text, field, _MEMORY_EXAMPLES, 1)
 
 
+def sensible_bytes(text: str, *, field: str | None = None) -> int:
+    """Return an amount of memory or disk that a job asks for, in bytes.
+
+    ``512m`` is half a byte in this notation and nearly always meant as ``512Mi``, so what is below
+    1Mi is refused (Kubernetes' documentation warns of the same slip).
+
+    Raises:
+        InvalidSpec: As ``memory_bytes``, or it is below 1Mi.
+    """
+    count = memory_bytes(text, field=field)
+    if count >= SMALLEST_BYTES:
+        return count
+    found = _match(text, field)
+    meant = f"{found['number'].rstrip('.')}Mi"
+    if found["suffix"] == "m":
+        hint = f"m means thousandths (as in cores); for mebibytes: {meant}"
+    elif found["suffix"] or found["exponent"] or memory_bytes(meant) < SMALLEST_BYTES:
+        hint = "for example 512Mi"
+    else:
+        hint = f"a number alone means bytes; for mebibytes: {meant}"
+    _refuse(text, field, f"at least 1Mi ({_MEMORY_EXAMPLES})", hint)
+
+
 def cpu_millis(text: str, *, field: str | None = None) -> int:
     """Return a quantity of cores in thousandths, rounded up.
 
     Raises:
-        InvalidSpec: It does not fit the grammar, or is not above zero.
+        InvalidSpec: It does not fit the grammar, or is not above zero, or more than 2^63-1 of them.
     """
     return _positive(text, field, _CPU_EXAMPLES, 1000)
 
@@ -122,6 +161,6 @@ def cpu_nanos(text: str, *, field: str | None = None) -> int:
     """Return a quantity of cores in billionths (Docker's NanoCpus), rounded up.
 
     Raises:
-        InvalidSpec: It does not fit the grammar, or is not above zero.
+        InvalidSpec: It does not fit the grammar, or is not above zero, or more than 2^63-1 of them.
     """
     return _positive(text, field, _CPU_EXAMPLES, _FINEST)

@@ -15,6 +15,19 @@ _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
+SUPPORTED: Final = "str, int, float, bool, Path, Secret or tuple[str, ...], each also with | None"
+"""The types that a setting may have, for people."""
+
+
+def supported(kind: Any) -> bool:
+    """Tell whether values can be converted to a type."""
+    try:
+        kind = _without_none(kind)
+    except ValueError:  # A union of several.
+        return False
+    return kind in _SCALARS or kind == tuple[str, ...]
+
+
 def convert(
     value: Any,
     kind: Any,

@@ -16,7 +16,7 @@ import attrs
 from attrs import field, frozen
 
 from spawnery.errors import SpawnerInvalid
-from spawnery.setting_values import convert, shown
+from spawnery.setting_values import SUPPORTED, convert, shown, supported
 from spawnery.settings_sources import Given, from_environment, from_file, from_flags, unknown_names
 
 if TYPE_CHECKING:
@@ -74,7 +74,9 @@ class CoreSettings:
         "agentsmith", description="Beginning of the names of containers, Jobs and folders."
     )
     forward_secrets: tuple[str, ...] = setting(
-        (), description="Our own variables that each job gets as secrets; * and ? match."
+        (),
+        description="Our own variables that each job gets as secrets; * and ? match, and names"
+        " that no job may set (JOB_ID, SPAWNERY_JOB_...) are left out.",
     )
     records_days: float = setting(
         7.0,
@@ -171,13 +173,16 @@ def slots_of(kind: type[Any], *, table: str = "") -> dict[str, Slot]:
     """
     prefix = env_prefix(table)
     dotted = f"{table}." if table else ""
-    attrs.resolve_types(kind)
+    _resolve(kind)
     found = {}
     for item in attrs.fields(kind):
         extra = item.metadata.get(_KEY)
         if extra is None:
             msg = f"{kind.__name__}.{item.name} is not made with spawnery.settings.setting"
             raise SpawnerInvalid(msg, hint=f"{item.name}: ... = setting(..., description=...)")
+        if not supported(item.type):
+            msg = f"{kind.__name__}.{item.name}: settings cannot be of the type {item.type}"
+            raise SpawnerInvalid(msg, hint=f"use {SUPPORTED}")
         found[dotted + item.name] = Slot(
             name=dotted + item.name,
             env=extra["env"] or prefix + item.name.upper(),
@@ -188,6 +193,16 @@ def slots_of(kind: type[Any], *, table: str = "") -> dict[str, Slot]:
             check=extra["check"],
         )
     return found
+
+
+def _resolve(kind: type[Any]) -> None:
+    """Turn the annotations of a settings class into types."""
+    try:
+        attrs.resolve_types(kind)
+    except Exception as error:
+        msg = f"the types of {kind.__name__} cannot be found: {type(error).__name__}: {error}"
+        hint = "import them at the top of its module, not under TYPE_CHECKING"
+        raise SpawnerInvalid(msg, hint=hint) from error
 
 
 def ignore_slot(table: str) -> Slot:

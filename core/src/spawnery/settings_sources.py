@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import field, frozen
 
 from spawnery.errors import ConfigurationError
+from spawnery.naming import RESERVED_ENV_PREFIX
 
 if TYPE_CHECKING:
     from spawnery.settings import Slot
@@ -50,8 +51,8 @@ def unknown_names(
 ) -> None:
     """Refuse variables under our prefix that mean nothing, with the near miss.
 
-    Variables of spawners that are not selected are left alone, and so is what Kubernetes injects
-    for a Service of that name.
+    Variables of spawners that are not selected are left alone, and so are what Kubernetes injects
+    for a Service of that name and what a spawner sets in its jobs.
 
     Raises:
         ConfigurationError: Names the variable.
@@ -60,6 +61,8 @@ def unknown_names(
     others = {_prefix(name) for name in (*FIRST_PARTY, *installed) if name != table}
     for name in sorted(environ):
         if not name.startswith("SPAWNERY_") or name in known:
+            continue
+        if name.startswith(RESERVED_ENV_PREFIX):  # We are in a job ourselves.
             continue
         own = bool(table) and name.startswith(_prefix(table))
         if not own and name.startswith(tuple(others)):

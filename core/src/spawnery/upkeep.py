@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from attrs import frozen
+
 from spawnery.contract import RemoveRequest, StopRequest
 from spawnery.errors import JobNotFound, SpawnerError
 from spawnery.outcomes import EventKind, JobState, JobStatus
@@ -56,6 +58,20 @@ def kept_until(status: JobStatus) -> float | None:
     return status.outcome.finished_at.timestamp() + (status.retention_seconds or 0)
 
 
+@frozen
+class _Task:
+    """Something to do about a job now: ``look``, ``end``, ``remove``; ``list`` is about none."""
+
+    job_id: str
+    kind: str
+    run: Callable[[], None]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What is held back after a failure."""
+        return self.job_id, self.kind
+
+
 class Upkeep:
     """The thread beside the tracker.
 
@@ -84,7 +100,7 @@ class Upkeep:
         self._logger = logger
         self._busy: set[str] = set()
         self._idle = threading.Condition()
-        self._not_before: dict[str, float] = {}
+        self._not_before: dict[tuple[str, str], float] = {}
         self._renew_at = 0.0
         self._relist_at = time.monotonic() + settings.relist_seconds
 
@@ -92,8 +108,8 @@ class Upkeep:
         """Work until the tracker is closed."""
         tracker = self._tracker
         while not tracker.closed:
-            for job_id, task in self._due():
-                self._start(job_id, task)
+            for task in self._due():
+                self._start(task)
             self._renew()
             self._sleep()
 
@@ -105,7 +121,7 @@ class Upkeep:
                 tracker.changed.wait(min(_RENEW_SECONDS, self._settings.relist_seconds))
         tracker.closing.wait(_TICK_SECONDS)
 
-    def _due(self) -> list[tuple[str, Callable[[], None]]]:
+    def _due(self) -> list[_Task]:
         """List what is to be done now."""
         tracker, now = self._tracker, time.monotonic()
         wall = tracker.ledger.clock.now()
@@ -113,42 +129,52 @@ class Upkeep:
             absent = [job_id for job_id, due in tracker.absent.items() if due <= now]
             live = [(s, overdue(s, wall, slack=self._slack)) for s in tracker.live.values()]
             ended = [s for s in tracker.ended.values() if self._removable(s, wall)]
-        todo: list[tuple[str, Callable[[], None]]] = []
-        todo += [(job_id, functools.partial(self._look, job_id)) for job_id in absent]
-        todo += [(s.job_id, functools.partial(self._end, s, why)) for s, why in live if why]
-        todo += [(s.job_id, functools.partial(self.remove, s)) for s in ended]
+        todo = [_Task(job_id, "look", functools.partial(self._look, job_id)) for job_id in absent]
+        todo += [
+            _Task(s.job_id, "end", functools.partial(self._end, s, why)) for s, why in live if why
+        ]
+        todo += [self._removal(s) for s in ended]
         if self._relist_at <= now and tracker.synced.is_set():
             self._relist_at = now + self._settings.relist_seconds
-            todo.append(("", tracker.reconcile))
+            todo.append(_Task("", "list", tracker.reconcile))
         return todo
+
+    def _removal(self, status: JobStatus) -> _Task:
+        return _Task(status.job_id, "remove", functools.partial(self.remove, status))
 
     def _removable(self, status: JobStatus, wall: datetime) -> bool:
         until = kept_until(status)
         due = self._removes and until is not None and until <= wall.timestamp()
         return due and status.job_id not in self._tracker.held
 
-    def _start(self, job_id: str, task: Callable[[], None]) -> None:
-        """Run a task in a worker unless one for this job is at work or has just failed."""
+    def _start(self, task: _Task) -> None:
+        """Run a task in a worker unless one for this job is at work, or it has just been tried."""
         with self._idle:
-            if job_id in self._busy or self._not_before.get(job_id, 0.0) > time.monotonic():
+            waits = self._not_before.get(task.key, 0.0) > time.monotonic()
+            if task.job_id in self._busy or waits:
                 return
-            self._busy.add(job_id)
-        self._workers.submit(functools.partial(self._guard, job_id, task))
+            self._busy.add(task.job_id)
+        self._workers.submit(functools.partial(self._guard, task))
 
-    def _guard(self, job_id: str, task: Callable[[], None]) -> None:
-        self._not_before.pop(job_id, None)
+    def _guard(self, task: _Task) -> None:
+        self._not_before.pop(task.key, None)
+        what = f"upkeep ({task.kind}) of job {task.job_id}" if task.job_id else "upkeep of the list"
         try:
-            task()
+            task.run()
         except SpawnerError as error:
-            self._not_before[job_id] = time.monotonic() + _RETRY_SECONDS
-            self._logger.warning("upkeep of job %s: %s", job_id or "list", error.message)
+            self._later(task.job_id, task.kind)
+            self._logger.warning("%s: %s", what, error.message)
         except Exception as error:  # noqa: BLE001 - upkeep of other jobs goes on
-            self._not_before[job_id] = time.monotonic() + _RETRY_SECONDS
-            self._logger.error("upkeep of job %s failed: %r", job_id or "list", error)  # noqa: TRY400
+            self._later(task.job_id, task.kind)
+            self._logger.error("%s failed: %r", what, error)  # noqa: TRY400
         finally:
             with self._idle:
-                self._busy.discard(job_id)
+                self._busy.discard(task.job_id)
                 self._idle.notify_all()
+
+    def _later(self, job_id: str, kind: str) -> None:
+        """Try one kind of task again after a while; the others of the job need not wait for it."""
+        self._not_before[job_id, kind] = time.monotonic() + _RETRY_SECONDS
 
     # -- jobs that are not there -------------------------------------------------------------
 
@@ -222,7 +248,7 @@ class Upkeep:
             deadline=self._tracker.engine.limit(grace),
         )
         self._tracker.engine.stop(request)
-        self._not_before[status.job_id] = time.monotonic() + _RETRY_SECONDS
+        self._later(status.job_id, "end")
         self._refresh(status.job_id)
 
     def _refresh(self, job_id: str) -> None:
@@ -239,7 +265,7 @@ class Upkeep:
         ledger = tracker.ledger
         holder = ledger.records.leased(status.job_id)
         if holder is not None and holder != ledger.holder:
-            self._not_before[status.job_id] = time.monotonic() + _RETRY_SECONDS
+            self._later(status.job_id, "remove")
             return
         request = RemoveRequest(
             job_id=status.job_id, name=status.name, deadline=tracker.engine.limit()
@@ -261,7 +287,7 @@ class Upkeep:
         for status in due:
             self._take(status.job_id)
             if status.job_id in self._tracker.ended:
-                self._guard(status.job_id, functools.partial(self.remove, status))
+                self._guard(self._removal(status))
 
     def _take(self, job_id: str) -> None:
         """Become the only one at work on a job, as soon as nobody else is."""
@@ -274,8 +300,15 @@ class Upkeep:
         if time.monotonic() < self._renew_at:
             return
         self._renew_at = time.monotonic() + _RENEW_SECONDS
+        self._forget_pauses()
         ledger = self._tracker.ledger
         try:
             ledger.records.renew(holder=ledger.holder, seconds=LEASE_SECONDS)
         except SpawnerError as error:
             self._logger.warning("leases cannot be renewed: %s", error.message)
+
+    def _forget_pauses(self) -> None:
+        """Drop pauses that are over: their jobs may be gone, and nobody asks for them again."""
+        now = time.monotonic()
+        for key in [key for key, until in list(self._not_before.items()) if until <= now]:
+            self._not_before.pop(key, None)

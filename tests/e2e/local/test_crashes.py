@@ -284,29 +284,51 @@ def test_a_stop_whose_signal_is_lost_is_found_by_the_supervisor(engine, monkeypa
 
 
 def test_half_made_folders_are_swept(engine):
-    """Old ones whose maker is dead; not a fresh one, not one whose maker lives."""
+    """Those whose maker is dead, at once; not one whose maker lives, not what is no draft."""
     from spawnery.local import locks
 
     engine.spawner._store.ensure()
     jobs = engine.folder / "local" / "jobs"
-    made = {name: jobs / f".agentsmith-x.{name}" for name in ("dead", "alive", "fresh")}
+    names = (".job.{}", ".job.{}", ".job.{}", ".precious")
+    kinds = ("empty", "dead", "alive", "other")
+    made = {
+        kind: jobs / name.format(str(number) * 16)
+        for number, (kind, name) in enumerate(zip(kinds, names, strict=True))
+    }
     for folder in made.values():
         folder.mkdir()
-    from spawnery.local import store
-
+    locks.create(made["dead"]).close()
+    (made["dead"] / "work").mkdir()
     with locks.create(made["alive"]):
-        engine.spawner._store.sweep()
-        assert all(folder.exists() for folder in made.values())
-        made["fresh"].rmdir()
-        original, store._STALE_SECONDS = store._STALE_SECONDS, -1.0
-        try:
-            engine.spawner._store.sweep()
-        finally:
-            store._STALE_SECONDS = original
-        assert not made["dead"].exists()
-        assert made["alive"].exists()
-    made["alive"].joinpath("lock").unlink()
-    made["alive"].rmdir()
+        engine.spawner.list_jobs()
+        assert [kind for kind, folder in made.items() if folder.exists()] == ["alive", "other"]
+    engine.spawner.list_jobs()
+    assert [kind for kind, folder in made.items() if folder.exists()] == ["other"]
+
+
+def test_a_sweep_never_takes_what_is_being_made(engine, make_engine):
+    """While others look for leftovers without a pause, every job is made, runs and is removed."""
+    over = threading.Event()
+
+    def sweep():
+        store = make_engine().spawner._store
+        while not over.is_set():
+            store.sweep()
+
+    sweepers = [threading.Thread(target=sweep) for _ in range(2)]
+    engine.spawner._store.ensure()
+    for thread in sweepers:
+        thread.start()
+    try:
+        for number in range(20):
+            engine.spawn(JobSpec(job_id=f"job-{number}", command=("true",)))
+            assert engine.ended(f"job-{number}").state is JobState.SUCCEEDED
+            engine.remove(f"job-{number}")
+    finally:
+        over.set()
+        for thread in sweepers:
+            thread.join()
+    assert list((engine.folder / "local" / "jobs").iterdir()) == []
 
 
 def test_no_zombie_and_no_descriptor_stays_with_the_caller(engine):

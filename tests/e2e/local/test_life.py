@@ -91,10 +91,15 @@ def test_pass_env_extends_the_environment(make_engine):
 
 
 def test_signals_that_we_ignore_are_not_ignored_by_the_job(engine):
-    """Python ignores SIGPIPE, and a caller may ignore SIGINT: a program must not inherit it."""
+    """Python ignores SIGPIPE, and a caller may ignore SIGINT: a program must not inherit it.
+
+    Signals 32 and 33 belong to glibc: its posix_spawn, which make uses, leaves 32 ignored, and no
+    program can take that back through glibc.
+    """
     engine.sh("sig", "grep -E 'Sig(Ign|Blk)' /proc/self/status")
     engine.ended("sig")
-    assert [line.split()[1] for line in engine.text("sig").splitlines()] == ["0" * 16] * 2
+    masks = [int(line.split()[1], 16) for line in engine.text("sig").splitlines()]
+    assert [mask & ~(0b11 << 31) for mask in masks] == [0, 0]
 
 
 def test_a_spec_without_a_program_is_refused_before_anything_is_made(engine):

@@ -163,6 +163,45 @@ def test_a_whole_spawner_is_accepted() -> None:
     check_spawner_object(Whole(), PLUGIN)
 
 
+@pytest.mark.parametrize("hook", SPAWNER_HOOKS)
+def test_each_hook_is_needed(hook: str) -> None:
+    """A spawner that lacks one is refused, and that one is named."""
+    lacking = type("Lacking", (Whole,), {hook: None})()
+    with pytest.raises(SpawnerInvalid) as caught:
+        build_manager(lacking, [], plugin=PLUGIN)
+    assert caught.value.cause == "plugin.invalid"
+    assert caught.value.message.endswith(f"it lacks the hook {hook}")
+    assert f"def {hook}(" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("hook", SPAWNER_HOOKS)
+def test_each_hook_is_marked(hook: str) -> None:
+    """A method without the mark is nearly one."""
+    unmarked = type("Unmarked", (Whole,), {hook: lambda _self: None})()
+    with pytest.raises(SpawnerInvalid, match=f"its {hook} is not marked as a hook") as caught:
+        check_spawner_object(unmarked, PLUGIN)
+    assert "@hookimpl" in (caught.value.hint or "")
+
+
+def test_several_hooks_that_lack() -> None:
+    """The first one is named, the others are counted."""
+    lacking = type("Lacking", (Whole,), dict.fromkeys(SPAWNER_HOOKS[2:5]))()
+    with pytest.raises(SpawnerInvalid, match=rf"lacks the hook {SPAWNER_HOOKS[2]} .and 2 more"):
+        check_spawner_object(lacking, PLUGIN)
+
+
+def test_a_spawner_needs_close() -> None:
+    """It is how a facade lets go of its engine."""
+    with pytest.raises(SpawnerInvalid, match=r"it has no close\(\)"):
+        check_spawner_object(type("Open", (Whole,), {"close": None})(), PLUGIN)
+
+
+def test_a_class_is_no_spawner() -> None:
+    """create() that forgets the parentheses."""
+    with pytest.raises(SpawnerInvalid, match=r"create\(\) returned the class Whole"):
+        check_spawner_object(Whole, PLUGIN)
+
+
 def test_a_spawner_does_not_review() -> None:
     """review_job belongs to extensions."""
 

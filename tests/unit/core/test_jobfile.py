@@ -269,7 +269,7 @@ VALID: list[dict[str, Any]] = [
     *_nested("secrets", [{"A": {"environment": "B"}}, {"A": {"file": "b", "optional": True}}]),
     *_nested("secrets", [{"A": {"literal": ""}}, {"A": {"engine": {"name": "n", "key": "k"}}}]),
     *_nested("resources", [{}, {"cpu_limit": 1}, {"cpu_limit": 0.5}, {"cpu_request": "250m"}]),
-    *_nested("resources", [{"memory_limit": "1.5Gi"}, {"memory_limit": "1e3"}, {"gpus": 1}]),
+    *_nested("resources", [{"memory_limit": "1.5Gi"}, {"memory_limit": "1e9"}, {"gpus": 1}]),
     *_nested("network", ["host", "a.b_c"]),
     *_nested("labels", [{"a": ""}, {"example.com/A_b": "x.y"}, {"a" * 63: "b" * 63}]),
     *_nested("workdir", ["/", "/a b"]),

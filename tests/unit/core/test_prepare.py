@@ -318,6 +318,18 @@ def test_forwarded_variables(make):
     }
 
 
+def test_forwarding_everything_leaves_out_what_no_job_can_have(make):
+    """Reserved and impossible names of ours are no mistake of the operator's."""
+    own = {"GOOD": "g", "_": "u", "JOB_ID": "outer", "SPAWNERY_JOB_X": "x"}
+    odd = {"BASH_FUNC_which%%": "() { :; }", "A-B": "x", "1A": "x", "A B": "x", "": "x"}
+    bench = make(environ={**own, **odd}, forward_secrets="*")
+    request = bench.request(job_id="a")
+    assert request.env == {"JOB_ID": "a"}
+    ours = {name for name in request.secrets if not name.startswith("SPAWNERY_")}
+    assert ours == {"GOOD", "_"}
+    assert "SPAWNERY_JOB_X" not in request.secrets
+
+
 def test_the_job_wins_over_forwarded_variables(make):
     """A variable of the spec is not replaced by one of ours."""
     request = make(environ={"TOKEN": VALUE}, forward_secrets="TOKEN").request(env={"TOKEN": "own"})

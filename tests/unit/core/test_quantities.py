@@ -15,7 +15,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from spawnery.errors import InvalidSpec
-from spawnery.quantities import cpu_millis, cpu_nanos, memory_bytes, parse_quantity
+from spawnery.quantities import (
+    cpu_millis,
+    cpu_nanos,
+    memory_bytes,
+    parse_quantity,
+    sensible_bytes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -238,7 +244,6 @@ INVALID = [
     "\u0661",
     "\uff11Gi",
     "1\x00",
-    "1" * 1000,
 ]
 readers = pytest.mark.parametrize("read", [parse_quantity, memory_bytes, cpu_millis, cpu_nanos])
 
@@ -257,6 +262,71 @@ def test_refusal_names_the_field_and_the_value(read: Callable[..., object], text
     assert "250m" in message
     assert caught.value.field == "resources.memory_limit"
     assert len(message) < 400
+
+
+@readers
+@pytest.mark.parametrize("value", [512, 0.5, None, True, b"512Mi", ["512Mi"]])
+def test_what_is_no_text_is_refused(read: Callable[..., object], value: object) -> None:
+    """As YAML reads ``memory_limit: 512``; the error names the field and says what to do."""
+    with pytest.raises(InvalidSpec) as caught:
+        read(value, field="resources.memory_limit")
+    assert caught.value.field == "resources.memory_limit"
+    assert "as text" in caught.value.message
+    assert repr(value) in caught.value.message
+    assert "quote it" in (caught.value.hint or "")
+
+
+@readers
+@pytest.mark.parametrize("text", ["1" * 65, "0" * 64 + "1Mi", "1." + "0" * 1000])
+def test_a_longer_one_than_anybody_needs(read: Callable[..., object], text: str) -> None:
+    """Refused for its length, which is said; 64 characters are fine."""
+    with pytest.raises(InvalidSpec, match=f"at most 64 characters .this has {len(text)}."):
+        read(text, field="limit")
+    assert parse_quantity("0" * 61 + "1Mi") == 1024**2
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [(cpu_nanos, "9223372037"), (cpu_nanos, "1E"), (cpu_millis, "9223372036854776k")],
+)
+def test_more_than_64_bits_can_count(read: Callable[..., object], text: str) -> None:
+    """NanoCpus is an int64: refused here, and not by what the engine makes of it."""
+    with pytest.raises(InvalidSpec, match=r"limit: must be less than 9223372") as caught:
+        read(text, field="limit")
+    assert repr(text) in caught.value.message
+
+
+def test_the_largest_counts() -> None:
+    """One below is taken."""
+    assert cpu_nanos("9223372036") == 9223372036 * 10**9
+    assert memory_bytes("9223372036854775807") == LARGEST
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("512m", "for mebibytes: 512Mi"),
+        ("1.5m", "for mebibytes: 1.5Mi"),
+        ("512", "for mebibytes: 512Mi"),
+        ("0.5", "512Mi"),
+        ("512k", "512Mi"),
+        ("1e3", "512Mi"),
+        ("1023Ki", "512Mi"),
+        ("500u", "512Mi"),
+    ],
+)
+def test_an_amount_of_memory_that_nobody_means(text: str, hint: str) -> None:
+    """Thousandths of a byte, or a number without its unit: refused, saying what was meant."""
+    with pytest.raises(InvalidSpec, match=r"limit: must be at least 1Mi") as caught:
+        sensible_bytes(text, field="limit")
+    assert repr(text) in caught.value.message
+    assert hint in (caught.value.hint or "")
+
+
+def test_an_amount_of_memory_that_is_meant() -> None:
+    """From 1Mi on, in any notation."""
+    assert sensible_bytes("1Mi") == sensible_bytes("1048576") == sensible_bytes("1024Ki") == 1024**2
+    assert sensible_bytes("1.5G") == 1_500_000_000
 
 
 @pytest.mark.parametrize(
@@ -335,5 +405,7 @@ def test_readers_agree_with_the_exact_value(text: str) -> None:
     if value <= 0:
         return
     for read, factor in ((memory_bytes, 1), (cpu_millis, 1000), (cpu_nanos, 10**9)):
+        if value * factor > LARGEST:
+            continue
         count = read(text)
         assert count - 1 < value * factor <= count

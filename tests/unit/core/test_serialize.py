@@ -32,7 +32,8 @@ NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,10}", fullmatch=True).filter(
 )
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 SECONDS = st.one_of(st.integers(1, 10**6), st.floats(0.001, 10**6))
-QUANTITIES = st.from_regex(r"[1-9][0-9]{0,3}(Mi|Gi|m|k)?", fullmatch=True)
+MEMORY = st.from_regex(r"[1-9][0-9]{0,3}(Mi|Gi)", fullmatch=True)
+CORES = st.from_regex(r"[1-9][0-9]{0,3}(m|k)?", fullmatch=True)
 JSON_VALUES = st.recursive(
     st.one_of(
         st.none(),
@@ -58,10 +59,10 @@ def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 RESOURCES = st.builds(
     Resources,
-    memory_limit=maybe(QUANTITIES),
-    cpu_request=maybe(QUANTITIES),
+    memory_limit=maybe(MEMORY),
+    cpu_request=maybe(CORES),
     gpus=maybe(st.integers(1, 8)),
-    ephemeral_storage=maybe(QUANTITIES),
+    ephemeral_storage=maybe(MEMORY),
 )
 SPECS = st.builds(
     JobSpec,

@@ -202,6 +202,7 @@ def test_an_unknown_variable_is_refused(name: str, near: str | None) -> None:
         ("SPAWNERY_SERVICE_PORT", "80"),
         ("SPAWNERY_PORT", "tcp://10.0.0.1:80"),
         ("SPAWNERY_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("SPAWNERY_JOB_MARK", "set by a spawner in the job that we are"),
         ("NOT_OURS", "x"),
     ],
 )
@@ -325,6 +326,44 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes | None, words
     message = refused({"SPAWNERY_CONFIG": str(path)})
     assert str(path) in message
     assert words in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        (dict[str, str], "dict[str, str]"),
+        (list[str], "list[str]"),
+        (tuple[int, ...], "tuple[int, ...]"),
+        (tuple[str, str], "tuple[str, str]"),
+        (bytes, "bytes"),
+        (int | str, "int | str"),
+        (Any, "Any"),
+        (None, "None"),
+    ],
+)
+def test_a_type_that_settings_cannot_have(kind: Any, shown: str) -> None:
+    """The plugin's mistake is told with class and field, and with the types that work."""
+    made = attrs.make_class(
+        "OddSettings", {"odd": attrs.field(type=kind, metadata=_metadata())}, frozen=True
+    )
+    with pytest.raises(SpawnerInvalid) as caught:
+        load(plugin=attrs.evolve(SHIP, settings=made))
+    assert caught.value.message.startswith("OddSettings.odd: settings cannot be of the type ")
+    assert shown in caught.value.message
+    assert "tuple[str, ...]" in (caught.value.hint or "")
+
+
+def _metadata() -> Any:
+    return attrs.fields(CoreSettings).instance.metadata
+
+
+def test_a_type_that_cannot_be_found() -> None:
+    """As of an import under TYPE_CHECKING."""
+    field = attrs.field(type="Nowhere", default=None, metadata=_metadata())
+    made = attrs.make_class("LostSettings", {"lost": field})
+    with pytest.raises(SpawnerInvalid, match=r"the types of LostSettings .*Nowhere") as caught:
+        load(plugin=attrs.evolve(SHIP, settings=made))
+    assert "TYPE_CHECKING" in (caught.value.hint or "")
 
 
 def test_an_unknown_flag_is_refused() -> None:

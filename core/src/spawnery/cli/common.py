@@ -74,6 +74,11 @@ _TALK = (
 )
 
 
+def examples(*lines: str, title: str = "Examples:") -> str:
+    """Return an epilog whose lines stay as they are: click folds what has no such mark above."""
+    return "\n".join(["\b", title, *(f"  {line}" for line in lines)])
+
+
 def on_root(function: F) -> F:
     """Add the global options to the root command."""
     return _add(function, (*_GLOBAL, *_TALK), hidden=False)

@@ -82,9 +82,11 @@ def _file_system(path: Path) -> str | None:
 
 def _locks(store: Store) -> Iterator[CheckItem]:
     with tempfile.TemporaryDirectory(dir=store.root, prefix=".check-") as name:
-        with locks.create(Path(name)):
-            held = locks.alive(Path(name))
-        works = held and not locks.alive(Path(name))
+        held = locks.create(Path(name))
+        seen = locks.alive(Path(name))
+        if held is not None:
+            held.close()
+        works = held is not None and seen and not locks.alive(Path(name))
     if works:
         yield CheckItem(name="locks", detail="flock works")
     else:

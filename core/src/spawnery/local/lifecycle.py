@@ -114,6 +114,7 @@ class Lifecycle:
 
     def list_jobs(self) -> list[JobStatus]:
         """Return the status of all jobs; a folder that cannot be read is told and left out."""
+        self._store.sweep()
         found = []
         for name, _ in self._store.names():
             status = self.glance(name)

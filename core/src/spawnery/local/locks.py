@@ -48,16 +48,14 @@ class Held:
             self.fd = -1
 
 
-def create(folder: Path) -> Held:
-    """Make the lock of a new folder and hold it."""
+def create(folder: Path) -> Held | None:
+    """Make the lock of a new folder and hold it; None when a sweep has taken the folder."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    fd = os.open(folder / files.LOCK, flags, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        raise
-    return Held(fd, folder)
+        os.close(os.open(folder / files.LOCK, flags, 0o600))
+    except FileNotFoundError:
+        return None
+    return _try(folder)
 
 
 def alive(folder: Path) -> bool:

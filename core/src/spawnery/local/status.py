@@ -89,19 +89,25 @@ def _verdict(
         how = "it never started" if end.get("never_started") else f"exit code {code}"
         return state, cause, f"{message} ({how})", None
     if end.get("signal") is not None:
-        return _signalled(int(end["signal"]))
+        return _signalled(job, int(end["signal"]))
     if end["exit_code"] == 0:
         return JobState.SUCCEEDED, "exit.zero", "exit code 0", None
-    return JobState.FAILED, "exit.nonzero", f"exit code {end['exit_code']}", None
+    return JobState.FAILED, "exit.nonzero", f"exit code {end['exit_code']}", _read_log(job)
 
 
-def _signalled(number: int) -> tuple[JobState, str, str, str | None]:
+def _read_log(job: Mapping[str, Any]) -> str:
+    if job["retention_seconds"]:
+        return f"read its log: spawnery logs {job['job_id']}"
+    return "read the end of its log; to keep all of it for a while: --retention-seconds 15m"
+
+
+def _signalled(job: Mapping[str, Any], number: int) -> tuple[JobState, str, str, str | None]:
     try:
         name = signal.Signals(number).name
     except ValueError:
         name = f"signal {number}"
     if number not in _EXTERNAL:
-        return JobState.FAILED, "exit.signal", f"ended by {name}", None
+        return JobState.FAILED, "exit.signal", f"ended by {name}", _read_log(job)
     message = f"ended by {name}, which was not ours"
     hint = "somebody killed it, or memory ran out: dmesg | grep -i 'killed process'"
     return JobState.FAILED, "killed.external", message, hint

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,8 @@ from spawnery.local import files, locks
 from spawnery.local.errors import corrupt, of_another_user, state_error
 
 _PRIVATE: Final = 0o700
-_STALE_SECONDS: Final = 60.0
+_DRAFT_BYTES: Final = 8
+_DRAFT: Final = re.compile(rf"\..+\.[0-9a-f]{{{2 * _DRAFT_BYTES}}}")
 _RESERVED_BYTES: Final = 4096
 _TAIL_FACTOR: Final = 6
 """JSON writes a byte that is no ASCII letter as six."""
@@ -183,11 +184,18 @@ class Store:
         Raises:
             StateError: It cannot be written; nothing of it stays.
         """
-        draft = self.jobs / f".{name}.{secrets.token_hex(8)}"
-        held: locks.Held | None = None
         try:
-            draft.mkdir(mode=_PRIVATE)
-            held = locks.create(draft)
+            return self._claim(name, job)
+        except OSError as error:
+            if (self.jobs / name).exists():
+                return None
+            doing = f"keep the job {job['job_id']}"
+            raise state_error(error, doing, self.jobs, job_id=job["job_id"]) from None
+
+    def _claim(self, name: str, job: Mapping[str, Any]) -> locks.Held:
+        held = self._begin(name)
+        draft = held.folder
+        try:
             tail = _TAIL_FACTOR * int(job["tail_bytes"])
             files.reserve(str(draft), files.EXIT, _RESERVED_BYTES + tail)
             for file in (files.STARTED, files.SUPERVISOR, files.STOP):
@@ -196,22 +204,26 @@ class Store:
             files.write_whole(str(draft), files.JOB, text.encode())
             files.sync_folder(str(draft))
             draft.rename(self.jobs / name)
+            held.folder = self.jobs / name
             files.sync_folder(str(self.jobs))
-        except OSError as error:
-            _delete(draft)
-            if held is not None:
-                held.close()
-            if (self.jobs / name).exists():
-                return None
-            doing = f"keep the job {job['job_id']}"
-            raise state_error(error, doing, self.jobs, job_id=job["job_id"]) from None
         except BaseException:
             _delete(draft)
-            if held is not None:
-                held.close()
+            held.close()
             raise
-        held.folder = self.jobs / name
         return held
+
+    def _begin(self, name: str) -> locks.Held:
+        """Make a draft and lock it; another one where a sweep took the first for a leftover."""
+        while True:
+            draft = self._draft(name)
+            draft.mkdir(mode=_PRIVATE)
+            try:
+                held = locks.create(draft)
+            except OSError:
+                _delete(draft)
+                raise
+            if held is not None:
+                return held
 
     def hold(self, name: str, *, seconds: float = 0.0) -> locks.Held | None:
         """Take the lock of a job for which nobody acts; see ``locks.hold``."""
@@ -247,7 +259,7 @@ class Store:
 
     def discard(self, held: locks.Held) -> None:
         """Remove the folder whose lock we hold, and let go of it."""
-        gone = self.jobs / f".{held.folder.name}.{secrets.token_hex(8)}"
+        gone = self._draft(held.folder.name)
         with held, _said("remove the job", held.folder):
             held.folder.rename(gone)
             _delete(gone)
@@ -256,13 +268,27 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what processes that died left half made or half removed."""
+        if not self.jobs.exists():
+            return
         with _said("look for leftovers", self.jobs), os.scandir(self.jobs) as entries:
-            drafts = [Path(entry.path) for entry in entries if entry.name.startswith(".")]
+            drafts = [Path(entry.path) for entry in entries if _DRAFT.fullmatch(entry.name)]
         for draft in drafts:
             with contextlib.suppress(OSError):
-                old = draft.stat().st_ctime < time.time() - _STALE_SECONDS
-                if old and not locks.alive(draft):
-                    _delete(draft)
+                _sweep(draft)
+
+    def _draft(self, name: str) -> Path:
+        """Return a name for what is being made or removed."""
+        return self.jobs / f".{name}.{secrets.token_hex(_DRAFT_BYTES)}"
+
+
+def _sweep(draft: Path) -> None:
+    """Remove a draft that nobody acts for: its lock is free, or it never came to have one."""
+    held = locks.hold(draft)
+    if held is not None:
+        with held:
+            _delete(draft)
+    elif not (draft / files.LOCK).exists():
+        draft.rmdir()
 
 
 @contextlib.contextmanager
@@ -306,6 +332,12 @@ def _delete(folder: Path) -> None:
             Path(path).chmod(_PRIVATE, follow_symlinks=not Path(path).is_symlink())
             function(path)
 
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():  # the lock last: while it is held, nobody else does this
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, onerror=again)
+            elif path.name != files.LOCK:
+                path.unlink()
     shutil.rmtree(folder, onerror=again)
     if folder.exists():
         shutil.rmtree(folder, ignore_errors=True)

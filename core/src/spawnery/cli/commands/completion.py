@@ -7,17 +7,20 @@ import click
 from spawnery.cli import common
 
 
-@click.command("completion", short_help="Print the script for shell completion.")
+@click.command(
+    "completion",
+    short_help="Print the script for shell completion.",
+    epilog=common.examples(
+        'bash  eval "$(spawnery completion bash)"   in ~/.bashrc',
+        'zsh   eval "$(spawnery completion zsh)"    in ~/.zshrc',
+        "fish  spawnery completion fish | source    in config.fish",
+        title="Where it goes:",
+    ),
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @common.on_command
 def command(shell: str) -> None:
-    r"""Print the script that completes commands, options and job ids.
-
-    \b
-      bash  eval "$(spawnery completion bash)"            in ~/.bashrc
-      zsh   eval "$(spawnery completion zsh)"             in ~/.zshrc
-      fish  spawnery completion fish | source             in config.fish
-    """
+    """Print the script that completes commands, options and job ids."""
     from click.shell_completion import get_completion_class
 
     from spawnery.cli import output

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-@click.command("logs", short_help="Print what a job printed.")
+@click.command(
+    "logs",
+    short_help="Print what a job printed.",
+    epilog=common.examples("spawnery logs -f nightly", "spawnery logs --since 10m nightly"),
+)
 @click.argument("job_id", type=JOB_ID)
 @click.option("-f", "--follow", is_flag=True, help="Stay until the job ends.")
 @click.option(

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from spawnery.reaper import Decision
 
 
-@click.command("reap", short_help="Enforce limits, remove what is left over.")
+@click.command(
+    "reap",
+    short_help="Enforce limits, remove what is left over.",
+    epilog=common.examples("spawnery reap --dry-run", "*/5 * * * *  spawnery reap -q    (crontab)"),
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be done, and why.")
 @common.on_command
 @pass_app

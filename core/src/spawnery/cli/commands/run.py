@@ -21,20 +21,21 @@ if TYPE_CHECKING:
     "run",
     short_help="Run a job, follow its log, exit as it does.",
     context_settings=jobflags.CONTEXT,
+    epilog=common.examples(
+        "spawnery run -- sh -c 'echo hello; exit 3'",
+        "spawnery run --image alpine:3.20 --memory-limit 256Mi -- cat /etc/os-release",
+        "spawnery run -f job.yaml --deadline-seconds 15m",
+    ),
 )
 @jobflags.job_flags
 @common.on_command
 @pass_app
 def command(app: App, /, **flags: Any) -> int:
-    r"""Run a job, follow its log and exit with its exit code.
+    """Run a job, follow its log and exit with its exit code.
 
     The job's stdout and stderr come out as ours, byte by byte. Ctrl-C stops the job with its
     grace, a second one kills it. The ended job is removed at once unless --retention-seconds says
     otherwise.
-
-    \b
-      spawnery run -- sh -c 'echo hello; exit 3'
-      spawnery run --image alpine:3.20 --memory-limit 256Mi -- cat /etc/os-release
     """
     from spawnery.cli import ending, exits, output
     from spawnery.cli.jobspec import spec_of

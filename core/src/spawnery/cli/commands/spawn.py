@@ -11,7 +11,13 @@ from spawnery.cli.app import App, pass_app
 
 
 @click.command(
-    "spawn", short_help="Start a job and print its id.", context_settings=jobflags.CONTEXT
+    "spawn",
+    short_help="Start a job and print its id.",
+    context_settings=jobflags.CONTEXT,
+    epilog=common.examples(
+        "spawnery spawn --job-id nightly --retention-seconds 1d -- ./nightly.sh",
+        "spawnery logs -f nightly",
+    ),
 )
 @jobflags.job_flags
 @common.on_command
