@@ -6,12 +6,14 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-
-from spawnery_docker.client import DockerClient
+from typing import TYPE_CHECKING
 
 from spawnery.outcomes import JobEvent
 from spawnery.plugin import SpawnerRuntime
 from spawnery_docker.endpoint import Endpoint, resolve_endpoint
+
+if TYPE_CHECKING:
+    from spawnery_docker.client import DockerClient
 
 
 def endpoint_of(environ: Mapping[str, str], context: str | None = None) -> Endpoint:
@@ -21,6 +23,8 @@ def endpoint_of(environ: Mapping[str, str], context: str | None = None) -> Endpo
 
 def client_of(environ: Mapping[str, str]) -> DockerClient:
     """Return a client for the engine that an environment names."""
+    from spawnery_docker.client import DockerClient
+
     return DockerClient(endpoint_of(environ))
 
 
