@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import frozen
@@ -92,7 +93,7 @@ class Doctor:
         try:
             found = self._get(f"/networks/{name}")
         except ApiError as error:
-            if error.status == 404:  # noqa: PLR2004 - HTTP
+            if error.status == HTTPStatus.NOT_FOUND:
                 hint = f"docker network create {name}"
                 detail = f"the network {detail} does not exist"
                 return CheckItem(name="network", level="failed", detail=detail, hint=hint)

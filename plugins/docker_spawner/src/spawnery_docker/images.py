@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, field, frozen
@@ -11,7 +12,7 @@ from attrs import evolve, field, frozen
 from spawnery.contract import Deadline
 from spawnery.models import JobSpec, PullPolicy
 from spawnery_docker.client import DockerClient
-from spawnery_docker.errors import ApiError
+from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.image_errors import missing, pull_timed_out
 from spawnery_docker.pulls import Puller
 from spawnery_docker.references import Reference
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 _FRESH_SECONDS: Final = 60.0
 """How long a tag is believed to name the image that it named when we looked."""
 _LONGEST_PULL: Final = 1800.0
+_LEAST: Final = 0.01
+_FORBIDDEN: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+"""What a socket proxy says that does not allow to look at images; create then tells."""
 
 
 @frozen(kw_only=True)
@@ -30,7 +34,7 @@ class ImageFacts:
 
     Attributes:
         reference: As the job names it.
-        id: The engine's id of the image, ``sha256:...``.
+        id: The engine's id of the image, ``sha256:...``; empty where a proxy lets nobody look.
         digest: ``sha256:...`` of the manifest in the registry, None for an image made here.
         user: ``USER`` of the image, empty when it has none.
         workdir: ``WORKDIR`` of the image, empty when it has none.
@@ -49,9 +53,9 @@ class ImageFacts:
     pulled_seconds: float = 0.0
 
     @property
-    def ran(self) -> str:
+    def ran(self) -> str | None:
         """What an outcome carries: the digest, or the id of an image without one."""
-        return self.digest or self.id
+        return self.digest or self.id or None
 
 
 class Images:
@@ -123,13 +127,16 @@ class Images:
     def _inspect(self, name: str, deadline: Deadline) -> ImageFacts | None:
         path = f"/images/{Reference.quoted(name)}/json"
         try:
-            reply = self._client.call("GET", path, timeout=deadline.remaining())
+            reply = self._client.call("GET", path, timeout=max(_LEAST, deadline.remaining()))
         except ApiError as error:
-            if error.status == 404:  # noqa: PLR2004 - HTTP
+            if error.status == HTTPStatus.NOT_FOUND:
                 self.forget(name)
                 return None
-            raise
-        facts = facts_of(name, reply.json())
+            if error.status not in _FORBIDDEN:
+                raise in_words(error, f"look at the image {name}") from None
+            facts = ImageFacts(reference=name, id="")
+        else:
+            facts = facts_of(name, reply.json())
         with self._lock:
             self._known[name] = (self._clock.monotonic(), facts)
         return facts

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import frozen
@@ -16,7 +17,7 @@ from spawnery.contract import Deadline
 from spawnery.errors import SpawnFailed
 from spawnery.models import Network
 from spawnery_docker.client import DockerClient
-from spawnery_docker.errors import ApiError
+from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.own_container import Trace, traces
 
 FALLBACK: Final = "bridge"
@@ -106,9 +107,9 @@ class Networks:
         try:
             reply = self._client.call("GET", path, timeout=deadline.remaining())
         except ApiError as error:
-            if error.status == 404:  # noqa: PLR2004 - HTTP
+            if error.status == HTTPStatus.NOT_FOUND:
                 return None
-            raise
+            raise in_words(error, "look at our own container") from None
         shown: Mapping[str, Any] = reply.json()
         return shown
 

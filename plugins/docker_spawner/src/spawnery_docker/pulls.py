@@ -6,6 +6,8 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 
 from spawnery.contract import Deadline
@@ -13,7 +15,7 @@ from spawnery.models import PullPolicy
 from spawnery.outcomes import EventKind, JobEvent
 from spawnery_docker.auth import Login, registry_login
 from spawnery_docker.client import ByteStream, DockerClient
-from spawnery_docker.errors import ApiError, Unanswered
+from spawnery_docker.errors import ApiError, Unanswered, in_words
 from spawnery_docker.image_errors import pull_failed
 from spawnery_docker.pull_progress import PullProgress
 from spawnery_docker.references import Reference
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from spawnery.plugin import SpawnerRuntime
 
 _LINE_LIMIT: Final = 1024 * 1024
+_LEAST: Final = 0.01
 
 
 class Puller:
@@ -59,12 +62,14 @@ class Puller:
         try:
             problem = self._stream(reference, login, job_id, deadline, cut)
         except ApiError as error:
+            if _from_a_proxy(error):
+                raise in_words(error, f"pull {reference.text}", job_id=job_id) from None
             problem = error.message
-        except Unanswered:
-            if cut.is_set() or deadline.expired:
-                return False
-            raise
-        if cut.is_set():
+        except (Unanswered, OSError, HTTPException) as error:
+            if not cut.is_set() and not deadline.expired:
+                problem = f"the connection to the engine broke ({type(error).__name__})"
+                raise pull_failed(reference, policy, problem, job_id=job_id) from None
+        if cut.is_set() or deadline.expired:
             return False
         if problem is not None:
             raise pull_failed(reference, policy, problem, login=login.told, job_id=job_id)
@@ -86,7 +91,7 @@ class Puller:
             "/images/create",
             query={"fromImage": reference.repository, "tag": reference.version},
             headers=login.headers,
-            timeout=deadline.remaining(),
+            timeout=max(_LEAST, deadline.remaining()),
         )
 
         def give_up() -> None:
@@ -117,6 +122,13 @@ class Puller:
             data=progress.data,
         )
         self._runtime.emit(event)
+
+
+def _from_a_proxy(error: ApiError) -> bool:
+    """Tell a socket proxy that forbids pulls from a registry that forbids this one."""
+    words = error.message.lower()
+    registry = "denied" in words or "unauthorized" in words
+    return error.status == HTTPStatus.FORBIDDEN and not registry
 
 
 def _lines(stream: ByteStream) -> Iterator[Mapping[str, Any]]:

@@ -1,0 +1,112 @@
+"""Why the engine could not start a container, by its words: pure.
+
+The words are runc's and moby's (moby, daemon/start.go, errors.go: ``translateContainerdStartErr``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from attrs import frozen
+
+_QUOTE_LIMIT: Final = 400
+
+
+@frozen
+class StartFailure:
+    """A cause code, words for a person, and what to do."""
+
+    cause: str
+    message: str
+    hint: str | None = None
+
+
+@frozen
+class _Kind:
+    words: re.Pattern[str]
+    cause: str
+    message: str
+    hint: str
+
+
+def _kind(words: str, cause: str, message: str, hint: str) -> _Kind:
+    return _Kind(re.compile(words, re.IGNORECASE), cause, message, hint)
+
+
+_KINDS: Final = (
+    _kind(
+        r"network .* not found|could not find network|no such network",
+        "network.not_found",
+        "the network to join does not exist",
+        "docker network create NAME, or name another one: --network bridge",
+    ),
+    _kind(
+        r"chdir to cwd|mkdir .* not a directory: unknown|cannot chdir|working directory",
+        "start.workdir",
+        "the working directory cannot be used",
+        "it must be a folder that the job's user may enter; or leave workdir out",
+    ),
+    _kind(
+        r"unable to find user|no matching entries in passwd|unable to find group",
+        "start.failed",
+        "the image does not know this user",
+        "name it by number: --user 1000",
+    ),
+    _kind(
+        r"error mounting|invalid mount|failed to mount|mount destination",
+        "start.failed",
+        "a mount could not be made",
+        "look at options.docker: volumes, tmpfs, binds",
+    ),
+    _kind(
+        r"exec format error",
+        "image.platform",
+        "the program is for another processor, or a script without a first line #!/bin/sh",
+        "build the image for this engine's processor: docker build --platform ...",
+    ),
+    _kind(
+        r"executable file not found|exec: .*no such file or directory|stat .*no such file",
+        "start.command_not_found",
+        "the program was not found in the image",
+        "give its whole path; what is there: docker run --rm --entrypoint ls IMAGE /bin",
+    ),
+    _kind(
+        r"permission denied|is a directory|operation not permitted",
+        "start.not_executable",
+        "the program cannot be executed",
+        "chmod +x in the image; a file that only root may run needs: --security baseline",
+    ),
+    _kind(
+        r"unknown or invalid runtime|unknown runtime",
+        "start.failed",
+        "the engine does not have this runtime",
+        "which it has: docker info --format '{{.Runtimes}}'",
+    ),
+    _kind(
+        r"could not select device driver",
+        "start.failed",
+        "the engine has no GPUs to give",
+        "install the NVIDIA container toolkit there, or leave gpus out",
+    ),
+    _kind(
+        r"argument list too long",
+        "start.failed",
+        "environment and arguments are longer than the kernel takes",
+        "hand large values over as files",
+    ),
+)
+
+
+def start_failure(text: str) -> StartFailure:
+    """Tell why a start failed.
+
+    Args:
+        text: The engine's words.
+    """
+    said = " ".join(text.split())[:_QUOTE_LIMIT]
+    for kind in _KINDS:
+        if kind.words.search(text):
+            return StartFailure(kind.cause, f"{kind.message}; the engine says: {said}", kind.hint)
+    evidence = f"the engine says: {said}" if said else "the engine gives no reason"
+    return StartFailure("start.failed", f"the container could not be started; {evidence}")

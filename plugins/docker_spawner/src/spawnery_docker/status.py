@@ -1,0 +1,195 @@
+"""What the engine says of a container, as status and outcome: pure.
+
+Sources: Docker Engine API, ``ContainerInspect``, ``ContainerList`` and ``SystemEvents``.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from attrs import frozen
+
+from spawnery.naming import RESERVED_LABELS
+from spawnery.outcomes import JobState, JobStatus, Outcome
+from spawnery.plugin import (
+    LABEL_DEADLINE,
+    LABEL_INSTANCE,
+    LABEL_JOB_ID,
+    LABEL_RETENTION,
+    LABEL_SPEC_HASH,
+    LABEL_START_DEADLINE,
+)
+from spawnery_docker.start_errors import start_failure
+
+LIVE: Final = frozenset({"running", "paused", "restarting"})
+_SIGNALLED: Final = 128
+_KILLED: Final = _SIGNALLED + signal.SIGKILL
+_NEVER: Final = "0001-01-01"
+_FRACTION: Final = re.compile(r"\.(\d{1,6})\d*")
+NEVER_RAN: Final = "the program never ran"
+NOT_HEARD: Final = "nobody was listening to it"
+
+
+@frozen(kw_only=True)
+class End:
+    """The evidence of how a container ended.
+
+    Attributes:
+        code: Exit code.
+        started_at: When it started; None when no start was seen.
+        finished_at: When it ended.
+        oom: Whether the engine says that memory ran out; None where it says nothing.
+        error: The engine's words on a start that failed.
+    """
+
+    code: int
+    started_at: datetime | None
+    finished_at: datetime | None = None
+    oom: bool | None = None
+    error: str = ""
+
+
+def moment(text: str | None) -> datetime | None:
+    """Read a time of the engine (RFC 3339 with nanoseconds); None for its zero."""
+    if not text or text.startswith(_NEVER):
+        return None
+    return datetime.fromisoformat(_FRACTION.sub(r".\1", text).replace("Z", "+00:00"))
+
+
+def at_nano(value: int) -> datetime:
+    """Turn the time of an event into ours."""
+    return datetime.fromtimestamp(value / 1e9, UTC)
+
+
+def is_ours(labels: Mapping[str, str] | None, instance: str) -> bool:
+    """Tell whether a container belongs to an instance."""
+    found = labels or {}
+    return found.get(LABEL_INSTANCE) == instance and LABEL_JOB_ID in found
+
+
+def _seconds(labels: Mapping[str, str], key: str) -> float | None:
+    try:
+        return float(labels[key])
+    except (KeyError, ValueError):
+        return None
+
+
+def status_from(
+    labels: Mapping[str, str],
+    *,
+    name: str,
+    engine_id: str,
+    accepted_at: datetime | None,
+    launched: bool,
+    started_at: datetime | None = None,
+    outcome: Outcome | None = None,
+) -> JobStatus:
+    """Put a status together from a container's labels and what else is known."""
+    if outcome is not None:
+        state = outcome.state
+    else:
+        state = JobState.RUNNING if launched else JobState.PENDING
+    return JobStatus(
+        job_id=labels[LABEL_JOB_ID],
+        state=state,
+        name=name,
+        engine_id=engine_id,
+        spec_hash=labels.get(LABEL_SPEC_HASH),
+        labels={k: v for k, v in labels.items() if not k.startswith(RESERVED_LABELS)},
+        launched=launched,
+        accepted_at=accepted_at,
+        started_at=started_at,
+        deadline_seconds=_seconds(labels, LABEL_DEADLINE),
+        start_deadline_seconds=_seconds(labels, LABEL_START_DEADLINE),
+        retention_seconds=_seconds(labels, LABEL_RETENTION) or 0,
+        outcome=outcome,
+    )
+
+
+def end_of(shown: Mapping[str, Any]) -> End | None:
+    """Return the evidence in the reply of an inspect; None while it has not ended."""
+    state = shown["State"]
+    if state["Status"] in {"created", *LIVE} and not state.get("Error"):
+        return None
+    return End(
+        code=int(state["ExitCode"]),
+        started_at=moment(state.get("StartedAt")),
+        finished_at=moment(state.get("FinishedAt")),
+        oom=bool(state.get("OOMKilled")),
+        error=state.get("Error") or "",
+    )
+
+
+def launched(shown: Mapping[str, Any]) -> bool:
+    """Tell whether a container was ever started, or its start was tried and failed."""
+    state = shown["State"]
+    never = state["Status"] == "created" and not state.get("Error")
+    return not never
+
+
+def outcome_of(
+    end: End, *, image: str | None = None, tail: str | None = None, missing: str = NOT_HEARD
+) -> Outcome:
+    """Say how a job ended, by the engine's evidence alone.
+
+    Args:
+        end: The evidence.
+        image: Digest or id of the image that ran.
+        tail: The end of its log.
+        missing: Why there is none.
+    """
+    if end.error or (end.started_at is None and end.code != 0):
+        failure = start_failure(end.error)
+        return Outcome(
+            state=JobState.FAILED,
+            cause=failure.cause,
+            message=failure.message,
+            hint=failure.hint,
+            exit_code=end.code or None,
+            finished_at=end.finished_at,
+            image_digest=image,
+            log_tail_missing=NEVER_RAN,
+        )
+    state, cause, message, hint = _judge(end)
+    return Outcome(
+        state=state,
+        cause=cause,
+        message=message,
+        hint=hint,
+        exit_code=end.code,
+        oom=end.oom,
+        started_at=end.started_at,
+        finished_at=end.finished_at,
+        image_digest=image,
+        log_tail=tail,
+        log_tail_missing=None if tail is not None else missing,
+    )
+
+
+def _judge(end: End) -> tuple[JobState, str, str, str | None]:
+    if end.started_at is None:
+        message = "the engine says exit code 0 of a container that nobody saw start"
+        hint = "it may have run or not: look at what it was to produce"
+        return JobState.LOST, "lost.no_proof", message, hint
+    if end.code == 0:
+        return JobState.SUCCEEDED, "exit.zero", "exit code 0", None
+    if end.oom and end.code == _KILLED:
+        message = "memory ran out: the kernel killed it (exit code 137, OOM seen by the engine)"
+        return JobState.FAILED, "oom", message, "give it more: --memory-limit 2Gi"
+    if end.code == _KILLED:
+        message = "killed by SIGKILL, which was not ours (exit code 137)"
+        hint = "somebody killed it (docker events), or memory ran out: dmesg | grep -i oom"
+        return JobState.FAILED, "killed.external", message, hint
+    hint = "read the end of its log; to keep all of it for a while: --retention-seconds 15m"
+    if end.code in {_SIGNALLED + number for number in signal.Signals}:
+        name = signal.Signals(end.code - _SIGNALLED).name
+        message = f"ended by {name}, or by itself with exit code {end.code}"
+        return JobState.FAILED, "exit.signal", message, hint
+    message = f"exit code {end.code}"
+    if end.oom:
+        message += "; memory ran out for one of its processes"
+    return JobState.FAILED, "exit.nonzero", message, hint

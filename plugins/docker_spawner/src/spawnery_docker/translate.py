@@ -1,0 +1,196 @@
+"""From a request to the engine's container: pure. Docker Engine API, ``ContainerCreate``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from spawnery.contract import SpawnRequest
+from spawnery.errors import InvalidSpec
+from spawnery.models import PullPolicy, Resources, Security
+from spawnery.quantities import cpu_millis, cpu_nanos, memory_bytes
+from spawnery.secret import Secret
+from spawnery_docker.images import ImageFacts
+from spawnery_docker.options import DockerOptions, refuse_privilege
+from spawnery_docker.settings import DockerSettings
+
+_DEFAULTS: Final = Resources(
+    memory_request="512Mi", memory_limit="1Gi", cpu_request="250m", cpu_limit="1000m"
+)
+_NOBODY: Final = "65532:65532"
+"""The user that distroless images call ``nonroot``; no host has it by default."""
+_HOME: Final = "/home/job"
+_LEAST_SHARES: Final = 2
+_SHARES_PER_CORE: Final = 1024
+_ENV_LIMIT: Final = 128 * 1024
+"""The kernel takes no longer string (MAX_ARG_STRLEN, execve(2)); the engine accepts it, and the
+job then dies with "argument list too long"."""
+_USER: Final = re.compile(r"(?P<uid>\d+)(:\d+)?\Z")
+_LEAST_MEMORY: Final = 6 * 1024 * 1024
+"""The engine refuses less (moby, daemon_unix.go)."""
+
+
+def refuse(request: SpawnRequest, settings: DockerSettings) -> None:
+    """Refuse what the engine would take and the job would die of.
+
+    Raises:
+        InvalidSpec: Names the field.
+    """
+    job = request.job
+    if job.image is None:
+        msg = "image: a job on Docker needs one"
+        hint = "name it: --image busybox"
+        raise InvalidSpec(msg, field="image", hint=hint, job_id=job.job_id)
+    for kind, values in (("env", request.env), ("secrets", request.secrets)):
+        for key, value in values.items():
+            text = value.reveal() if isinstance(value, Secret) else str(value)
+            if len(key) + len(text.encode()) + 2 > _ENV_LIMIT:
+                msg = f"{kind}.{key}: with its value it is longer than {_ENV_LIMIT} bytes"
+                hint = "hand it over as a file, or let the job fetch it"
+                raise InvalidSpec(msg, field=f"{kind}.{key}", hint=hint, job_id=job.job_id)
+    limit = job.resources.memory_limit if job.resources else None
+    if limit is not None and memory_bytes(limit) < _LEAST_MEMORY:
+        msg = f"resources.memory_limit: {limit} is less than the 6Mi that Docker needs"
+        raise InvalidSpec(msg, field="resources.memory_limit", job_id=job.job_id)
+    refuse_privilege(_options(request), allowed=settings.allow_privileged)
+
+
+def pull_policy(request: SpawnRequest, settings: DockerSettings) -> PullPolicy:
+    """Return the pull policy in force."""
+    return request.job.pull_policy or PullPolicy(settings.pull_policy)
+
+
+def body_of(
+    request: SpawnRequest, settings: DockerSettings, image: ImageFacts
+) -> dict[str, Any]:
+    """Build the body of ``POST /containers/create``.
+
+    Args:
+        request: The job, complete.
+        settings: Ours.
+        image: What the image says of itself.
+    """
+    job = request.job
+    restricted = (job.security or Security.RESTRICTED) is Security.RESTRICTED
+    user = job.user or (_restricted_user(image.user) if restricted else "")
+    workdir = job.workdir or (_HOME if restricted and not image.workdir else "")
+    body: dict[str, Any] = {
+        "Image": job.image,
+        "Env": _environment(request, image, home=restricted),
+        "Labels": dict(request.labels),
+        "AttachStdin": False,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Tty": False,
+        "OpenStdin": False,
+        "StopSignal": "SIGTERM",
+        "HostConfig": _host(request, settings, restricted=restricted, user=user),
+    }
+    if job.command is not None:
+        body |= {"Entrypoint": list(job.command), "Cmd": list(job.args or ())}
+    elif job.args is not None:
+        body["Cmd"] = list(job.args)
+    optional = {"User": user, "WorkingDir": workdir, "Hostname": _options(request).hostname}
+    return body | {key: value for key, value in optional.items() if value}
+
+
+def _options(request: SpawnRequest) -> DockerOptions:
+    found = request.options
+    return found if isinstance(found, DockerOptions) else DockerOptions()
+
+
+def _restricted_user(of_image: str) -> str:
+    """Return the image's own user where it is a number and not root, else nobody."""
+    match = _USER.match(of_image)
+    return of_image if match and int(match["uid"]) != 0 else _NOBODY
+
+
+def _environment(request: SpawnRequest, image: ImageFacts, *, home: bool) -> list[str]:
+    values: dict[str, str] = {}
+    if home and "HOME" not in image.env:
+        values["HOME"] = _HOME
+    values |= request.env
+    values |= {k: v.reveal() for k, v in request.secrets.items() if isinstance(v, Secret)}
+    return [f"{key}={value}" for key, value in values.items()]
+
+
+def _host(
+    request: SpawnRequest, settings: DockerSettings, *, restricted: bool, user: str
+) -> dict[str, Any]:
+    options = _options(request)
+    host: dict[str, Any] = {
+        "AutoRemove": request.retention_seconds == 0,
+        "RestartPolicy": {"Name": "no"},
+        "Init": True,
+        "PidsLimit": settings.pids_limit,
+        "IpcMode": "private",
+        "Privileged": options.privileged,
+        "SecurityOpt": ["no-new-privileges"],
+        "LogConfig": _log(settings),
+        **_resources(request.job.resources),
+    }
+    tmpfs = {path: f"size={memory_bytes(size)}" for path, size in options.tmpfs.items()}
+    if restricted:
+        host["CapDrop"] = ["ALL"]
+        tmpfs = _writable(settings.tmpfs_bytes, user) | tmpfs
+    optional = {
+        "NetworkMode": request.network.name if request.network else None,
+        "Tmpfs": tmpfs,
+        "CapAdd": list(options.cap_add),
+        "Binds": [*_volumes(options), *options.binds],
+        "ExtraHosts": list(options.extra_hosts),
+        "Dns": list(options.dns),
+        "Runtime": options.runtime,
+        "ShmSize": memory_bytes(options.shm_size) if options.shm_size else None,
+        "ReadonlyRootfs": options.read_only,
+    }
+    return host | {key: value for key, value in optional.items() if value}
+
+
+def _log(settings: DockerSettings) -> dict[str, Any]:
+    capped = {"max-size": f"{settings.log_max_bytes // 2}", "max-file": "2"}
+    driver = settings.log_driver
+    return {"Type": driver, "Config": capped if driver in {"json-file", "local"} else {}}
+
+
+def _writable(size: int, user: str) -> dict[str, str]:
+    """Return what a program may write that must not own the image's files."""
+    uid, _, gid = user.partition(":")
+    owner = f",uid={uid}" if uid.isdigit() else ""
+    owner += f",gid={gid}" if gid.isdigit() else ""
+    return {
+        "/tmp": f"size={size},mode=1777,nosuid,nodev,exec",  # noqa: S108 - in the container
+        _HOME: f"size={size},mode={'0700' if owner else '1777'},nosuid,nodev,exec{owner}",
+    }
+
+
+def _volumes(options: DockerOptions) -> list[str]:
+    found = []
+    for target, volume in options.volumes.items():
+        name, _, mode = volume.partition(":")
+        found.append(f"{name}:{target}:{mode or 'rw'}")
+    return found
+
+
+def _resources(asked: Resources | None) -> dict[str, Any]:
+    """Map requests and limits; a default request never exceeds a limit that the job sets."""
+    asked = asked or Resources()
+    memory = memory_bytes(asked.memory_limit or _DEFAULTS.memory_limit or "")
+    cpu = cpu_nanos(asked.cpu_limit or _DEFAULTS.cpu_limit or "")
+    reserved = memory_bytes(asked.memory_request or _DEFAULTS.memory_request or "")
+    millis = cpu_millis(asked.cpu_request or _DEFAULTS.cpu_request or "")
+    if asked.memory_limit is None:
+        memory = max(memory, reserved)
+    if asked.cpu_limit is None:
+        cpu = max(cpu, millis * 1_000_000)
+    reserved, millis = min(reserved, memory), min(millis, -(-cpu // 1_000_000))
+    found: dict[str, Any] = {
+        "Memory": memory,
+        "MemorySwap": memory,
+        "MemoryReservation": reserved,
+        "NanoCpus": cpu,
+        "CpuShares": max(_LEAST_SHARES, millis * _SHARES_PER_CORE // 1000),
+    }
+    if asked.gpus is not None:
+        found["DeviceRequests"] = [{"Count": asked.gpus, "Capabilities": [["gpu"]]}]
+    return found
