@@ -63,6 +63,7 @@ def desk(docker_socket: str, tmp_path: Path) -> Iterator[Desk]:
     yield desk
     for image in desk.used:
         desk.drop(image)
+    desk.client.close()
 
 
 @pytest.fixture

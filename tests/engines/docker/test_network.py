@@ -21,7 +21,8 @@ import json
 from docker_host import client_of
 from spawnery.contract import Deadline
 from spawnery_docker.network import Networks
-networks = Networks(client_of({}))
+client = client_of({})
+networks = Networks(client)
 own = networks.own(deadline=Deadline.after(60))
 chosen = networks.resolve(deadline=Deadline.after(60))
 print(json.dumps({
@@ -30,6 +31,7 @@ print(json.dumps({
     "name": chosen.name,
     "source": chosen.source,
 }))
+client.close()
 """
 
 

@@ -55,6 +55,7 @@ def pull(docker_socket: str, tmp_path: Path):
     yield pull
     for facts in pulled:
         client.call("DELETE", f"/images/{facts.id}", query={"force": "1"}, timeout=60)
+    client.close()
 
 
 def written(folder: Path, config: dict[str, object]) -> dict[str, str]:

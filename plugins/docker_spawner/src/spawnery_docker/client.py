@@ -11,6 +11,7 @@ import http.client
 import json
 import select
 import socket
+import ssl
 import threading
 from collections.abc import Mapping
 from typing import Any, Final
@@ -18,9 +19,11 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
+from spawnery.errors import SpawnerError
 from spawnery_docker.endpoint import Endpoint
+from spawnery_docker.endpoint_errors import connect_error
 from spawnery_docker.errors import ApiError, Unanswered
-from spawnery_docker.versions import agree
+from spawnery_docker.versions import agree, not_docker
 from spawnery_docker.wire import ByteStream, RawExchange, text_of_error
 
 _IDLE: Final = 8
@@ -248,7 +251,12 @@ class DockerClient:
         path: str,
         error: OSError | http.client.HTTPException,
         timeout: float,
-    ) -> Unanswered:
+    ) -> SpawnerError:
+        if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
+            # With TLS 1.3 an engine that refuses our certificate says so at the first answer.
+            return connect_error(self.endpoint, error)
+        if isinstance(error, http.client.BadStatusLine) and self._version is None and error.line:
+            return not_docker(self.endpoint.told, f"it says {error.line[:60]!r}")
         timed_out = isinstance(error, socket.timeout)
         why = f"within {timeout:.3g} s" if timed_out else f"({type(error).__name__}: {error})"
         msg = f"the engine at {self.endpoint.told} did not answer {method} {path} {why}"

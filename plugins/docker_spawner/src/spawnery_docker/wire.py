@@ -159,7 +159,8 @@ class ByteStream:
             if self.closed:
                 return b""
             raise
-        if not data and not self.closed and not self._response.isclosed():
+        ended = self._response.isclosed() or self._response.length == 0
+        if not data and not self.closed and not ended:
             msg = "the connection was closed inside the answer"
             raise http.client.RemoteDisconnected(msg)
         return data
