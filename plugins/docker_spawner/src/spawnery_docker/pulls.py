@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from spawnery.contract import Deadline
 from spawnery.models import PullPolicy
 from spawnery.outcomes import EventKind, JobEvent
 from spawnery_docker.auth import Login, registry_login
-from spawnery_docker.client import ByteStream, DockerClient
+from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, Unanswered, in_words
 from spawnery_docker.image_errors import pull_failed
 from spawnery_docker.pull_progress import PullProgress
 from spawnery_docker.references import Reference
+from spawnery_docker.wire import json_lines
 
 if TYPE_CHECKING:
     from spawnery.plugin import SpawnerRuntime
@@ -102,7 +102,7 @@ class Puller:
         timer.daemon = True
         timer.start()
         try:
-            for line in _lines(stream):
+            for line in json_lines(stream):
                 if (problem := _problem(line)) is not None:
                     return problem
                 if progress.add(line, now=self._runtime.clock.monotonic()):
@@ -129,27 +129,6 @@ def _from_a_proxy(error: ApiError) -> bool:
     words = error.message.lower()
     registry = "denied" in words or "unauthorized" in words
     return error.status == HTTPStatus.FORBIDDEN and not registry
-
-
-def _lines(stream: ByteStream) -> Iterator[Mapping[str, Any]]:
-    """Decode a stream of JSON objects, one per line; what is none is passed over."""
-    buffer = b""
-    while data := stream.read1():
-        *whole, buffer = (buffer + data).split(b"\n")
-        for raw in whole:
-            yield from _decoded(raw)
-        if len(buffer) > _LINE_LIMIT:
-            buffer = b""
-    yield from _decoded(buffer)
-
-
-def _decoded(raw: bytes) -> Iterator[Mapping[str, Any]]:
-    try:
-        line = json.loads(raw)
-    except ValueError:
-        return
-    if isinstance(line, dict):
-        yield line
 
 
 def _problem(line: Mapping[str, Any]) -> str | None:

@@ -7,11 +7,12 @@ import http.client
 import io
 import json
 import socket
-from collections.abc import Mapping
-from typing import Final, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
 
 _HEAD_LIMIT: Final = 64 * 1024
 _PIECE: Final = 64 * 1024
+_LINE_LIMIT: Final = 1024 * 1024
 
 
 class _Fed(io.RawIOBase):
@@ -182,3 +183,24 @@ def text_of_error(body: bytes) -> str:
     if isinstance(found, dict) and "message" in found:
         return str(found["message"])
     return str(found)
+
+
+def json_lines(stream: ByteStream) -> Iterator[Mapping[str, Any]]:
+    """Decode a stream of JSON objects, one per line; what is none is passed over."""
+    buffer = b""
+    while data := stream.read1():
+        *whole, buffer = (buffer + data).split(b"\n")
+        for raw in whole:
+            yield from _decoded(raw)
+        if len(buffer) > _LINE_LIMIT:
+            buffer = b""
+    yield from _decoded(buffer)
+
+
+def _decoded(raw: bytes) -> Iterator[Mapping[str, Any]]:
+    try:
+        line = json.loads(raw)
+    except ValueError:
+        return
+    if isinstance(line, dict):
+        yield line

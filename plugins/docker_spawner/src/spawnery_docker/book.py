@@ -1,0 +1,108 @@
+"""What this process has seen of containers: the engine forgets them at once, we do not."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from attrs import evolve, frozen
+
+from spawnery.outcomes import JobStatus, Outcome
+from spawnery_docker.status import status_from
+
+_KEPT: Final = 10_000
+"""Containers that are remembered; by far more than end within the time that evidence may lag."""
+TAIL_BYTES: Final = 8192
+"""How much of a log's end is kept of a job that another process spawned."""
+
+
+@frozen(kw_only=True)
+class Entry:
+    """One container.
+
+    Attributes:
+        engine_id, name, labels: Of the container.
+        accepted_at, started_at: Times of the engine; ``started_at`` proves the start.
+        oom: Whether the engine told that memory ran out.
+        image: Digest or id of its image, where known.
+        tail_bytes: How much of the end of its log an outcome carries.
+        outcome: How it ended.
+    """
+
+    engine_id: str
+    name: str
+    labels: Mapping[str, str]
+    accepted_at: datetime | None = None
+    started_at: datetime | None = None
+    oom: bool = False
+    image: str | None = None
+    tail_bytes: int = TAIL_BYTES
+    outcome: Outcome | None = None
+
+    @property
+    def status(self) -> JobStatus:
+        """The job as this process knows it."""
+        return status_from(
+            self.labels,
+            name=self.name,
+            engine_id=self.engine_id,
+            accepted_at=self.accepted_at,
+            launched=self.started_at is not None or self.outcome is not None,
+            started_at=self.started_at,
+            outcome=self.outcome,
+        )
+
+
+class Book:
+    """Entries by container id, the oldest forgotten first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: collections.OrderedDict[str, Entry] = collections.OrderedDict()
+
+    def get(self, engine_id: str) -> Entry | None:
+        """Return what is known of a container."""
+        with self._lock:
+            return self._entries.get(engine_id)
+
+    def note(self, entry: Entry) -> Entry:
+        """Take in what was found out; what was known before and is not there now stays.
+
+        An outcome is never taken back: events and lists may be late.
+        """
+        with self._lock:
+            before = self._entries.get(entry.engine_id)
+            if before is not None:
+                entry = _merged(before, entry)
+            self._entries[entry.engine_id] = entry
+            while len(self._entries) > _KEPT:
+                self._entries.popitem(last=False)
+        return entry
+
+    def ended(self, name: str) -> Entry | None:
+        """Return the last container of this name whose end is known."""
+        with self._lock:
+            for entry in reversed(self._entries.values()):
+                if entry.name == name:
+                    return entry if entry.outcome is not None else None
+        return None
+
+    def forget(self, engine_id: str) -> None:
+        """Drop a container that was removed on purpose."""
+        with self._lock:
+            self._entries.pop(engine_id, None)
+
+
+def _merged(before: Entry, now: Entry) -> Entry:
+    return evolve(
+        now,
+        accepted_at=before.accepted_at or now.accepted_at,
+        started_at=before.started_at or now.started_at,
+        oom=before.oom or now.oom,
+        image=before.image or now.image,
+        tail_bytes=before.tail_bytes if before.tail_bytes != TAIL_BYTES else now.tail_bytes,
+        outcome=before.outcome or now.outcome,
+    )

@@ -1,0 +1,189 @@
+"""The engine's containers as this instance sees them: look, list, stop, remove."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from spawnery.contract import Deadline, RemoveRequest, StopRequest
+from spawnery.errors import Ambiguous, JobRunning
+from spawnery.outcomes import JobStatus
+from spawnery.plugin import LABEL_INSTANCE, SpawnerRuntime
+from spawnery_docker.book import Book, Entry
+from spawnery_docker.client import DockerClient
+from spawnery_docker.errors import ApiError, in_words
+from spawnery_docker.status import LIVE, end_of, is_ours, launched, moment, outcome_of
+from spawnery_docker.tails import Tails
+
+_GONE: Final = 404
+_CONFLICT: Final = 409
+_PAUSE: Final = 0.05
+
+
+class Containers:
+    """Containers of one instance.
+
+    Args:
+        client: The engine.
+        runtime: The host.
+        book: What was seen.
+        tails: Ends of logs.
+    """
+
+    def __init__(
+        self, client: DockerClient, runtime: SpawnerRuntime, book: Book, tails: Tails
+    ) -> None:
+        self._client = client
+        self._runtime = runtime
+        self._book = book
+        self._tails = tails
+
+    # -- look --------------------------------------------------------------------------------
+
+    def show(self, name: str, *, timeout: float | None = None) -> Mapping[str, Any] | None:
+        """Inspect a container by name or id, whoever owns it; None where there is none."""
+        limit = self._runtime.io_timeout_seconds if timeout is None else timeout
+        try:
+            shown: Mapping[str, Any] = self._client.call(
+                "GET", f"/containers/{name}/json", timeout=limit
+            ).json()
+        except ApiError as error:
+            if error.status == _GONE:
+                return None
+            raise in_words(error, f"look at the container {name}") from None
+        return shown
+
+    def own(self, name: str, *, timeout: float | None = None) -> Mapping[str, Any] | None:
+        """Inspect a container of this instance; None where there is none of ours."""
+        shown = self.show(name, timeout=timeout)
+        if shown is None or not is_ours(shown["Config"].get("Labels"), self._runtime.instance):
+            return None
+        return shown
+
+    def status(self, job_id: str) -> JobStatus | None:
+        """Look at a job; one that the engine has forgotten is told from what we saw of it."""
+        name = self._runtime.object_name(job_id)
+        shown = self.own(name)
+        if shown is None:
+            entry = self._book.ended(name)
+            return entry.status if entry is not None else None
+        return self.seen(shown)
+
+    def seen(self, shown: Mapping[str, Any]) -> JobStatus:
+        """Turn the reply of an inspect into a status, and remember it."""
+        engine_id, end = shown["Id"], end_of(shown)
+        known = self._book.get(engine_id)
+        outcome = known.outcome if known is not None else None
+        if end is not None and outcome is None:
+            tail, missing = self._tails.of(shown, known.tail_bytes if known else None)
+            image = (known.image if known else None) or shown.get("Image")
+            outcome = outcome_of(end, image=image, tail=tail, missing=missing)
+        entry = Entry(
+            engine_id=engine_id,
+            name=shown["Name"].removeprefix("/"),
+            labels=shown["Config"]["Labels"],
+            accepted_at=moment(shown["Created"]),
+            started_at=moment(shown["State"].get("StartedAt")) if launched(shown) else None,
+            image=shown.get("Image"),
+            outcome=outcome,
+        )
+        return self._book.note(entry).status
+
+    def list_jobs(self) -> list[JobStatus]:
+        """Look at all jobs of the instance, in every state."""
+        query = {"all": "1", "filters": json.dumps({"label": [self.label]})}
+        timeout = self._runtime.io_timeout_seconds
+        try:
+            found = self._client.call("GET", "/containers/json", query=query, timeout=timeout)
+        except ApiError as error:
+            raise in_words(error, "list the containers") from None
+        statuses = (self._listed(item) for item in found.json())
+        return [status for status in statuses if status is not None]
+
+    def _listed(self, item: Mapping[str, Any]) -> JobStatus | None:
+        """Look at one entry of a list; only what is not known yet is asked for."""
+        if not is_ours(item.get("Labels"), self._runtime.instance):
+            return None
+        known = self._book.get(item["Id"])
+        if known is not None and known.started_at is not None and item["State"] in LIVE:
+            return known.status
+        shown = self.own(item["Id"])
+        return None if shown is None else self.seen(shown)
+
+    @property
+    def label(self) -> str:
+        """The filter that finds our containers."""
+        return f"{LABEL_INSTANCE}={self._runtime.instance}"
+
+    # -- stop and remove ---------------------------------------------------------------------
+
+    def stop(self, request: StopRequest) -> None:
+        """End a container of ours, and wait until it has ended; see the hook."""
+        shown = self.own(request.name, timeout=request.deadline.remaining())
+        if shown is None or end_of(shown) is not None:
+            return
+        if not launched(shown):
+            self.discard(shown["Id"], request.deadline)
+            return
+        path, grace = f"/containers/{shown['Id']}", request.grace_seconds
+        try:
+            if grace > 0:
+                query = {"t": str(math.ceil(grace))}
+                self._post(f"{path}/stop", query, request.deadline)
+            else:
+                self._post(f"{path}/kill", {"signal": "SIGKILL"}, request.deadline)
+        except ApiError as error:
+            if error.status not in {_GONE, _CONFLICT}:
+                doing = f"stop the container {request.name}"
+                raise in_words(error, doing, job_id=request.job_id) from None
+        self._until_ended(shown["Id"], request)
+
+    def _post(self, path: str, query: Mapping[str, str], deadline: Deadline) -> None:
+        self._client.call("POST", path, query=query, timeout=deadline.remaining())
+
+    def _until_ended(self, engine_id: str, request: StopRequest) -> None:
+        while True:
+            shown = self.show(engine_id)
+            if shown is None or shown["State"]["Status"] not in LIVE:
+                return
+            if request.deadline.expired:
+                msg = f"the container {request.name} did not end in time after it was told to"
+                raise Ambiguous(msg, job_id=request.job_id)
+            time.sleep(_PAUSE)
+
+    def remove(self, request: RemoveRequest) -> None:
+        """Remove a container of ours that does not run, with its anonymous volumes."""
+        shown = self.own(request.name, timeout=request.deadline.remaining())
+        if shown is None:
+            return
+        if shown["State"]["Status"] in LIVE:
+            msg = f"job {request.job_id} still runs"
+            hint = f"stop it first: spawnery stop {request.job_id}"
+            raise JobRunning(msg, hint=hint, job_id=request.job_id)
+        self.discard(shown["Id"], request.deadline)
+        self._book.forget(shown["Id"])
+
+    def discard(self, engine_id: str, deadline: Deadline) -> None:
+        """Remove a container, whoever else is at it; returns when it is gone."""
+        while True:
+            try:
+                self._client.call(
+                    "DELETE",
+                    f"/containers/{engine_id}",
+                    query={"v": "1", "force": "1"},
+                    timeout=deadline.remaining(),
+                )
+            except ApiError as error:
+                if error.status == _GONE:
+                    return
+                if error.status != _CONFLICT:
+                    raise in_words(error, f"remove the container {engine_id[:12]}") from None
+            if self.show(engine_id) is None:
+                return
+            if deadline.expired:
+                msg = f"the container {engine_id[:12]} was still being removed when time was over"
+                raise Ambiguous(msg, hint=f"docker rm -f {engine_id[:12]}")
+            time.sleep(_PAUSE)
