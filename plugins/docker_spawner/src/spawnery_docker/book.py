@@ -11,7 +11,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from spawnery.outcomes import JobStatus, Outcome
-from spawnery_docker.status import status_from
+from spawnery_docker.status import End, status_from
 
 _KEPT: Final = 10_000
 """Containers that are remembered; by far more than end within the time that evidence may lag."""
@@ -29,6 +29,7 @@ class Entry:
         oom: Whether the engine told that memory ran out.
         image: Digest or id of its image, where known.
         tail_bytes: How much of the end of its log an outcome carries.
+        waited: How it ended by the answer to a wait, which is taken where nothing tells more.
         outcome: How it ended.
     """
 
@@ -40,6 +41,7 @@ class Entry:
     oom: bool = False
     image: str | None = None
     tail_bytes: int = TAIL_BYTES
+    waited: End | None = None
     outcome: Outcome | None = None
 
     @property
@@ -82,13 +84,23 @@ class Book:
                 self._entries.popitem(last=False)
         return entry
 
-    def ended(self, name: str) -> Entry | None:
-        """Return the last container of this name whose end is known."""
+    def started(self, engine_id: str, at: datetime) -> None:
+        """Note that the engine confirmed a start, where its event has not told the time."""
+        entry = self.get(engine_id)
+        if entry is not None and entry.started_at is None:
+            self.note(evolve(entry, started_at=at))
+
+    def waited(self, engine_id: str, end: End) -> None:
+        """Note the answer to a wait."""
+        entry = self.get(engine_id)
+        if entry is not None:
+            self.note(evolve(entry, waited=end))
+
+    def last(self, name: str) -> Entry | None:
+        """Return the last container of this name."""
         with self._lock:
-            for entry in reversed(self._entries.values()):
-                if entry.name == name:
-                    return entry if entry.outcome is not None else None
-        return None
+            found = (e for e in reversed(self._entries.values()) if e.name == name)
+            return next(found, None)
 
     def forget(self, engine_id: str) -> None:
         """Drop a container that was removed on purpose."""
@@ -99,10 +111,12 @@ class Book:
 def _merged(before: Entry, now: Entry) -> Entry:
     return evolve(
         now,
+        labels=before.labels,
         accepted_at=before.accepted_at or now.accepted_at,
         started_at=before.started_at or now.started_at,
         oom=before.oom or now.oom,
         image=before.image or now.image,
         tail_bytes=before.tail_bytes if before.tail_bytes != TAIL_BYTES else now.tail_bytes,
+        waited=before.waited or now.waited,
         outcome=before.outcome or now.outcome,
     )

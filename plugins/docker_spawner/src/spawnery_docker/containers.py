@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from attrs import evolve
+
 from spawnery.contract import Deadline, RemoveRequest, StopRequest
 from spawnery.errors import Ambiguous, JobRunning
 from spawnery.outcomes import JobStatus
@@ -67,10 +69,19 @@ class Containers:
         """Look at a job; one that the engine has forgotten is told from what we saw of it."""
         name = self._runtime.object_name(job_id)
         shown = self.own(name)
-        if shown is None:
-            entry = self._book.ended(name)
-            return entry.status if entry is not None else None
-        return self.seen(shown)
+        return self._forgotten(name) if shown is None else self.seen(shown)
+
+    def _forgotten(self, name: str) -> JobStatus | None:
+        """Tell how a container ended that is gone, where this process heard it."""
+        entry = self._book.last(name)
+        if entry is None or (entry.outcome is None and entry.waited is None):
+            return None
+        if entry.outcome is None and entry.waited is not None:
+            tail, missing = self._tails.heard(entry.engine_id)
+            end = evolve(entry.waited, started_at=entry.started_at, oom=entry.oom or None)
+            outcome = outcome_of(end, image=entry.image, tail=tail, missing=missing)
+            entry = self._book.note(evolve(entry, outcome=outcome))
+        return entry.status
 
     def seen(self, shown: Mapping[str, Any]) -> JobStatus:
         """Turn the reply of an inspect into a status, and remember it."""

@@ -136,6 +136,13 @@ class Position:
         elif start is not None:
             self._skip = {stream: mark[:2] for stream, mark in self._marks.items() if mark[0]}
         self._counting = isinstance(start, Counts)
+        self._counts = Counts()
+
+    def assume(self, time: int) -> None:
+        """Take all that is older than a time as seen, of streams of which nothing was."""
+        for mark in self._marks.values():
+            if not mark[0]:
+                mark[:] = [time, 0, 0]
 
     def admit(self, stream: int, time: int, data: bytes) -> bytes:
         """Take in a message of the log; returns what of it is new."""
@@ -147,6 +154,8 @@ class Position:
         return data
 
     def _move(self, stream: int, time: int, data: bytes) -> None:
+        if self._counting:
+            self._counts = self._counts.after(stream, len(data))
         mark = self._marks[stream]
         if time == mark[0]:
             mark[1] += len(data)
@@ -175,9 +184,17 @@ class Position:
         return Place(*(Mark(time, size, bool(open_)) for time, size, open_ in marks))
 
     @property
+    def where(self) -> Place | Counts:
+        """Where to go on; counted in bytes as long as counted ones were not all passed."""
+        if not any(left for time, left in self._skip.values() if time < 0):
+            return self.place
+        out = self._counts.out + self._skip.get(STDOUT, [0, 0])[1]
+        return Counts(out, self._counts.err + self._skip.get(STDERR, [0, 0])[1])
+
+    @property
     def cursor(self) -> str:
-        """The place as text."""
-        return str(self.place)
+        """Where to go on, as text."""
+        return str(self.where)
 
 
 def _earliest(mark: Mark, latest: int) -> int:

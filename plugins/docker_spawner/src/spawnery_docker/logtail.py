@@ -15,7 +15,7 @@ from spawnery_docker.errors import ApiError
 LABEL_SECRETS: Final = "spawnery.dev/secrets"
 """Names (never values) of a job's secret variables: whoever reads its log's end can mask them."""
 
-_MOST_LINES: Final = 2000
+_MOST_LINES: Final = "2000"
 _UNREADABLE: Final = 501
 
 
@@ -27,14 +27,14 @@ def secrets_in(config: Mapping[str, Any]) -> list[bytes]:
 
 
 def tail_of_log(
-    client: DockerClient, engine_id: str, tail: Tail, size: int, *, timeout: float
+    client: DockerClient, engine_id: str, tail: Tail, *, timeout: float
 ) -> tuple[str | None, str]:
     """Read the end of a log into ``tail``; returns its text, or None and the reason.
 
     At most 2,000 lines are asked for, so the daemon does not go through a log of gigabytes.
     """
     demux = Demultiplexer(stamped=False)
-    query = {"stdout": "1", "stderr": "1", "tail": str(min(size, _MOST_LINES))}
+    query = {"stdout": "1", "stderr": "1", "tail": _MOST_LINES}
     try:
         stream = client.stream("GET", f"/containers/{engine_id}/logs", query=query, timeout=timeout)
         try:

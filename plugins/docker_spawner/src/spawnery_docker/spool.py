@@ -60,7 +60,7 @@ class Spool:
     def _append(self, record: bytes) -> None:
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=self._folder)  # noqa: SIM115
+            self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(self._folder))  # noqa: SIM115
         self._file.seek(self._written)
         self._file.write(record)
         self._written += len(record)

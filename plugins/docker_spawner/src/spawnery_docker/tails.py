@@ -1,15 +1,17 @@
-"""Listens to jobs from before their start: the end of each log, and all of it for who follows.
+"""Listens to jobs whose log goes with them, from before their start.
 
 A container that removes itself takes its log along (409 or 404 in 20 of 20 tries on Docker 20.10).
-An attached connection that was opened before the start has heard all of it, byte by byte: the log
-files have not, json-file replaces bytes that are no UTF-8.
+So the end of its log, for the outcome of a failed job, and all of it for a caller who follows the
+job are heard over an attached connection. The removal is not deferred for a follower: a caller that
+is killed leaves nothing behind, and what is attached has every byte, while json-file replaces bytes
+that are no UTF-8. Of a container that stays the log is read when it is needed.
 """
 
 from __future__ import annotations
 
 import collections
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from spawnery.contract import SpawnRequest
@@ -17,85 +19,29 @@ from spawnery.errors import SpawnerError
 from spawnery.local.masking import Tail
 from spawnery.plugin import SpawnerRuntime
 from spawnery.secret import Secret
+from spawnery_docker.book import TAIL_BYTES
 from spawnery_docker.client import DockerClient
-from spawnery_docker.demux import DaemonTrouble, Demultiplexer, Malformed
+from spawnery_docker.ears import Ear
 from spawnery_docker.errors import ApiError
 from spawnery_docker.logtail import secrets_in, tail_of_log
 from spawnery_docker.sockets import Sockets
 from spawnery_docker.spool import Spool
+from spawnery_docker.status import NEVER_RAN, NOT_HEARD
 
-_KEPT: Final = 256
-"""Ended jobs whose log is remembered when nobody has read it."""
-_LAG: Final = 2.0
-"""Seconds for which the last of a log may come after the word on the exit."""
-_NOT_HEARD: Final = "nobody was listening to it"
+_SPOOLS: Final = 256
+"""Whole logs that are kept of ended jobs until somebody reads them."""
 _ATTACH: Final = {"stream": "1", "stdout": "1", "stderr": "1", "logs": "0"}
 _UPGRADE: Final = {"Connection": "Upgrade", "Upgrade": "tcp"}
 
 
-class Ear:
-    """What is heard of one container.
-
-    Args:
-        name: Name of the container.
-        tail: Keeps the end of its log.
-        spool: Keeps all of it, for who follows; else None.
-    """
-
-    def __init__(self, name: str, tail: Tail, spool: Spool | None) -> None:
-        self.name = name
-        self.tail = tail
-        self.spool = spool
-        self.ended = threading.Event()
-        self.missing: str | None = None
-        self._demux = Demultiplexer(stamped=False)
-        self._lock = threading.Lock()
-        self._waiting: list[Callable[[], None]] = []
-
-    def hear(self, data: bytes) -> None:
-        """Take in a piece of the connection's bytes."""
-        try:
-            for stream, said in _joined(self._demux.feed(data)):
-                self.tail.add(stream, said)
-                if self.spool is not None:
-                    self.spool.write(stream, said)
-        except (Malformed, DaemonTrouble) as error:
-            self.missing = f"the engine's stream cannot be read: {error}"
-            self.end()
-
-    def end(self) -> None:
-        """Nothing more will be heard."""
-        with self._lock:
-            self.ended.set()
-            waiting, self._waiting = self._waiting, []
-        if self.spool is not None:
-            self.spool.end()
-        for call in waiting:
-            call()
-
-    def when_ended(self, call: Callable[[], None]) -> bool:
-        """Call it when nothing more will be heard; False when that is so already."""
-        with self._lock:
-            if self.ended.is_set():
-                return False
-            self._waiting.append(call)
-            return True
-
-    def text(self) -> tuple[str | None, str]:
-        """Return the end of the log and, where there is none, the reason."""
-        if self.missing is not None:
-            return None, self.missing
-        return self.tail.text(), ""
-
-
 class Tails:
-    """Ears by container.
+    """Ears by container, and whole logs by name.
 
     Args:
         client: The engine.
         sockets: Reads the attached connections.
         runtime: The host.
-        keep: Whether the ends of logs are listened to (setting ``docker.keep_tail``).
+        keep: Whether ends of logs are kept at all (setting ``docker.keep_tail``).
     """
 
     def __init__(
@@ -106,149 +52,130 @@ class Tails:
         self._runtime = runtime
         self._keep = keep
         self._lock = threading.Lock()
-        self._ears: collections.OrderedDict[str, Ear] = collections.OrderedDict()
+        self._ears: dict[str, Ear] = {}
+        self._spools: collections.OrderedDict[str, Spool] = collections.OrderedDict()
 
     def attach(self, engine_id: str, request: SpawnRequest) -> Callable[[], None]:
-        """Listen to a container that was not started yet, where there is a reason to.
+        """Listen to a container that is not started yet, where there is a reason to.
 
-        A job that is kept needs no ear unless it is followed: its log can be read afterwards. A
-        failure to listen is remembered as the reason for a missing tail; it stops nothing.
+        Where the engine does not let us (a proxy that allows no attach), the job runs all the same
+        and the reason stands where the tail would be.
 
         Returns:
             Call it when the start has failed.
         """
-        tail = self._keep and request.tail_bytes and request.retention_seconds == 0
-        if not (tail or request.follow):
-            return lambda: None
+        limit = request.tail_bytes if self._keep else 0
+        if request.retention_seconds or not (limit or request.follow):
+            return _nothing
         values = [v.reveal().encode() for v in request.secrets.values() if isinstance(v, Secret)]
-        folder = self._runtime.state_dir / "docker"
-        ear = Ear(
-            request.name,
-            Tail(request.tail_bytes if self._keep else 0, values),
-            Spool(folder) if request.follow else None,
-        )
+        spool = Spool(self._runtime.state_dir / "docker") if request.follow else None
+        ear = Ear(request.name, Tail(limit, values), spool)
+        path, timeout = f"/containers/{engine_id}/attach", request.deadline.remaining()
         try:
-            exchange = self._client.hold(
-                f"/containers/{engine_id}/attach",
-                query=_ATTACH,
-                headers=_UPGRADE,
-                timeout=request.deadline.remaining(),
-            )
-        except (ApiError, SpawnerError) as error:
-            ear.missing = f"the engine does not let us listen to it: {error.args[0]}"
-            ear.spool = None
-            ear.end()
-            self._add(engine_id, ear)
-            return lambda: None
-        self._add(engine_id, ear)
-        if exchange.rest:
-            ear.hear(exchange.rest)
+            exchange = self._client.hold(path, query=_ATTACH, headers=_UPGRADE, timeout=timeout)
+        except ApiError as error:
+            ear.fail(f"the engine does not let us listen to it: {error.message}")
+            self._note(engine_id, ear, spool=None)
+            return _nothing
+        except SpawnerError as error:
+            ear.fail(f"the engine could not be listened to: {error.message}")
+            self._note(engine_id, ear, spool=None)
+            return _nothing
+        self._note(engine_id, ear, spool)
+        ear.hear(exchange.rest)
         self._sockets.add(exchange.sock, ear.hear, ear.end)
 
-        def undo() -> None:
+        def give_up() -> None:
             self._sockets.drop(exchange.sock)
             ear.end()
             self.forget(engine_id)
+            self._close(request.name, spool)
 
-        return undo
+        return give_up
 
-    def _add(self, engine_id: str, ear: Ear) -> None:
+    def _note(self, engine_id: str, ear: Ear, spool: Spool | None) -> None:
         with self._lock:
             self._ears[engine_id] = ear
-            ended = [key for key, ear in self._ears.items() if ear.ended.is_set()]
-        for key in ended[: max(0, len(ended) - _KEPT)]:
-            self.forget(key)
+            before = self._spools.pop(ear.name, None)
+            if spool is not None:
+                self._spools[ear.name] = spool
+            over = [name for name, known in self._spools.items() if known.over]
+            dropped = [self._spools.pop(name) for name in over[: max(0, len(over) - _SPOOLS)]]
+        for old in (*dropped, before):
+            if old is not None:
+                old.close()
 
-    def heard(self, engine_id: str) -> tuple[str | None, str]:
-        """Return what was heard of the end of a log, without waiting, and why nothing."""
+    def _close(self, name: str, spool: Spool | None) -> None:
         with self._lock:
-            ear = self._ears.get(engine_id)
-        if not self._keep:
-            return None, "it is not kept (setting docker.keep_tail)"
-        return (None, _NOT_HEARD) if ear is None else ear.text()
+            if spool is not None and self._spools.get(name) is spool:
+                del self._spools[name]
+        if spool is not None:
+            spool.close()
 
-    def complete(self, engine_id: str, call: Callable[[], None]) -> None:
-        """Call it when all of a log was heard; to be used when the engine told of the exit.
+    # -- what was heard ----------------------------------------------------------------------
 
-        What a connection still holds comes within milliseconds; after two seconds it is given up.
+    def listens(self, engine_id: str) -> bool:
+        """Tell whether a container is listened to."""
+        with self._lock:
+            return engine_id in self._ears
+
+    def saw_exit(self, engine_id: str) -> None:
+        """Take in that the engine told how a job ended: the end of its stream is that of its log.
+
+        The stream also ends when the daemon dies or a proxy cuts it, and looks the same then.
         """
         with self._lock:
             ear = self._ears.get(engine_id)
-        once = _Once(call)
-        if ear is None or not ear.when_ended(once):
-            once()
-        else:
-            timer = threading.Timer(_LAG, once)
-            timer.daemon = True
-            ear.when_ended(timer.cancel)
-            timer.start()
         if ear is not None and ear.spool is not None:
             ear.spool.saw_exit()
 
-    def of(self, shown: Mapping[str, Any], tail_bytes: int | None) -> tuple[str | None, str]:
-        """Return the end of the log of a container that has ended, and why there is none.
+    def heard(self, engine_id: str) -> tuple[str | None, str]:
+        """Return the end of the log of a container that has just ended.
 
-        Args:
-            shown: The reply of its inspect.
-            tail_bytes: How much of it.
+        Returns:
+            The text and an empty reason, or None and why there is none.
         """
-        engine_id = shown["Id"]
+        if not self._keep:
+            return None, "ends of logs are not kept (SPAWNERY_DOCKER_KEEP_TAIL)"
         with self._lock:
             ear = self._ears.get(engine_id)
-        if ear is not None and ear.missing is None and self._keep:
-            ear.ended.wait(_LAG)
-            return ear.text()
-        if not self._keep or shown["HostConfig"].get("AutoRemove"):
-            return self.heard(engine_id)
-        size = self._runtime_tail if tail_bytes is None else tail_bytes
-        tail = Tail(size, secrets_in(shown["Config"]))
-        timeout = self._runtime.io_timeout_seconds
-        return tail_of_log(self._client, engine_id, tail, size, timeout=timeout)
+        return (None, NOT_HEARD) if ear is None else ear.text()
 
-    _runtime_tail: Final = 8192
-    """How much is read of a job that another process spawned."""
+    def of(self, shown: Mapping[str, Any], limit: int | None) -> tuple[str | None, str]:
+        """Return the end of the log of a container that has ended and is still there.
+
+        Args:
+            shown: Reply of its inspect.
+            limit: How many bytes; the default where None.
+        """
+        if shown["State"].get("Error"):
+            return None, NEVER_RAN
+        text, reason = self.heard(shown["Id"])
+        if text is not None or not self._keep or shown["HostConfig"].get("AutoRemove"):
+            return text, reason
+        tail = Tail(TAIL_BYTES if limit is None else limit, secrets_in(shown["Config"]))
+        timeout = self._runtime.io_timeout_seconds
+        return tail_of_log(self._client, shown["Id"], tail, timeout=timeout)
 
     def spool(self, name: str) -> Spool | None:
-        """Return the whole log of the last container of this name, where we keep it."""
+        """Return the whole log of the last container of this name, where it is kept here."""
         with self._lock:
-            found = [ear.spool for ear in self._ears.values() if ear.name == name]
-        return found[-1] if found else None
+            return self._spools.get(name)
 
     def forget(self, engine_id: str) -> None:
-        """Drop what was heard of a container."""
+        """Let go of the end of a container's log; a whole one stays for who follows."""
         with self._lock:
-            ear = self._ears.pop(engine_id, None)
-        if ear is not None and ear.spool is not None:
-            ear.spool.close()
+            self._ears.pop(engine_id, None)
 
     def close(self) -> None:
-        """Forget everything; whoever reads comes to an end."""
+        """Let go of everything; whoever reads comes to an end."""
         with self._lock:
-            known = list(self._ears)
-        for engine_id in known:
-            self.forget(engine_id)
+            spools = list(self._spools.values())
+            self._spools.clear()
+            self._ears.clear()
+        for spool in spools:
+            spool.close()
 
 
-class _Once:
-    """A call that happens once, whoever comes first."""
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self._call: Callable[[], None] | None = call
-        self._lock = threading.Lock()
-
-    def __call__(self) -> None:
-        with self._lock:
-            call, self._call = self._call, None
-        if call is not None:
-            call()
-
-
-def _joined(messages: Iterable[tuple[int, int, bytes]]) -> Iterable[tuple[int, bytes]]:
-    """Join neighbours of the same stream."""
-    joined: list[tuple[int, list[bytes]]] = []
-    for stream, _, data in messages:
-        if joined and joined[-1][0] == stream:
-            joined[-1][1].append(data)
-        else:
-            joined.append((stream, [data]))
-    return [(stream, b"".join(parts)) for stream, parts in joined]
+def _nothing() -> None:
+    """Stand in where nothing is listened to."""

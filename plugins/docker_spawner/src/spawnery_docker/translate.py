@@ -11,6 +11,8 @@ from spawnery.models import PullPolicy, Resources, Security
 from spawnery.quantities import cpu_millis, cpu_nanos, memory_bytes
 from spawnery.secret import Secret
 from spawnery_docker.images import ImageFacts
+from spawnery_docker.logtail import LABEL_SECRETS
+from spawnery_docker.logtail import LABEL_SECRETS
 from spawnery_docker.options import DockerOptions, refuse_privilege
 from spawnery_docker.settings import DockerSettings
 
@@ -77,7 +79,7 @@ def body_of(
     body: dict[str, Any] = {
         "Image": job.image,
         "Env": _environment(request, image, home=restricted),
-        "Labels": dict(request.labels),
+        "Labels": _labels(request),
         "AttachStdin": False,
         "AttachStdout": True,
         "AttachStderr": True,
@@ -92,6 +94,19 @@ def body_of(
         body["Cmd"] = list(job.args)
     optional = {"User": user, "WorkingDir": workdir, "Hostname": _options(request).hostname}
     return body | {key: value for key, value in optional.items() if value}
+
+
+def _labels(request: SpawnRequest) -> dict[str, str]:
+    """Return the labels, with the names of secret variables for whoever reads the log's end."""
+    secret = ",".join(sorted(request.secrets))
+    return {**request.labels, **({LABEL_SECRETS: secret} if secret else {})}
+
+
+def _labels(request: SpawnRequest) -> dict[str, str]:
+    labels = dict(request.labels)
+    if request.secrets:
+        labels[LABEL_SECRETS] = ",".join(sorted(request.secrets))
+    return labels
 
 
 def _options(request: SpawnRequest) -> DockerOptions:

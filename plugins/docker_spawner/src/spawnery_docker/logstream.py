@@ -1,0 +1,173 @@
+"""A job's log out of the engine: follows it over the ends of single requests to the job's end."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from spawnery.contract import LogsRequest
+from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
+from spawnery.outcomes import LogChunk
+from spawnery.streams import JobStream
+from spawnery_docker.cursors import Counts, Place, Position
+from spawnery_docker.demux import NAMES, Message
+from spawnery_docker.logreader import LogReader, Messages
+from spawnery_docker.logtailer import last_bytes
+from spawnery_docker.status import LIVE
+
+_NANO: Final = 1_000_000_000
+_PAUSE: Final = 0.2
+
+
+class EngineLog(JobStream[LogChunk]):
+    """Reads the log of one container.
+
+    The end of an answer is no proof that the job has ended: it ends as well when the daemon is
+    stopped, and at once for a container that was not started yet. So the container is looked at,
+    and once it has ended the rest is read without following.
+
+    Args:
+        reader: Asks for logs, and looks at the container.
+        request: What is wanted.
+        shown: The reply of the container's inspect.
+        start: Where to begin; None: as the request says.
+
+    Raises:
+        LogsUnavailable, StreamLost: See ``LogReader.open``.
+    """
+
+    def __init__(
+        self,
+        reader: LogReader,
+        request: LogsRequest,
+        shown: Mapping[str, Any],
+        start: Place | Counts | None,
+    ) -> None:
+        self._reader = reader
+        self._request = request
+        self._engine_id: str = shown["Id"]
+        self._since = 0 if request.since is None else int(request.since.timestamp() * _NANO)
+        self._ready: collections.deque[LogChunk] = collections.deque()
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._messages: Messages | None = None
+        self._start: Place | Counts | None = start
+        self._position = Position(start)
+        self._waited = False
+        if request.tail_bytes and start is None:
+            self._begin_before_end(request.tail_bytes)
+        self._open(follow=request.follow and shown["State"]["Status"] in LIVE)
+        self._last = not request.follow or shown["State"]["Status"] not in {"created", *LIVE}
+
+    def _begin_before_end(self, size: int) -> None:
+        pieces, self._position = last_bytes(self._reader, self._request, self._engine_id, size)
+        for message, cursor in pieces:
+            if message[1] >= self._since:
+                self._ready.append(_chunk(message, cursor))
+        if pieces:
+            self._position.assume(pieces[0][0][1])
+            self._start = self._position.place
+
+    def _open(self, *, follow: bool) -> None:
+        """Ask for what is behind the position."""
+        self._position = Position(self._start)
+        since = self._since if self._start is None else self._start.since
+        messages = self._reader.open(self._request, self._engine_id, follow=follow, since=since)
+        with self._lock:
+            self._messages = messages
+        if self._closed.is_set():
+            messages.close()
+
+    def __next__(self) -> LogChunk:
+        while not self._closed.is_set():
+            if self._ready:
+                return self._ready.popleft()
+            try:
+                if not self._fill() and not self._go_on():
+                    self._closed.set()
+            except StreamLost as lost:
+                raise StreamLost(
+                    lost.message, cursor=self._position.cursor, job_id=self._request.job_id
+                ) from None
+        raise StopIteration
+
+    def _fill(self) -> bool:
+        """Read some messages; False when the answer has ended."""
+        if self._messages is None:
+            return False
+        messages = self._messages.some()
+        if messages is None:
+            return False
+        run: list[Message] = []
+        for stream, time, data in messages:
+            if run and run[0][0] != stream:
+                self._put(run)  # before the position moves on
+                run = []
+            new = self._position.admit(stream, time, data)
+            if new and time >= self._since:
+                run.append((stream, time, new))
+        if run:
+            self._put(run)
+        return True
+
+    def _put(self, run: list[Message]) -> None:
+        stream, time, _ = run[0]
+        whole = b"".join(data for _, _, data in run)
+        self._ready.append(_chunk((stream, time, whole), self._position.cursor))
+
+    def _go_on(self) -> bool:
+        """Go on after the end of an answer; False when the log has ended."""
+        self._let_go()
+        if self._last:
+            return False
+        status = self._status()
+        if status is None:
+            return False
+        self._start = self._position.where
+        self._last = status not in LIVE
+        try:
+            self._open(follow=not self._last)
+        except LogsUnavailable:
+            if self._last:  # removed meanwhile, after its log had ended
+                return False
+            raise
+        return True
+
+    def _status(self) -> str | None:
+        """Return where the container stands once it was started; None when it is gone."""
+        while not self._closed.wait(_PAUSE if self._waited else 0):
+            try:
+                shown = self._reader.look(self._engine_id)
+            except SpawnerError as error:
+                raise StreamLost(error.message) from None
+            if shown is None or shown["State"].get("Error"):
+                return None
+            status: str = shown["State"]["Status"]
+            self._waited = status in {"created", *LIVE}
+            if status != "created":
+                return status
+        return None
+
+    def _let_go(self) -> None:
+        with self._lock:
+            messages, self._messages = self._messages, None
+        if messages is not None:
+            messages.close()
+
+    def close(self) -> None:
+        """End the stream; see ``JobStream.close``."""
+        self._closed.set()
+        self._let_go()
+
+
+def _chunk(message: Message, cursor: str) -> LogChunk:
+    stream, time, data = message
+    return LogChunk(
+        stream=NAMES[stream],
+        data=data,
+        cursor=cursor,
+        time=datetime.fromtimestamp(time / _NANO, UTC),
+    )

@@ -1,0 +1,46 @@
+"""What would be sent to the engine."""
+
+from __future__ import annotations
+
+from spawnery.contract import Deadline, Plan, PlanRequest
+from spawnery.errors import SpawnerError
+from spawnery_docker.errors import ApiError
+from spawnery_docker.images import ImageFacts, Images
+from spawnery_docker.settings import DockerSettings
+from spawnery_docker.translate import body_of, pull_policy, refuse
+
+
+class Planning:
+    """Shows requests.
+
+    Args:
+        images: What images say of themselves.
+        settings: Ours.
+    """
+
+    def __init__(self, images: Images, settings: DockerSettings) -> None:
+        self._images = images
+        self._settings = settings
+
+    def plan(self, request: PlanRequest, *, deadline: Deadline) -> Plan:
+        """Return the exact body of the create request; its secrets are masked already."""
+        spawn = request.spawn
+        refuse(spawn, self._settings)
+        name = spawn.job.image or ""
+        notes = [f"pull policy: {pull_policy(spawn, self._settings)}"]
+        if spawn.network is not None:
+            notes.append(f"network {spawn.network.name} ({spawn.network.source})")
+        image = None
+        try:
+            image = self._images.inspect(name, deadline=deadline)
+        except (SpawnerError, ApiError) as error:
+            notes.append(f"the engine was not asked for the image: {error.message}")
+        else:
+            if image is None:
+                notes.append(f"the image {name} is not in the engine: its user is not known")
+        facts = image or ImageFacts(reference=name, id="")
+        body = body_of(spawn, self._settings, facts)
+        return Plan(
+            engine_object={"POST": f"/containers/create?name={spawn.name}", "body": body},
+            notes=tuple(notes),
+        )

@@ -1,0 +1,142 @@
+"""The declaration of the Docker spawner, and its hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from spawnery.contract import (
+    CheckItem,
+    Deadline,
+    HookContext,
+    LogsRequest,
+    Plan,
+    PlanRequest,
+    RemoveRequest,
+    SpawnRequest,
+    StopRequest,
+    WatchRequest,
+)
+from spawnery.hookspecs import hookimpl
+from spawnery.models import JobSpec, Network
+from spawnery.outcomes import JobHandle, JobStatus, LogChunk, WatchEvent
+from spawnery.plugin import API_VERSION, SpawnerPlugin, SpawnerRuntime
+from spawnery.streams import JobStream
+from spawnery_docker.options import DockerOptions
+from spawnery_docker.settings import DockerSettings
+
+if TYPE_CHECKING:
+    from spawnery_docker.rooms import Rooms
+
+CAPABILITIES: Final = frozenset(
+    {
+        "field.image",
+        "field.command",
+        "field.args",
+        "field.env",
+        "field.secrets",
+        "field.network",
+        "field.labels",
+        "field.workdir",
+        "field.user",
+        "field.deadline_seconds",
+        "field.start_deadline_seconds",
+        "field.retention_seconds",
+        "field.pull_policy",
+        "field.security.restricted",
+        "field.security.baseline",
+        "field.resources.requests",
+        "field.resources.limits",
+        "field.resources.gpus",
+        "logs",
+        "logs.follow",
+        "logs.split",
+        "logs.resume",
+        "logs.after_exit",
+        "tail",
+        "watch.resume",
+        "stop.graceful",
+        "oom",
+    }
+)
+
+
+class DockerSpawner:
+    """Runs jobs as containers of one Docker engine.
+
+    Args:
+        settings: Ours.
+        runtime: Of the host.
+    """
+
+    def __init__(self, settings: DockerSettings, runtime: SpawnerRuntime) -> None:
+        from spawnery_docker.rooms import Rooms  # noqa: PLC0415 - the declaration stays light
+
+        self._runtime = runtime
+        self._rooms: Rooms = Rooms(settings, runtime)
+
+    @hookimpl
+    def resolve_network(self, job: JobSpec, context: HookContext) -> Network:
+        """See the hookspec: the network of our own container, else ``bridge``."""
+        return self._rooms.networks.resolve(deadline=context.deadline)
+
+    @hookimpl
+    def spawn(self, request: SpawnRequest) -> JobHandle:
+        """See the hookspec."""
+        return self._rooms.spawning.spawn(request)
+
+    @hookimpl
+    def status(self, job_id: str) -> JobStatus | None:
+        """See the hookspec."""
+        return self._rooms.containers.status(job_id)
+
+    @hookimpl
+    def list_jobs(self) -> Sequence[JobStatus]:
+        """See the hookspec."""
+        return self._rooms.containers.list_jobs()
+
+    @hookimpl
+    def watch(self, request: WatchRequest) -> JobStream[WatchEvent]:
+        """See the hookspec."""
+        return self._rooms.watching.open(request)
+
+    @hookimpl
+    def logs(self, request: LogsRequest) -> JobStream[LogChunk]:
+        """See the hookspec."""
+        return self._rooms.logs.open(request)
+
+    @hookimpl
+    def stop(self, request: StopRequest) -> None:
+        """See the hookspec."""
+        self._rooms.containers.stop(request)
+
+    @hookimpl
+    def remove(self, request: RemoveRequest) -> None:
+        """See the hookspec."""
+        self._rooms.containers.remove(request)
+
+    @hookimpl
+    def plan(self, request: PlanRequest) -> Plan:
+        """See the hookspec."""
+        limit = Deadline.after(self._runtime.io_timeout_seconds)
+        return self._rooms.planning.plan(request, deadline=limit)
+
+    @hookimpl
+    def check(self) -> Sequence[CheckItem]:
+        """See the hookspec."""
+        return self._rooms.doctor.examine()
+
+    def close(self) -> None:
+        """Close connections; containers go on."""
+        self._rooms.close()
+
+
+plugin: Final = SpawnerPlugin(
+    name="docker",
+    api=API_VERSION,
+    capabilities=CAPABILITIES,
+    settings=DockerSettings,
+    options=DockerOptions,
+    create=DockerSpawner,
+    summary="Containers of a Docker engine, restricted by default, removed at their end.",
+)

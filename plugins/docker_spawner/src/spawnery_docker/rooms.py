@@ -1,0 +1,84 @@
+"""Puts the rooms of the spawner together."""
+
+from __future__ import annotations
+
+from spawnery.plugin import SpawnerRuntime
+from spawnery_docker.book import Book
+from spawnery_docker.client import DockerClient
+from spawnery_docker.containers import Containers
+from spawnery_docker.doctor import Doctor
+from spawnery_docker.endpoint import resolve_endpoint
+from spawnery_docker.images import Images
+from spawnery_docker.logreader import LogReader
+from spawnery_docker.logreader import LogReader
+from spawnery_docker.logs import Logs
+from spawnery_docker.network import Networks
+from spawnery_docker.planning import Planning
+from spawnery_docker.settings import DockerSettings
+from spawnery_docker.sockets import Sockets
+from spawnery_docker.spawning import Spawning
+from spawnery_docker.status import End
+from spawnery_docker.tails import Tails
+from spawnery_docker.waits import Waits
+from spawnery_docker.watch import Watching
+
+
+class Rooms:
+    """Everything that one spawner works with; nothing is asked of the engine yet.
+
+    Args:
+        settings: Ours.
+        runtime: The host.
+    """
+
+    def __init__(self, settings: DockerSettings, runtime: SpawnerRuntime) -> None:
+        endpoint = resolve_endpoint(settings, runtime.environ)
+        client = DockerClient(endpoint)
+        book = Book()
+        sockets = Sockets(runtime.start_thread)
+        tails = Tails(client, sockets, runtime, keep=settings.keep_tail)
+        images = Images(client, runtime, pull_timeout_seconds=settings.pull_timeout_seconds)
+
+        def heard(engine_id: str, code: int, problem: str) -> None:
+            now = runtime.clock.now()
+            book.waited(
+                engine_id, End(code=code, started_at=None, finished_at=now, error=problem)
+            )
+            tails.saw_exit(engine_id)
+
+        self._client = client
+        self._sockets = sockets
+        self._tails = tails
+        self._tails = tails
+        self.networks = Networks(client)
+        self.containers = Containers(client, runtime, book, tails)
+        self.watching = Watching(
+            client, runtime, containers=self.containers, tails=tails, book=book
+        )
+        self.spawning = Spawning(
+            client,
+            settings,
+            runtime,
+            images=images,
+            containers=self.containers,
+            waits=Waits(client, sockets, heard),
+            tails=tails,
+            book=book,
+        )
+        reader = LogReader(client, self.containers.show, timeout=runtime.io_timeout_seconds)
+        self.logs = Logs(reader, tails, self.containers.own)
+        self.planning = Planning(images, settings)
+        self.doctor = Doctor(
+            client=client,
+            endpoint=endpoint,
+            runtime=runtime,
+            networks=self.networks,
+            network=settings.network,
+        )
+
+    def close(self) -> None:
+        """Close connections and end the threads."""
+        self._sockets.close()
+        self._tails.close()
+        self._tails.close()
+        self._client.close()

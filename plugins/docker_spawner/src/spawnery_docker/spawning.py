@@ -1,0 +1,206 @@
+"""One spawn: image, create, mark, listen, start. No request more than that takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from attrs import evolve
+
+from spawnery.contract import Deadline, SpawnRequest
+from spawnery.errors import Ambiguous, NameConflict, SpawnerError, SpawnFailed, SpecConflict
+from spawnery.outcomes import JobHandle
+from spawnery.plugin import LABEL_SPEC_HASH, SpawnerRuntime
+from spawnery_docker.book import Book, Entry
+from spawnery_docker.client import DockerClient
+from spawnery_docker.containers import Containers
+from spawnery_docker.errors import ApiError, in_words
+from spawnery_docker.images import ImageFacts, Images
+from spawnery_docker.settings import DockerSettings
+from spawnery_docker.start_errors import start_failure
+from spawnery_docker.status import is_ours, launched
+from spawnery_docker.tails import Tails
+from spawnery_docker.translate import body_of, pull_policy, refuse
+from spawnery_docker.waits import Waits
+
+_NOT_FOUND: Final = 404
+_CONFLICT: Final = 409
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+
+
+class Spawning:
+    """Spawns containers.
+
+    Args:
+        client: The engine.
+        settings: Ours.
+        runtime: The host.
+        images, containers, waits, tails, book: The other rooms.
+    """
+
+    def __init__(
+        self,
+        client: DockerClient,
+        settings: DockerSettings,
+        runtime: SpawnerRuntime,
+        *,
+        images: Images,
+        containers: Containers,
+        waits: Waits,
+        tails: Tails,
+        book: Book,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._runtime = runtime
+        self._images = images
+        self._containers = containers
+        self._waits = waits
+        self._tails = tails
+        self._book = book
+
+    def spawn(self, request: SpawnRequest) -> JobHandle:
+        """Make and start the container of a job, or take the one that is there; see the hook."""
+        refuse(request, self._settings)
+        request, image = self._with_image(request)
+        pause = _FIRST_PAUSE
+        while True:
+            engine_id = self._create(request, image)
+            if engine_id is not None:
+                self._start(request, engine_id, image)
+                return _handle(request, engine_id, created=True)
+            found = self._containers.show(request.name, timeout=request.deadline.remaining())
+            if found is not None:
+                return self._adopt(request, found, image)
+            # The name is reserved before the container can be looked at (moby, create.go), and
+            # still taken while it is being removed.
+            if request.deadline.expired:
+                msg = f"the name {request.name} stayed taken by a container that is not there"
+                raise Ambiguous(msg, job_id=request.job.job_id)
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    # -- create ------------------------------------------------------------------------------
+
+    def _with_image(self, request: SpawnRequest) -> tuple[SpawnRequest, ImageFacts]:
+        """Make sure of the image; a pull gives the rest of the spawn a new I/O limit."""
+        policy = pull_policy(request, self._settings)
+        image = self._images.ensure(request.job, policy, deadline=request.deadline)
+        if image.pulled_seconds:
+            limit = Deadline.after(self._runtime.io_timeout_seconds)
+            request = evolve(request, deadline=limit)
+        return request, image
+
+    def _create(self, request: SpawnRequest, image: ImageFacts) -> str | None:
+        """Create the container; returns its id, None where the name is taken."""
+        body = body_of(request, self._settings, image)
+        try:
+            reply = self._client.call(
+                "POST",
+                "/containers/create",
+                query={"name": request.name},
+                body=body,
+                timeout=request.deadline.remaining(),
+            )
+        except ApiError as error:
+            if error.status == _CONFLICT:
+                return None
+            raise self._not_created(request, error) from None
+        created = reply.json()
+        for warning in created.get("Warnings") or ():
+            self._runtime.logger.warning("container %s: %s", request.name, warning)
+        return str(created["Id"])
+
+    def _not_created(self, request: SpawnRequest, error: ApiError) -> SpawnerError:
+        job_id = request.job.job_id
+        if error.status == _NOT_FOUND and "image" in error.message.lower():
+            self._images.forget(request.job.image or "")
+            msg = f"the image {request.job.image} went away: {error.message}"
+            hint = f"docker pull {request.job.image}"
+            return SpawnFailed(
+                msg, cause="image.not_found", hint=hint, job_id=job_id, retryable=True
+            )
+        if error.status in {400, _NOT_FOUND}:
+            failure = start_failure(error.message)
+            return SpawnFailed(
+                failure.message, cause=failure.cause, hint=failure.hint, job_id=job_id
+            )
+        return in_words(error, f"create the container {request.name}", job_id=job_id)
+
+    def _adopt(
+        self, request: SpawnRequest, shown: Mapping[str, Any], image: ImageFacts
+    ) -> JobHandle:
+        """Take the container that has the name, where it is this very job."""
+        job_id, name = request.job.job_id, request.name
+        labels = shown["Config"].get("Labels") or {}
+        if not is_ours(labels, self._runtime.instance):
+            msg = f"the name {name} is taken by a container that is not ours ({shown['Id'][:12]})"
+            hint = f"choose another job id, or look at it: docker inspect {name}"
+            raise NameConflict(msg, hint=hint, job_id=job_id)
+        if labels.get(LABEL_SPEC_HASH) != request.spec_hash:
+            msg = (
+                f"job {job_id} exists with another spec"
+                f" (hash {labels.get(LABEL_SPEC_HASH)}, asked for {request.spec_hash})"
+            )
+            hint = f"choose another job id, or remove that job: spawnery rm {job_id}"
+            raise SpecConflict(msg, hint=hint, job_id=job_id)
+        if not launched(shown):
+            self._start(request, shown["Id"], image)
+        return _handle(request, shown["Id"], created=False)
+
+    # -- start -------------------------------------------------------------------------------
+
+    def _start(self, request: SpawnRequest, engine_id: str, image: ImageFacts) -> None:
+        now = self._runtime.clock.now()
+        self._book.note(
+            Entry(
+                engine_id=engine_id,
+                name=request.name,
+                labels=request.labels,
+                accepted_at=now,
+                image=image.ran,
+                tail_bytes=request.tail_bytes,
+            )
+        )
+        listening: list[Callable[[], None]] = []
+        try:
+            request.created(engine_id)
+            timeout = request.deadline.remaining()
+            listening.append(self._tails.attach(engine_id, request))
+            if request.retention_seconds == 0:
+                listening.append(self._waits.register(engine_id, timeout=timeout))
+            self._client.call(
+                "POST", f"/containers/{engine_id}/start", timeout=request.deadline.remaining()
+            )
+        except ApiError as error:
+            self._give_up(engine_id, listening)
+            raise self._not_started(request, error) from None
+        except SpawnFailed:
+            self._give_up(engine_id, listening)
+            raise
+        self._book.started(engine_id, self._runtime.clock.now())
+
+    def _give_up(self, engine_id: str, listening: list[Callable[[], None]]) -> None:
+        for stop_listening in listening:
+            stop_listening()
+        limit = Deadline.after(self._runtime.io_timeout_seconds)
+        self._containers.discard(engine_id, limit)
+        self._book.forget(engine_id)
+
+    def _not_started(self, request: SpawnRequest, error: ApiError) -> SpawnerError:
+        job_id = request.job.job_id
+        if error.status == _NOT_FOUND and "no such container" in error.message.lower():
+            msg = f"the container {request.name} was gone before it was started"
+            return Ambiguous(msg, job_id=job_id)
+        if error.status in {401, 403}:
+            return in_words(error, f"start the container {request.name}", job_id=job_id)
+        failure = start_failure(error.message)
+        return SpawnFailed(failure.message, cause=failure.cause, hint=failure.hint, job_id=job_id)
+
+
+def _handle(request: SpawnRequest, engine_id: str, *, created: bool) -> JobHandle:
+    return JobHandle(
+        job_id=request.job.job_id, name=request.name, engine_id=engine_id, created=created
+    )
