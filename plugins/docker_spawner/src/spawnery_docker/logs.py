@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from spawnery.contract import LogsRequest
 from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
 from spawnery.outcomes import LogChunk
@@ -11,12 +9,9 @@ from spawnery.streams import JobStream
 from spawnery_docker.cursors import Counts, Place, parse
 from spawnery_docker.logreader import LogReader, Look
 from spawnery_docker.logstream import EngineLog
-from spawnery_docker.spool import Spool, SpoolStream
+from spawnery_docker.spool import LAG, Spool, SpoolStream
 from spawnery_docker.status import LIVE
 from spawnery_docker.tails import Tails
-
-_LAG: Final = 2.0
-"""Seconds for which the word on the exit may come after the end of the attached connection."""
 
 
 class Logs:
@@ -70,7 +65,7 @@ class Logs:
             StreamLost: It was not; the engine's own log has the rest, if anybody.
         """
         with spool.changed:
-            if spool.changed.wait_for(lambda: spool.exit_seen, timeout=_LAG):
+            if spool.changed.wait_for(lambda: spool.exit_seen, timeout=LAG):
                 return
         try:
             shown = self._own(request.name)

@@ -22,6 +22,8 @@ from spawnery.streams import JobStream
 from spawnery_docker.cursors import Counts
 from spawnery_docker.demux import NAMES, STDERR, STDOUT
 
+LAG: Final = 2.0
+"""Seconds that may lie between the end of the output and the engine's word on the exit."""
 _IN_MEMORY: Final = 256 * 1024
 _RECORD: Final = struct.Struct(">BQL")
 _NANO: Final = 1_000_000_000
@@ -42,6 +44,7 @@ class Spool:
         self.sizes = {STDOUT: 0, STDERR: 0}
         self._folder = folder
         self._written = 0
+        self._over_at = 0.0
         self._file: tempfile.SpooledTemporaryFile[bytes] | None = None
 
     def write(self, stream: int, data: bytes) -> None:
@@ -77,23 +80,30 @@ class Spool:
     def end(self) -> None:
         """Say that nothing more will be heard."""
         with self.changed:
-            self.over = True
-            self.changed.notify_all()
+            self._end()
+
+    def _end(self) -> None:
+        if not self.over:
+            self.over, self._over_at = True, time.monotonic()
+        self.changed.notify_all()
 
     def saw_exit(self) -> None:
-        """Say that the engine told how the job ended, so what was heard is all."""
+        """Say that the engine told how the job ended, so the end of what is heard is the end.
+
+        Not where nothing was heard for a while before: then the connection broke earlier.
+        """
         with self.changed:
-            self.exit_seen = True
+            if not self.over or time.monotonic() - self._over_at < LAG:
+                self.exit_seen = True
             self.changed.notify_all()
 
     def close(self) -> None:
         """Forget all."""
         with self.changed:
-            self.over = True
+            self._end()
             if self._file is not None:
                 self._file.close()
                 self._file = None
-            self.changed.notify_all()
 
 
 class SpoolStream(JobStream[LogChunk]):
