@@ -79,7 +79,7 @@ class Containers:
         if entry.outcome is None and entry.waited is not None:
             tail, missing = self._tails.heard(entry.engine_id)
             end = evolve(entry.waited, started_at=entry.started_at, oom=entry.oom or None)
-            outcome = outcome_of(end, image=entry.image, tail=tail, missing=missing)
+            outcome = outcome_of(end, entry.labels, image=entry.image, tail=tail, missing=missing)
             entry = self._book.note(evolve(entry, outcome=outcome))
         return entry.status
 
@@ -91,7 +91,8 @@ class Containers:
         if end is not None and outcome is None:
             tail, missing = self._tails.of(shown, known.tail_bytes if known else None)
             image = (known.image if known else None) or shown.get("Image")
-            outcome = outcome_of(end, image=image, tail=tail, missing=missing)
+            labels = shown["Config"]["Labels"]
+            outcome = outcome_of(end, labels, image=image, tail=tail, missing=missing)
         entry = Entry(
             engine_id=engine_id,
             name=shown["Name"].removeprefix("/"),

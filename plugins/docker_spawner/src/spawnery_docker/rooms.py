@@ -49,7 +49,6 @@ class Rooms:
         self._client = client
         self._sockets = sockets
         self._tails = tails
-        self._tails = tails
         self.networks = Networks(client)
         self.containers = Containers(client, runtime, book, tails)
         self.watching = Watching(
@@ -79,6 +78,5 @@ class Rooms:
     def close(self) -> None:
         """Close connections and end the threads."""
         self._sockets.close()
-        self._tails.close()
         self._tails.close()
         self._client.close()

@@ -98,6 +98,34 @@ _KINDS: Final = (
 )
 
 
+_INIT: Final = re.compile(
+    r"^\[FATAL tini \(\d+\)\] exec (?P<program>.*) failed: (?P<reason>.*)$", re.MULTILINE
+)
+"""What the engine's own init (tini, src/tini.c) prints when it cannot run the program."""
+_REASONS: Final = {
+    "No such file or directory": "executable file not found",
+    "Permission denied": "permission denied",
+    "Exec format error": "exec format error",
+}
+
+
+def program_failure(log: str) -> StartFailure | None:
+    """Tell why the program was not run, by what the init process printed; None when it was.
+
+    Args:
+        log: The end of the job's log.
+    """
+    match = _INIT.search(log)
+    if match is None:
+        return None
+    words = _REASONS.get(match["reason"].strip(), match["reason"])
+    kind = next((kind for kind in _KINDS if kind.words.search(words)), None)
+    said = f"the program {match['program']} could not be run: {match['reason'].strip()}"
+    if kind is None:
+        return StartFailure("start.failed", said)
+    return StartFailure(kind.cause, said, kind.hint)
+
+
 def start_failure(text: str) -> StartFailure:
     """Tell why a start failed.
 

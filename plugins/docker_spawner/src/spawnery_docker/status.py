@@ -23,13 +23,21 @@ from spawnery.plugin import (
     LABEL_SPEC_HASH,
     LABEL_START_DEADLINE,
 )
-from spawnery_docker.start_errors import start_failure
+from spawnery_docker.start_errors import program_failure, start_failure
 
 LIVE: Final = frozenset({"running", "paused", "restarting"})
 _SIGNALLED: Final = 128
 _KILLED: Final = _SIGNALLED + signal.SIGKILL
 _NEVER: Final = "0001-01-01"
 _FRACTION: Final = re.compile(r"\.(\d{1,6})\d*")
+LABEL_REPLACED_USER: Final = "spawnery.dev/replaced-user"
+"""The image's own user (root, or a name), where the profile has put another one in its place."""
+_DENIED: Final = re.compile(
+    r"permission denied|operation not permitted|must be (run )?(as )?root|are you root"
+    r"|superuser|EACCES|EPERM",
+    re.IGNORECASE,
+)
+_BASELINE: Final = "--security baseline"
 NEVER_RAN: Final = "the program never ran"
 NOT_HEARD: Final = "nobody was listening to it"
 
@@ -132,12 +140,18 @@ def launched(shown: Mapping[str, Any]) -> bool:
 
 
 def outcome_of(
-    end: End, *, image: str | None = None, tail: str | None = None, missing: str = NOT_HEARD
+    end: End,
+    labels: Mapping[str, str],
+    *,
+    image: str | None = None,
+    tail: str | None = None,
+    missing: str = NOT_HEARD,
 ) -> Outcome:
     """Say how a job ended, by the engine's evidence alone.
 
     Args:
         end: The evidence.
+        labels: Of the container.
         image: Digest or id of the image that ran.
         tail: The end of its log.
         missing: Why there is none.
@@ -154,7 +168,25 @@ def outcome_of(
             image_digest=image,
             log_tail_missing=NEVER_RAN,
         )
+    if end.started_at is not None and end.code in {126, 127}:
+        refused = program_failure(tail or "")
+        if refused is not None:
+            return Outcome(
+                state=JobState.FAILED,
+                cause=refused.cause,
+                message=refused.message,
+                hint=refused.hint,
+                exit_code=end.code,
+                started_at=end.started_at,
+                finished_at=end.finished_at,
+                image_digest=image,
+                log_tail=tail,
+            )
     state, cause, message, hint = _judge(end)
+    if cause == "exit.nonzero" and LABEL_REPLACED_USER in labels and _DENIED.search(tail or ""):
+        cause = "security.root_image"
+        message += "; it was denied what its image's own user, root, may do"
+        hint = "name a user that may: --user 1000, or let it run as its image says: " + _BASELINE
     return Outcome(
         state=state,
         cause=cause,

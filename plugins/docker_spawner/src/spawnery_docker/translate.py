@@ -12,9 +12,9 @@ from spawnery.quantities import cpu_millis, cpu_nanos, memory_bytes
 from spawnery.secret import Secret
 from spawnery_docker.images import ImageFacts
 from spawnery_docker.logtail import LABEL_SECRETS
-from spawnery_docker.logtail import LABEL_SECRETS
 from spawnery_docker.options import DockerOptions, refuse_privilege
 from spawnery_docker.settings import DockerSettings
+from spawnery_docker.status import LABEL_REPLACED_USER
 
 _DEFAULTS: Final = Resources(
     memory_request="512Mi", memory_limit="1Gi", cpu_request="250m", cpu_limit="1000m"
@@ -79,7 +79,7 @@ def body_of(
     body: dict[str, Any] = {
         "Image": job.image,
         "Env": _environment(request, image, home=restricted),
-        "Labels": _labels(request),
+        "Labels": _labels(request, image, user),
         "AttachStdin": False,
         "AttachStdout": True,
         "AttachStderr": True,
@@ -96,16 +96,13 @@ def body_of(
     return body | {key: value for key, value in optional.items() if value}
 
 
-def _labels(request: SpawnRequest) -> dict[str, str]:
-    """Return the labels, with the names of secret variables for whoever reads the log's end."""
-    secret = ",".join(sorted(request.secrets))
-    return {**request.labels, **({LABEL_SECRETS: secret} if secret else {})}
-
-
-def _labels(request: SpawnRequest) -> dict[str, str]:
+def _labels(request: SpawnRequest, image: ImageFacts, user: str) -> dict[str, str]:
+    """Return the job's labels, and what whoever reads its end later has to know."""
     labels = dict(request.labels)
     if request.secrets:
         labels[LABEL_SECRETS] = ",".join(sorted(request.secrets))
+    if user == _NOBODY and request.job.user is None:
+        labels[LABEL_REPLACED_USER] = image.user or "root"
     return labels
 
 

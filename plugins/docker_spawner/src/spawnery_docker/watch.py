@@ -158,7 +158,7 @@ class Watching:
             oom=entry.oom,
         )
         tail, missing = self._tails.heard(entry.engine_id)
-        outcome = outcome_of(end, image=entry.image, tail=tail, missing=missing)
+        outcome = outcome_of(end, entry.labels, image=entry.image, tail=tail, missing=missing)
         return self._book.note(evolve(entry, outcome=outcome))
 
 

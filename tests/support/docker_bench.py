@@ -1,0 +1,108 @@
+"""The Docker spawner under the conformance kit; looks behind it with the docker command."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from docker_images import BUSYBOX, make_busybox
+from spawnery.testing import Bench, FaultPoint
+from spawnery.testing.proxy import TransportProxy
+
+if TYPE_CHECKING:
+    from spawnery.testing.commands import Words
+
+_SOCKET = "unix:///var/run/docker.sock"
+_CONTAINERS = "/containers/"
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    """Run the docker command on the engine itself; returns what it prints."""
+    done = subprocess.run(
+        ["docker", "-H", _SOCKET, *arguments], capture_output=True, text=True, check=False
+    )
+    if check and done.returncode:
+        raise RuntimeError(done.stderr)
+    return done.stdout
+
+
+class DockerBench(Bench):
+    """Containers of this machine's engine; what one test sees is told by its name prefix."""
+
+    spawner_type = "docker"
+    image = BUSYBOX
+    missing_image = "127.0.0.1:1/missing/none:0"
+    faults_shared = True
+    fault_points: ClassVar[Mapping[str, FaultPoint]] = {
+        "create": FaultPoint("POST", f"{_CONTAINERS}create"),
+        "start": FaultPoint("POST", f"{_CONTAINERS}[^/]+/start"),
+        "status": FaultPoint("GET", f"{_CONTAINERS}[^/]+/json"),
+        "list": FaultPoint("GET", f"{_CONTAINERS}json"),
+        "watch": FaultPoint("GET", "/events"),
+        "logs": FaultPoint("GET", f"{_CONTAINERS}[^/]+/logs"),
+        "stop": FaultPoint("POST", f"{_CONTAINERS}[^/]+/(stop|kill)"),
+        "remove": FaultPoint("DELETE", _CONTAINERS),
+    }
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        make_busybox()
+        self.prefix = f"k{self.instance.removeprefix('kit-')}"
+        self.runs = folder / "runs"
+        self.runs.mkdir(mode=0o777)
+        self.runs.chmod(0o777)
+        self._proxy = TransportProxy(_SOCKET)
+
+    def settings(self) -> Mapping[str, str]:
+        """Lead the spawner through the proxy."""
+        return {"DOCKER_HOST": self._proxy.address, "SPAWNERY_DOCKER_ALLOW_PRIVILEGED": "1"}
+
+    @property
+    def options(self) -> Mapping[str, Mapping[str, object]]:  # type: ignore[override]
+        """Let each job reach the folder in which its runs are counted."""
+        return {"docker": {"binds": [f"{self.runs}:/runs"]}}
+
+    def counted(self, job_id: str) -> Words:
+        """Return a program that leaves a line in a file of the test each time it runs."""
+        return ("/bin/sh", "-c", f"echo run >>/runs/{shlex.quote(job_id)}; sleep 0.2")
+
+    def runs_of(self, job_id: str) -> int:
+        """Count these lines."""
+        path = self.runs / job_id
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def objects(self) -> set[str]:
+        """Name containers of this test, in every state, and networks and volumes."""
+        mine = f"name={self.prefix}-"
+        names = docker("ps", "-a", "--filter", mine, "--format", "{{.Names}}").split()
+        for kind in ("network", "volume"):
+            names += docker(kind, "ls", "--filter", mine, "--format", "{{.Name}}").split()
+        return set(names)
+
+    def plant_foreign(self, name: str) -> None:
+        """Run a container of somebody else under the name."""
+        docker("run", "-d", "--name", name, BUSYBOX, "sleep", "600")
+
+    def foreign_untouched(self, name: str) -> bool:
+        """Tell whether it runs."""
+        shown = json.loads(docker("inspect", name, check=False) or "[]")
+        return bool(shown) and bool(shown[0]["State"]["Running"])
+
+    def kill_engine_side(self, job_id: str) -> None:
+        """Remove the container of a running job by force."""
+        docker("rm", "-f", self.name_of(job_id))
+
+    def faults(self) -> TransportProxy:
+        """Return the proxy before the engine."""
+        return self._proxy
+
+    def close(self) -> None:
+        """Remove what is left of the test."""
+        self._proxy.close()
+        left = docker("ps", "-aq", "--filter", f"name={self.prefix}-").split()
+        if left:
+            docker("rm", "-f", "-v", *left, check=False)
