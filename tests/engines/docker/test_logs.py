@@ -1,0 +1,208 @@
+"""Logs on a real engine: whole, told apart, resumed without loss or repetition, and refused."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from docker_images import make_busybox
+from docker_jobs import PATIENCE, docker, environ_of, joined, open_spawner, shell
+from spawnery.errors import InvalidSpec, LogsUnavailable
+
+pytestmark = pytest.mark.engine("docker")
+
+LONG = (
+    "head -c 100000 /dev/zero | tr '\\0' a; echo; echo err >&2;"
+    " head -c 32768 /dev/zero | tr '\\0' b; echo; printf 'd\\303\\251j\\303\\240'; echo e2 >&2;"
+    " i=0; while [ $i -lt 200 ]; do echo line $i; echo wrong $i >&2; i=$((i+1)); done; printf end"
+)
+LONG_OUT = (
+    b"a" * 100000 + b"\n" + b"b" * 32768 + "\ndéjà".encode()
+    + b"".join(b"line %d\n" % n for n in range(200)) + b"end"
+)  # fmt: skip
+LONG_ERR = b"err\ne2\n" + b"".join(b"wrong %d\n" % n for n in range(200))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def image(docker_socket):
+    make_busybox(f"unix://{docker_socket}")
+
+
+@pytest.fixture
+def spawner(docker_socket, tmp_path):
+    with open_spawner(tmp_path, docker_socket) as spawner:
+        yield spawner
+        for status in spawner.list():
+            spawner.remove(status.job_id, force=True)
+
+
+def test_a_kept_log_is_whole_and_resumes_at_every_cursor(spawner):
+    """Long lines, split characters and both streams: from each cursor exactly the rest follows."""
+    job = spawner.spawn(shell(LONG, retention_seconds=600)).job_id
+    with spawner.logs(job, follow=True) as stream:
+        chunks = list(stream)
+    assert joined(chunks) == {"stdout": LONG_OUT, "stderr": LONG_ERR}
+    spawner.wait(job, PATIENCE)
+    for number in [*range(0, len(chunks), 23), len(chunks) - 1]:
+        with spawner.logs(job, cursor=chunks[number].cursor) as rest:
+            assert joined(rest) == joined(chunks[number + 1 :]), chunks[number].cursor
+
+
+def test_the_last_bytes_exactly(spawner):
+    """tail_bytes begins inside a long line, between lines, or at the start; cursors go on there."""
+    job = spawner.spawn(shell(LONG, retention_seconds=600)).job_id
+    spawner.wait(job, PATIENCE)
+    with spawner.logs(job) as stream:
+        whole = b"".join(chunk.data for chunk in stream)
+    for size in (1, 5, 1000, 3000, 20_000, 60_000, 10**6):
+        with spawner.logs(job, tail_bytes=size) as stream:
+            chunks = list(stream)
+        assert b"".join(chunk.data for chunk in chunks) == whole[-size:], size
+        with spawner.logs(job, cursor=chunks[0].cursor) as rest:
+            assert joined(rest) == joined(chunks[1:]), size
+
+
+def test_since_leaves_out_what_is_older(spawner):
+    """What the engine received before a time is left out."""
+    job = spawner.spawn(shell("echo old; sleep 1; echo new", retention_seconds=600)).job_id
+    spawner.wait(job, PATIENCE)
+    with spawner.logs(job) as stream:
+        times = {chunk.data.strip(): chunk.time for chunk in stream}
+    assert times[b"new"] - times[b"old"] > timedelta(seconds=0.5)
+    with spawner.logs(job, since=times[b"new"] - timedelta(seconds=0.2)) as stream:
+        assert b"".join(chunk.data for chunk in stream) == b"new\n"
+    with spawner.logs(job, since=datetime.now(UTC) + timedelta(hours=1)) as stream:
+        assert list(stream) == []
+
+
+def test_a_followed_job_that_removes_itself_is_heard_byte_by_byte(spawner, docker_socket):
+    """A followed job has AutoRemove all the same; its log is whole, binary included."""
+    job = spawner.spawn(shell("sleep 1; cat /bin/busybox; echo err >&2; exit 4"), follow=True)
+    auto = docker(docker_socket, "inspect", "-f", "{{.HostConfig.AutoRemove}}", job.name)
+    assert auto == "true"
+    with spawner.logs(job.job_id, follow=True) as stream:
+        found = joined(stream)
+    with open("/bin/busybox", "rb") as file:
+        wanted = hashlib.sha256(file.read()).hexdigest()
+    assert hashlib.sha256(found["stdout"]).hexdigest() == wanted
+    assert found["stderr"] == b"err\n"
+    assert spawner.wait(job.job_id, PATIENCE).exit_code == 4
+
+
+def test_a_followed_job_does_not_wait_for_its_reader(spawner):
+    """Ten megabytes that nobody reads yet hold no job up; they are there afterwards."""
+    job = spawner.spawn(shell("yes 0123456789 | head -c 10000000"), follow=True).job_id
+    assert spawner.wait(job, PATIENCE).exit_code == 0
+    with spawner.logs(job, follow=True) as stream:
+        sizes = [len(chunk.data) for chunk in stream]
+    assert sum(sizes) == 10_000_000
+    assert max(sizes) <= 2**20
+
+
+def test_a_heard_log_resumes_at_every_cursor(spawner):
+    """While its spool is there a heard log goes on at each cursor, and gives its last bytes."""
+    job = spawner.spawn(shell(LONG), follow=True).job_id
+    with spawner.logs(job, follow=True) as stream:
+        chunks = list(stream)
+    assert joined(chunks) == {"stdout": LONG_OUT, "stderr": LONG_ERR}
+    for number in range(0, len(chunks), 17):
+        with spawner.logs(job, cursor=chunks[number].cursor) as rest:
+            assert joined(rest) == joined(chunks[number + 1 :])
+    with spawner.logs(job, tail_bytes=3) as stream:
+        data = b"".join(chunk.data for chunk in stream)
+    assert data == b"".join(chunk.data for chunk in chunks)[-3:]
+
+
+def test_run_prints_all_of_a_quick_job_every_time(docker_socket, tmp_path):
+    """``spawnery run`` of a job that ends at once prints its whole log, each time."""
+    environ = environ_of(tmp_path, docker_socket)
+    command = [sys.executable, "-W", "error", "-m", "spawnery", "run", "--image"]
+    for number in range(int(os.environ.get("SPAWNERY_TEST_QUICK_RUNS", "20"))):
+        words = [*command, "spawnery-test/busybox:1", "--", "echo", f"x{number}"]
+        done = subprocess.run(words, capture_output=True, env=environ, timeout=PATIENCE)
+        assert (done.stdout, done.returncode) == (b"x%d\n" % number, 0), done.stderr
+
+
+def test_another_process_follows_a_running_job(docker_socket, tmp_path):
+    """A process that did not spawn it follows a job to its end, removed at once as it is."""
+    environ = environ_of(tmp_path, docker_socket)
+    from spawnery.spawner import Spawner
+
+    with Spawner.open(environ=environ) as owner, Spawner.open(environ=environ) as other:
+        job = owner.spawn(shell("i=0; while [ $i -lt 20 ]; do echo $i; sleep 0.1; i=$((i+1)); done"))
+        with other.logs(job.job_id, follow=True) as stream:
+            text = b"".join(chunk.data for chunk in stream)
+        assert text.split() == [b"%d" % n for n in range(20)]
+        assert owner.wait(job.job_id, PATIENCE).exit_code == 0
+
+
+def test_drivers_that_cannot_be_read_say_so(docker_socket, tmp_path):
+    """The log driver ``none``: the job runs, its log is unavailable, in words."""
+    with open_spawner(tmp_path, docker_socket, SPAWNERY_DOCKER_LOG_DRIVER="none") as spawner:
+        job = spawner.spawn(shell("echo lost; exit 3", retention_seconds=600)).job_id
+        outcome = spawner.wait(job, PATIENCE)
+        assert outcome.exit_code == 3
+        assert "driver" in outcome.log_tail_missing
+        with pytest.raises(LogsUnavailable, match="log driver") as caught:
+            spawner.logs(job)
+        assert "SPAWNERY_DOCKER_LOG_DRIVER" in caught.value.hint
+        spawner.remove(job)
+
+
+def test_a_driver_that_cannot_be_read_can_be_followed(docker_socket, tmp_path):
+    """A followed job is heard, so its log driver does not matter."""
+    with open_spawner(tmp_path, docker_socket, SPAWNERY_DOCKER_LOG_DRIVER="none") as spawner:
+        job = spawner.spawn(shell("echo heard"), follow=True).job_id
+        with spawner.logs(job, follow=True) as stream:
+            assert b"".join(chunk.data for chunk in stream) == b"heard\n"
+
+
+def test_a_log_that_went_with_its_container(spawner):
+    """The log of a job that removed itself is gone, and the hint says how to keep the next one."""
+    job = spawner.spawn(shell("echo gone")).job_id
+    spawner.wait(job, PATIENCE)
+    until = time.monotonic() + PATIENCE
+    while spawner._engine.status(job) is not None and time.monotonic() < until:
+        try:
+            spawner.logs(job).close()
+        except LogsUnavailable:
+            break
+        time.sleep(0.05)
+    with pytest.raises(LogsUnavailable, match="gone|removed") as caught:
+        spawner.logs(job)
+    assert "--retention-seconds" in caught.value.hint
+
+
+def test_a_cursor_of_another_engine(spawner):
+    """A cursor that is no place in a Docker log is refused by name."""
+    job = spawner.spawn(shell("sleep 60")).job_id
+    with pytest.raises(InvalidSpec, match="cursor"):
+        spawner.logs(job, cursor="12.34")
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_close_wakes_a_blocked_reader(spawner, follow):
+    """close() from another thread ends a reader within seconds, of a heard log and of a read one."""
+    job = spawner.spawn(shell("echo ready; sleep 300"), follow=follow).job_id
+    stream = spawner.logs(job, follow=True)
+    assert next(stream).data == b"ready\n"
+    over = threading.Event()
+    threading.Thread(target=lambda: (list(stream), over.set()), daemon=True).start()
+    assert not over.wait(0.5)
+    stream.close()
+    assert over.wait(5)
+
+
+def test_a_flood_is_read_at_the_readers_pace(spawner):
+    """A slow reader of an endless log gets pieces of bounded size; memory stays bounded."""
+    spawner.spawn(shell("yes 0123456789abcdef", job_id="flood", retention_seconds=600))
+    with spawner.logs("flood", follow=True) as stream:
+        sizes = [len(next(stream).data) for _ in range(50)]
+    assert max(sizes) <= 2**20
+    spawner.stop("flood", grace_seconds=0)
