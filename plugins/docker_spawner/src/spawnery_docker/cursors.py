@@ -74,6 +74,12 @@ class Place:
         return max(0, min(_earliest(mark, latest) for mark in (self.out, self.err)))
 
 
+    def assuming(self, time: int) -> Place:
+        """Return it with all that is older as read, of a stream of which nothing was."""
+        out, err = (mark if mark.time else Mark(time) for mark in (self.out, self.err))
+        return Place(out, err)
+
+
 @frozen
 class Counts:
     """A place in a log, by how many bytes of each stream lie before it."""
@@ -137,12 +143,6 @@ class Position:
             self._skip = {stream: mark[:2] for stream, mark in self._marks.items() if mark[0]}
         self._counting = isinstance(start, Counts)
         self._counts = Counts()
-
-    def assume(self, time: int) -> None:
-        """Take all that is older than a time as seen, of streams of which nothing was."""
-        for mark in self._marks.values():
-            if not mark[0]:
-                mark[:] = [time, 0, 0]
 
     def admit(self, stream: int, time: int, data: bytes) -> bytes:
         """Take in a message of the log; returns what of it is new."""

@@ -63,13 +63,10 @@ class EngineLog(JobStream[LogChunk]):
         self._last = not request.follow or shown["State"]["Status"] not in {"created", *LIVE}
 
     def _begin_before_end(self, size: int) -> None:
-        pieces, self._position = last_bytes(self._reader, self._request, self._engine_id, size)
-        for message, cursor in pieces:
+        pieces, self._start = last_bytes(self._reader, self._request, self._engine_id, size)
+        for message, place in pieces:
             if message[1] >= self._since:
-                self._ready.append(_chunk(message, cursor))
-        if pieces:
-            self._position.assume(pieces[0][0][1])
-            self._start = self._position.place
+                self._ready.append(_chunk(message, str(place)))
 
     def _open(self, *, follow: bool) -> None:
         """Ask for what is behind the position."""

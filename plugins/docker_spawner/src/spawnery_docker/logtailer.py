@@ -6,24 +6,24 @@ import collections
 from typing import Final
 
 from spawnery.contract import LogsRequest
-from spawnery_docker.cursors import Position
+from spawnery_docker.cursors import Place, Position
 from spawnery_docker.demux import Message
 from spawnery_docker.logreader import LogReader
 
 _USUAL_LINE: Final = 64
 _MORE: Final = 16
 
-Piece = tuple[Message, str]
-"""A message, and the cursor behind it."""
+Piece = tuple[Message, Place]
+"""A message, and the place behind it."""
 
 
 def last_bytes(
     reader: LogReader, request: LogsRequest, engine_id: str, size: int
-) -> tuple[list[Piece], Position]:
+) -> tuple[list[Piece], Place]:
     """Read the last ``size`` bytes of a log; the engine knows lines only, so more is asked for.
 
     Returns:
-        The pieces, the first one cut to size, and the position behind all.
+        The pieces, the first one cut to size, and the place behind all.
     """
     lines = max(_USUAL_LINE, size // _USUAL_LINE)
     while True:
@@ -35,9 +35,9 @@ def last_bytes(
         finally:
             messages.close()
         if found.count < lines:
-            return found.pieces(sure_only=False), found.position
+            return found.pieces(), found.position.place
         if found.sure >= size:
-            return found.pieces(sure_only=True), found.position
+            return found.sure_pieces(), found.position.place.assuming(found.begins)
         lines *= _MORE
 
 
@@ -50,20 +50,22 @@ class _Window:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._kept: collections.deque[tuple[Message, str, bool]] = collections.deque()
+        self._kept: collections.deque[tuple[Message, Place, bool]] = collections.deque()
         self._held = 0
         self._first: dict[int, int] = {}
         self.position = Position()
+        self.begins = 0
         self.count = 0
         self.sure = 0
 
     def add(self, message: Message) -> None:
         """Take in the next message."""
         stream, time, data = message
+        self.begins = self.begins or time
         sure = self._first.setdefault(stream, time) != time
         self.count += 1
         self.position.admit(stream, time, data)
-        self._kept.append((message, self.position.cursor, sure))
+        self._kept.append((message, self.position.place, sure))
         self._held += len(data)
         self.sure += len(data) if sure else 0
         while self._held - len(self._kept[0][0][2]) >= self._size:
@@ -71,11 +73,19 @@ class _Window:
             self._held -= len(old[2])
             self.sure -= len(old[2]) if was_sure else 0
 
-    def pieces(self, *, sure_only: bool) -> list[Piece]:
-        """Return the last bytes."""
-        kept = [(message, cursor) for message, cursor, sure in self._kept if sure or not sure_only]
-        over = sum(len(message[2]) for message, _ in kept) - self._size
+    def pieces(self) -> list[Piece]:
+        """Return the last bytes of a log that was read from its start."""
+        return self._cut([(message, place) for message, place, _ in self._kept])
+
+    def sure_pieces(self) -> list[Piece]:
+        """Return the last bytes of a log that began before the window."""
+        return self._cut(
+            [(message, place.assuming(self.begins)) for message, place, sure in self._kept if sure]
+        )
+
+    def _cut(self, pieces: list[Piece]) -> list[Piece]:
+        over = sum(len(message[2]) for message, _ in pieces) - self._size
         if over > 0:
-            (stream, time, data), cursor = kept[0]
-            kept[0] = (stream, time, data[over:]), cursor
-        return kept
+            (stream, time, data), place = pieces[0]
+            pieces[0] = (stream, time, data[over:]), place
+        return pieces
