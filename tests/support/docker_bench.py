@@ -35,7 +35,6 @@ class DockerBench(Bench):
 
     spawner_type = "docker"
     image = BUSYBOX
-    missing_image = "127.0.0.1:1/missing/none:0"
     faults_shared = True
     fault_points: ClassVar[Mapping[str, FaultPoint]] = {
         "create": FaultPoint("POST", f"{_CONTAINERS}create"),

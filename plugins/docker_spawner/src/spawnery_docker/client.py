@@ -79,6 +79,7 @@ class DockerClient:
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
         self._version: str | None = None
+        self._closed = False
 
     def call(
         self,
@@ -167,6 +168,7 @@ class DockerClient:
     def close(self) -> None:
         """Close the connections that nobody uses."""
         with self._lock:
+            self._closed = True
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
@@ -240,7 +242,7 @@ class DockerClient:
 
     def _give_back(self, connection: _Connection) -> None:
         with self._lock:
-            if len(self._idle) < _IDLE:
+            if len(self._idle) < _IDLE and not self._closed:
                 self._idle.append(connection)
                 return
         connection.close()

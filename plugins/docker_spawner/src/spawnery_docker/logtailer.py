@@ -35,9 +35,9 @@ def last_bytes(
         finally:
             messages.close()
         if found.count < lines:
-            return found.pieces(), found.position.place
-        if found.sure >= size:
-            return found.sure_pieces(), found.position.place.assuming(found.begins)
+            return found.pieces(begins=0), found.position.place
+        if found.sure:
+            return found.pieces(begins=found.begins), found.position.place.assuming(found.begins)
         lines *= _MORE
 
 
@@ -56,7 +56,6 @@ class _Window:
         self.position = Position()
         self.begins = 0
         self.count = 0
-        self.sure = 0
 
     def add(self, message: Message) -> None:
         """Take in the next message."""
@@ -67,24 +66,23 @@ class _Window:
         self.position.admit(stream, time, data)
         self._kept.append((message, self.position.place, sure))
         self._held += len(data)
-        self.sure += len(data) if sure else 0
         while self._held - len(self._kept[0][0][2]) >= self._size:
-            old, _, was_sure = self._kept.popleft()
+            old, _, _ = self._kept.popleft()
             self._held -= len(old[2])
-            self.sure -= len(old[2]) if was_sure else 0
 
-    def pieces(self) -> list[Piece]:
-        """Return the last bytes of a log that was read from its start."""
-        return self._cut([(message, place) for message, place, _ in self._kept])
+    @property
+    def sure(self) -> bool:
+        """Whether there is enough, and the place behind each piece is certain."""
+        return self._held >= self._size and all(sure for _, _, sure in self._kept)
 
-    def sure_pieces(self) -> list[Piece]:
-        """Return the last bytes of a log that began before the window."""
-        return self._cut(
-            [(message, place.assuming(self.begins)) for message, place, sure in self._kept if sure]
-        )
+    def pieces(self, *, begins: int) -> list[Piece]:
+        """Return the last bytes.
 
-    def _cut(self, pieces: list[Piece]) -> list[Piece]:
-        over = sum(len(message[2]) for message, _ in pieces) - self._size
+        Args:
+            begins: Time of the window's first message; 0 where it is that of the log.
+        """
+        pieces = [(message, place.assuming(begins)) for message, place, _ in self._kept]
+        over = self._held - self._size
         if over > 0:
             (stream, time, data), place = pieces[0]
             pieces[0] = (stream, time, data[over:]), place

@@ -26,6 +26,7 @@ from spawnery_docker.waits import Waits
 
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
+_SERVER: Final = 500
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 
@@ -122,6 +123,9 @@ class Spawning:
             return SpawnFailed(
                 msg, cause="image.not_found", hint=hint, job_id=job_id, retryable=True
             )
+        if error.status >= _SERVER and "no space" not in error.message:
+            msg = f"cannot tell whether {request.name} was created: {error.message}"
+            return Ambiguous(msg, job_id=job_id, hint="look at the engine: docker info")
         if error.status in {400, _NOT_FOUND}:
             failure = start_failure(error.message)
             return SpawnFailed(
@@ -175,12 +179,21 @@ class Spawning:
                 "POST", f"/containers/{engine_id}/start", timeout=request.deadline.remaining()
             )
         except ApiError as error:
-            self._give_up(engine_id, listening)
-            raise self._not_started(request, error) from None
+            if error.status < _SERVER or not self._runs_all_the_same(request, engine_id):
+                self._give_up(engine_id, listening)
+                raise self._not_started(request, error) from None
         except SpawnFailed:
             self._give_up(engine_id, listening)
             raise
         self._book.started(engine_id, self._runtime.clock.now())
+
+    def _runs_all_the_same(self, request: SpawnRequest, engine_id: str) -> bool:
+        """Look whether a start that failed on the way back had its effect."""
+        shown = self._containers.show(engine_id, timeout=request.deadline.remaining())
+        if shown is None:
+            msg = f"the container {request.name} is gone, and its start was not confirmed"
+            raise Ambiguous(msg, job_id=request.job.job_id)
+        return launched(shown) and not shown["State"].get("Error")
 
     def _give_up(self, engine_id: str, listening: list[Callable[[], None]]) -> None:
         for stop_listening in listening:

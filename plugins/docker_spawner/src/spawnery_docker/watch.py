@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -29,6 +30,7 @@ from spawnery_docker.tails import Tails
 from spawnery_docker.wire import ByteStream, json_lines
 
 _ACTIONS: Final = ("create", "start", "die", "oom", "destroy")
+_CURSOR: Final = re.compile(r"\d{1,12}\.\d{9}\Z", re.ASCII)
 _SLACK_SECONDS: Final = 2
 """The engine's clock is read with one second's resolution."""
 
@@ -60,16 +62,19 @@ class Watching:
         self._book = book
 
     def open(self, request: WatchRequest) -> JobStream[WatchEvent]:
-        """Open the stream; with a cursor it goes on behind that event."""
-        since = request.cursor or self._now()
+        """Open the stream; with a cursor the events since then are told too.
+
+        The list comes first in any case: the engine may have forgotten events.
+        """
+        cursor = request.cursor
+        since = cursor if cursor is not None and _CURSOR.match(cursor) else self._now()
         events = self._events(since)
 
         def produce(put: Put, _closed: threading.Event) -> None:
             cursor = since
             try:
-                if request.cursor is None:
-                    for status in self._containers.list_jobs():
-                        put(JobSeen(status=status, cursor=cursor))
+                for status in self._containers.list_jobs():
+                    put(JobSeen(status=status, cursor=cursor))
                 put(Synced(cursor=cursor))
                 for event in json_lines(events):
                     cursor = _cursor(event) or cursor
@@ -78,6 +83,8 @@ class Watching:
             except (OSError, http.client.HTTPException) as error:
                 msg = f"the engine's events broke off: {error}"
                 raise StreamLost(msg, cursor=cursor) from None
+            finally:
+                events.close()
             msg = "the engine ended the stream of events"
             raise StreamLost(msg, cursor=cursor)
 
@@ -119,6 +126,8 @@ class Watching:
             return
         known = self._book.get(engine_id)
         if known is not None and known.outcome is not None:
+            if action == "die":
+                yield JobSeen(status=known.status, cursor=cursor)
             return
         entry = self._noted(engine_id, labels, event)
         if action == "die":
