@@ -229,7 +229,8 @@ class Reaper:
     def _finish(self, record: Record | None, status: JobStatus | None) -> None:
         if status is not None:
             self._ledger.finish(record or self._ledger.from_status(status), status.outcome)
-        elif record is not None:
+        elif record is not None and self._engine.status(record.job_id) is None:
+            # A list may leave out what cannot be read; that is an error here, not an end.
             self._ledger.finish(record, None)
 
     def _stop(self, status: JobStatus) -> None:

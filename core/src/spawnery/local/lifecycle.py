@@ -41,6 +41,7 @@ class Lifecycle:
         self._store = store
         self._settings = settings
         self._runtime = runtime
+        self._warned: set[str] = set()
 
     # -- spawn -------------------------------------------------------------------------------
 
@@ -129,7 +130,9 @@ class Lifecycle:
         except StateError as error:
             if error.cause != "state.corrupt":
                 raise
-            self._runtime.logger.warning("%s", error.message)
+            if error.message not in self._warned:
+                self._warned.add(error.message)
+                self._runtime.logger.warning("%s", error.message)
             return None
 
     def facts(self, name: str) -> Facts | None:
