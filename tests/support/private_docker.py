@@ -142,7 +142,9 @@ class PrivateDocker:
 
     def docker(self, *words: str) -> str:
         """Run the docker command on it; returns what it prints."""
-        done = subprocess.run(self._docker(*words), capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run(
+            self._docker(*words), capture_output=True, text=True, timeout=PATIENCE
+        )
         if done.returncode:
             raise RuntimeError(f"docker {' '.join(words)}: {done.stderr}")
         return done.stdout.strip()

@@ -135,7 +135,9 @@ def test_another_process_follows_a_running_job(docker_socket, tmp_path):
     from spawnery.spawner import Spawner
 
     with Spawner.open(environ=environ) as owner, Spawner.open(environ=environ) as other:
-        job = owner.spawn(shell("i=0; while [ $i -lt 20 ]; do echo $i; sleep 0.1; i=$((i+1)); done"))
+        job = owner.spawn(
+            shell("i=0; while [ $i -lt 20 ]; do echo $i; sleep 0.1; i=$((i+1)); done")
+        )
         with other.logs(job.job_id, follow=True) as stream:
             text = b"".join(chunk.data for chunk in stream)
         assert text.split() == [b"%d" % n for n in range(20)]

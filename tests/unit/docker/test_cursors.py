@@ -7,7 +7,6 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from spawnery.errors import InvalidSpec
 from spawnery_docker.cursors import Counts, Mark, Place, Position, parse
 from spawnery_docker.demux import STDERR, STDOUT

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from spawnery_docker.demux import (
     LARGEST_PIECE,
     STDERR,

@@ -1,0 +1,163 @@
+"""The daemon dies and comes back while jobs run, with and without live-restore."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from docker_jobs import PATIENCE, joined, open_spawner, shell
+from private_docker import PrivateDocker
+from spawnery.outcomes import JobState
+
+pytestmark = [pytest.mark.engine("docker"), pytest.mark.timeout(240)]
+
+COUNTING = (
+    "i=0; while [ $i -lt 60 ]; do echo $i; [ $((i%5)) = 0 ] && echo e$i >&2;"
+    " sleep 0.1; i=$((i+1)); done; exit 7"
+)
+
+
+@pytest.fixture
+def restoring():
+    with PrivateDocker(live_restore=True) as engine:
+        yield engine
+
+
+@pytest.fixture
+def engine():
+    with PrivateDocker() as engine:
+        yield engine
+
+
+def test_a_job_goes_on_over_a_crash_with_live_restore(restoring, tmp_path):
+    """The job goes on without the daemon; its true exit code is the outcome, for all who wait."""
+    with open_spawner(tmp_path, restoring.address) as spawner:
+        job = spawner.spawn(shell(COUNTING, retention_seconds=600)).job_id
+        seen = []
+        stream = spawner.watch()
+        watching = threading.Thread(target=lambda: seen.extend(stream), daemon=True)
+        watching.start()
+        time.sleep(1)  # in the middle of its output
+        restoring.restart()
+        outcome = spawner.wait(job, PATIENCE)
+        until = time.monotonic() + PATIENCE
+        while not any(status.outcome for status in seen) and time.monotonic() < until:
+            time.sleep(0.05)
+        stream.close()
+        watching.join(PATIENCE)
+        assert (outcome.state, outcome.exit_code) == (JobState.FAILED, 7)
+        assert outcome.cause == "exit.nonzero"
+        ends = [status.outcome for status in seen if status.outcome is not None]
+        assert [end.exit_code for end in ends] == [7]
+
+
+def test_a_followed_log_goes_on_over_a_crash(restoring, tmp_path):
+    """Each line comes exactly once although the daemon was killed in between, twice."""
+    with open_spawner(tmp_path, restoring.address) as spawner:
+        job = spawner.spawn(shell(COUNTING, retention_seconds=600), follow=True).job_id
+        chunks = []
+
+        def crash():
+            for lines in (10, 30):
+                until = time.monotonic() + PATIENCE
+                while sum(c.data.count(b"\n") for c in chunks) < lines:
+                    assert time.monotonic() < until
+                    time.sleep(0.02)
+                restoring.restart()
+
+        crashing = threading.Thread(target=crash, daemon=True)
+        crashing.start()
+        with spawner.logs(job, follow=True) as stream:
+            for chunk in stream:
+                chunks.append(chunk)
+        crashing.join(PATIENCE)
+        assert spawner.wait(job, PATIENCE).exit_code == 7
+    found = joined(chunks)
+    assert found["stdout"].split() == [b"%d" % n for n in range(60)]
+    assert found["stderr"].split() == [b"e%d" % n for n in range(0, 60, 5)]
+
+
+@pytest.mark.parametrize("retention", [0, 600])
+def test_a_crash_without_live_restore_is_no_success(engine, tmp_path, retention):
+    """The daemon ends the job when it comes back: FAILED or LOST, with words, never success."""
+    with open_spawner(tmp_path, engine.address) as spawner:
+        spec = shell("echo on; sleep 600", retention_seconds=retention)
+        job = spawner.spawn(spec).job_id
+        time.sleep(0.5)
+        engine.restart()
+        outcome = spawner.wait(job, PATIENCE)
+        assert outcome.state in {JobState.FAILED, JobState.LOST}
+        assert outcome.message
+        assert spawner.spawn(spec).created is False
+        if retention:
+            spawner.remove(job)
+        until = time.monotonic() + PATIENCE
+        while engine.containers() and time.monotonic() < until:
+            time.sleep(0.1)
+        assert engine.containers() == []
+
+
+@pytest.mark.parametrize(
+    ("retention", "code", "expected"),
+    [
+        (600, 0, {JobState.SUCCEEDED}),
+        (600, 9, {JobState.FAILED}),
+        (0, 0, {JobState.LOST, JobState.FAILED}),
+    ],
+)
+def test_a_job_that_ends_while_the_daemon_is_dead(engine, tmp_path, retention, code, expected):
+    """A kept container tells its code afterwards; of one that removed itself nobody claims any."""
+    with open_spawner(tmp_path, engine.address) as spawner:
+        job = spawner.spawn(shell(f"sleep 2; exit {code}", retention_seconds=retention)).job_id
+        time.sleep(0.5)
+        engine.kill()
+        time.sleep(3)  # it ends meanwhile, and only its shim knows
+        engine.start()
+        outcome = spawner.wait(job, PATIENCE)
+        assert outcome.state in expected
+        if retention:
+            assert outcome.exit_code == code
+
+
+def test_a_followed_job_that_removes_itself_dies_with_the_daemon(engine, tmp_path):
+    """A follower is told that the rest of the log is lost, or gets all there was; it never hangs."""
+    from spawnery.errors import SpawnerError
+
+    with open_spawner(tmp_path, engine.address, SPAWNERY_IO_TIMEOUT_SECONDS="5") as spawner:
+        job = spawner.spawn(shell("echo on; sleep 600"), follow=True).job_id
+        got = []
+
+        def read():
+            try:
+                with spawner.logs(job, follow=True) as stream:
+                    got.extend(chunk.data for chunk in stream)
+            except SpawnerError as error:
+                got.append(error)
+
+        reading = threading.Thread(target=read, daemon=True)
+        reading.start()
+        until = time.monotonic() + PATIENCE
+        while not got and time.monotonic() < until:
+            time.sleep(0.05)
+        engine.restart()
+        reading.join(PATIENCE)
+        assert not reading.is_alive()
+        assert got[0] == b"on\n"
+        assert spawner.wait(job, PATIENCE).state in {JobState.FAILED, JobState.LOST}
+
+
+def test_a_hung_daemon_is_no_end(engine, tmp_path):
+    """While the daemon hangs calls fail in time and in words; afterwards all is as it was."""
+    from spawnery.errors import SpawnerError
+
+    with open_spawner(tmp_path, engine.address, SPAWNERY_IO_TIMEOUT_SECONDS="1") as spawner:
+        job = spawner.spawn(shell("sleep 6; exit 5")).job_id
+        with engine.hung():
+            begun = time.monotonic()
+            with pytest.raises(SpawnerError) as caught:
+                spawner.status(job)
+            assert time.monotonic() - begun < PATIENCE / 2
+            assert caught.value.retryable
+        assert spawner.status(job).outcome is None
+        assert spawner.wait(job, PATIENCE).exit_code == 5
