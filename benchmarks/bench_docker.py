@@ -72,8 +72,7 @@ def quick_job(**fields: Any) -> JobSpec:
 
 def body_of(spawner: Spawner, spec: JobSpec) -> dict[str, Any]:
     """Return the very body that the spawner would send."""
-    body: Any = spawner.plan(spec).plan.engine_object
-    return dict(body["body"] if "body" in body else body)
+    return dict(spawner.plan(spec).plan.engine_object["body"])
 
 
 class Sides:
@@ -197,16 +196,24 @@ def peak(sides: Sides) -> str:
     )
     met = statistics.median(a / b for a, b in zip(ours, theirs, strict=True)) >= 0.97
     what = f"spawns per second, {WORKERS} workers: {spread(ours, '/s', 1)}"
-    return row(f"{what} against {spread(theirs, '/s', 1)}", ratio_interval(ours, theirs),
-               "at least 0.97 x", met=met)
+    return row(
+        f"{what} against {spread(theirs, '/s', 1)}",
+        ratio_interval(ours, theirs),
+        "at least 0.97 x",
+        met=met,
+    )
 
 
 def follow(sides: Sides) -> str:
     """Log follow in MB/s over ``docker logs -f``."""
     script = f"yes 'a line of a log that is about as long as lines are' | head -c {LOG_MIB << 20}"
     job = sides.spawner.spawn(
-        JobSpec(image=IMAGE, command=["sh", "-c", script], retention_seconds=600,
-                options={"docker": {"log_max_size": "256m"}})
+        JobSpec(
+            image=IMAGE,
+            command=["sh", "-c", script],
+            retention_seconds=600,
+            options={"docker": {"log_max_size": "256m"}},
+        )
     )
     sides.spawner.wait(job.job_id)
 
@@ -228,7 +235,9 @@ def follow(sides: Sides) -> str:
     return row(
         f"log follow, {spread(mine, 'MB/s', 1)} against `docker logs -f`'s"
         f" {spread(docker, 'MB/s', 1)}",
-        ratio_interval(mine, docker), "at least 0.8 x", met=met,
+        ratio_interval(mine, docker),
+        "at least 0.8 x",
+        met=met,
     )
 
 
@@ -255,7 +264,12 @@ def main() -> None:
     print("| what | median (quartiles) | limit | |\n|---|---|---|---|")
     with opened() as spawner:
         sides = Sides(spawner)
-        for measure in (wall, lambda s: [client_cost(s)], lambda s: [peak(s)], lambda s: [follow(s)]):
+        for measure in (
+            wall,
+            lambda s: [client_cost(s)],
+            lambda s: [peak(s)],
+            lambda s: [follow(s)],
+        ):
             for line in measure(sides):
                 print(line, flush=True)
         for line in rivals(sides.ours, IMAGE):

@@ -65,7 +65,9 @@ def rivals(ours: Callable[[], float], image: str) -> Iterator[str]:
         ours: Spawns one job and returns the seconds that it took.
         image: The image of the job, whose command is ``true``.
     """
-    yield row("beside rivals: ours", spread([ours() for _ in range(ROUNDS)], "ms", 1e3), "", met=True)
+    yield row(
+        "beside rivals: ours", spread([ours() for _ in range(ROUNDS)], "ms", 1e3), "", met=True
+    )
     yield row("... `docker run -d`", spread(_docker_run(image), "ms", 1e3), "", met=True)
     for package in _PROGRAMS:
         try:

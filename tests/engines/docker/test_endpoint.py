@@ -18,7 +18,6 @@ import ssh_server
 from certificates import authority, certificate, server_context
 from docker_host import endpoint_of
 from registry import free_port
-
 from spawnery.errors import EngineDenied, EngineUnreachable
 from spawnery.testing.proxy import TransportProxy
 from spawnery_docker.endpoint_errors import connect_error

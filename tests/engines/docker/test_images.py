@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from docker_host import client_of, runtime_of
 from registry import MANIFEST_LIST, Answer, BadRegistry, Image, bad_registry, make_image, refusal
-
 from spawnery.contract import Deadline
 from spawnery.errors import SpawnFailed
 from spawnery.models import JobSpec, PullPolicy

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from dind_net import Engine, python_config, python_image
 from docker_host import client_of
-
 from spawnery.contract import Deadline
 from spawnery_docker.network import Networks
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from docker_host import client_of, runtime_of
 from registry import PASSWORD, USER, Registry, installed, make_image, running_registry
-
 from spawnery.contract import Deadline
 from spawnery.errors import SpawnFailed
 from spawnery.models import JobSpec, PullPolicy

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from spawnery_docker.auth import registry_login
 
 REGISTRY = "127.0.0.1:5000"

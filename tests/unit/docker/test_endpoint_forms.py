@@ -11,7 +11,6 @@ import pytest
 from docker_host import endpoint_of
 from hypothesis import given
 from hypothesis import strategies as st
-
 from spawnery.errors import ConfigurationError, EngineError
 from spawnery_docker.versions import agree
 

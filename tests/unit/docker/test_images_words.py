@@ -8,7 +8,6 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from spawnery.errors import SpawnFailed
 from spawnery.models import PullPolicy
 from spawnery_docker.image_errors import missing, pull_failed, pull_timed_out

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from spawnery.models import Network
 from spawnery_docker.network import network_missing, preferred
 from spawnery_docker.own_container import traces

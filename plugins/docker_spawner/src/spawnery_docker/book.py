@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Final
 
 from attrs import evolve, frozen
-
 from spawnery.outcomes import JobStatus, Outcome
+
 from spawnery_docker.status import End, status_from
 
 _KEPT: Final = 10_000

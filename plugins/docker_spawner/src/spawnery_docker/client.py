@@ -18,8 +18,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from attrs import frozen
-
 from spawnery.errors import SpawnerError
+
 from spawnery_docker.endpoint import Endpoint
 from spawnery_docker.endpoint_errors import connect_error
 from spawnery_docker.errors import ApiError, Unanswered
@@ -94,7 +94,8 @@ class DockerClient:
         """Send a request and read the whole answer.
 
         Args:
-            method, path: The request; the path without the API's version.
+            method: Of HTTP.
+            path: Without the API's version.
             query: Parameters.
             body: Sent as JSON.
             headers: Further header fields.
@@ -143,7 +144,7 @@ class DockerClient:
 
         Args and errors as ``call``; ``timeout`` does not limit what comes after the header.
         """
-        exchange = self._exchange(method, path, query, body, headers, timeout)
+        exchange = self._exchange(method, path, query, body, headers, timeout=timeout)
         try:
             return exchange.stream()
         except (OSError, http.client.HTTPException) as error:
@@ -163,7 +164,7 @@ class DockerClient:
         Returns when the header is there, which for ``wait`` means that the wait is registered
         (moby, container_routes.go). Args and errors as ``call``.
         """
-        return self._exchange("POST", path, query, None, headers, timeout)
+        return self._exchange("POST", path, query, None, headers, timeout=timeout)
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -182,6 +183,7 @@ class DockerClient:
         query: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str] | None,
+        *,
         timeout: float,
     ) -> RawExchange:
         target, data, fields = self._request(path, query, body, headers)
@@ -196,15 +198,18 @@ class DockerClient:
             sock.close()
             raise
         try:
-            self._learn(exchange.headers, exchange.status)
-            if exchange.status not in {101, *_GOOD}:
-                text = text_of_error(exchange.read_body())
-                raise ApiError(exchange.status, text, method=method, path=path)
+            self._accept(exchange, method, path)
         except BaseException:
             exchange.close()
             raise
         sock.settimeout(None)
         return exchange
+
+    def _accept(self, exchange: RawExchange, method: str, path: str) -> None:
+        self._learn(exchange.headers, exchange.status)
+        if exchange.status not in {101, *_GOOD}:
+            text = text_of_error(exchange.read_body())
+            raise ApiError(exchange.status, text, method=method, path=path)
 
     def _request(
         self,
@@ -257,8 +262,9 @@ class DockerClient:
         if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
             # With TLS 1.3 an engine that refuses our certificate says so at the first answer.
             return connect_error(self.endpoint, error)
-        if isinstance(error, http.client.BadStatusLine) and self._version is None and error.line:
-            return not_docker(self.endpoint.told, f"it says {error.line[:60]!r}")
+        line = str(error.args[0]) if isinstance(error, http.client.BadStatusLine) else ""
+        if line and self._version is None and not isinstance(error, http.client.RemoteDisconnected):
+            return not_docker(self.endpoint.told, f"it says {line[:60]!r}")
         timed_out = isinstance(error, socket.timeout)
         why = f"within {timeout:.3g} s" if timed_out else f"({type(error).__name__}: {error})"
         msg = f"the engine at {self.endpoint.told} did not answer {method} {path} {why}"

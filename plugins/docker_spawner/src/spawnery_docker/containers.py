@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from attrs import evolve
-
 from spawnery.contract import Deadline, RemoveRequest, StopRequest
 from spawnery.errors import Ambiguous, JobRunning
 from spawnery.outcomes import JobStatus
 from spawnery.plugin import LABEL_INSTANCE, SpawnerRuntime
+
 from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, in_words

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spawnery.errors import ConfigurationError
+
 from spawnery_docker.endpoint import DEFAULT_SOCKET, Endpoint, default_config_folder, parse_host
 from spawnery_docker.tls import TlsFiles
 

@@ -18,8 +18,8 @@ import re
 from typing import Final, Self
 
 from attrs import evolve, frozen
-
 from spawnery.errors import InvalidSpec
+
 from spawnery_docker.demux import STDERR, STDOUT
 
 _SLACK_NS: Final = 5_000_000_000
@@ -72,7 +72,6 @@ class Place:
         """Time at which to begin so that nothing unread is left out; 0: from the start."""
         latest = max(self.out.time, self.err.time)
         return max(0, min(_earliest(mark, latest) for mark in (self.out, self.err)))
-
 
     def assuming(self, time: int) -> Place:
         """Return it with all that is older as read, of a stream of which nothing was."""

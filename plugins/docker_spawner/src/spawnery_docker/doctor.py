@@ -8,10 +8,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import frozen
-
 from spawnery.contract import CheckItem, Deadline
 from spawnery.errors import SpawnerError
 from spawnery.plugin import SpawnerRuntime
+
 from spawnery_docker.client import DockerClient
 from spawnery_docker.endpoint import Endpoint
 from spawnery_docker.engine_facts import engine_items

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 
 from spawnery.local.masking import Tail
+
 from spawnery_docker.demux import DaemonTrouble, Demultiplexer, Malformed, Message
 from spawnery_docker.spool import LAG, Spool
 

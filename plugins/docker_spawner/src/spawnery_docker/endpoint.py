@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from attrs import field, frozen
-
 from spawnery.errors import ConfigurationError
+
 from spawnery_docker import connections
 from spawnery_docker.tls import TlsFiles
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spawnery.errors import EngineDenied, EngineUnreachable, SpawnerError
+
 from spawnery_docker import socket_access
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import re
 from typing import Final
 
 from attrs import frozen
-
 from spawnery.errors import SpawnFailed
 from spawnery.models import PullPolicy
+
 from spawnery_docker.references import DOCKER_HUB, Reference
 
 _QUOTE_LIMIT: Final = 600

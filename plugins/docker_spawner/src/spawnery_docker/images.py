@@ -8,9 +8,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, field, frozen
-
 from spawnery.contract import Deadline
 from spawnery.models import JobSpec, PullPolicy
+
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.image_errors import missing, pull_timed_out

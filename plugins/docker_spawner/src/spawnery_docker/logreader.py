@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from spawnery.contract import LogsRequest
 from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
+
 from spawnery_docker.client import DockerClient
 from spawnery_docker.demux import DaemonTrouble, Demultiplexer, Malformed, Message
 from spawnery_docker.errors import ApiError, in_words

@@ -6,6 +6,7 @@ from spawnery.contract import LogsRequest
 from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
 from spawnery.outcomes import LogChunk
 from spawnery.streams import JobStream
+
 from spawnery_docker.cursors import Counts, Place, parse
 from spawnery_docker.logreader import LogReader, Look
 from spawnery_docker.logstream import EngineLog

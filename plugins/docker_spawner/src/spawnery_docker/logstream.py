@@ -12,6 +12,7 @@ from spawnery.contract import LogsRequest
 from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
 from spawnery.outcomes import LogChunk
 from spawnery.streams import JobStream
+
 from spawnery_docker.cursors import Counts, Place, Position
 from spawnery_docker.demux import NAMES, Message
 from spawnery_docker.logreader import LogReader, Messages

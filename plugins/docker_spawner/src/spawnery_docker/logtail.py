@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from spawnery.errors import SpawnerError
 from spawnery.local.masking import Tail
+
 from spawnery_docker.client import DockerClient
 from spawnery_docker.demux import DaemonTrouble, Demultiplexer, Malformed
 from spawnery_docker.errors import ApiError

@@ -6,6 +6,7 @@ import collections
 from typing import Final
 
 from spawnery.contract import LogsRequest
+
 from spawnery_docker.cursors import Place, Position
 from spawnery_docker.demux import Message
 from spawnery_docker.logreader import LogReader

@@ -12,10 +12,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import frozen
-
 from spawnery.contract import Deadline
 from spawnery.errors import SpawnFailed
 from spawnery.models import Network
+
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.own_container import Trace, traces

@@ -4,39 +4,44 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from attrs import field, frozen
-
 from spawnery.errors import InvalidSpec
 from spawnery.quantities import memory_bytes
 
 _PATH: Final = re.compile(r"/[^:\0]*\Z")
-_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:(host-gateway|[0-9a-fA-F.:]+)\Z")
+_HOST: Final = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:(host-gateway|[0-9a-fA-F.:]+)\Z"
+)
 _VOLUME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")
 _CAPABILITY: Final = re.compile(r"[A-Z][A-Z_]*\Z")
 _OPERATOR: Final = "the operator may allow it: export SPAWNERY_DOCKER_ALLOW_PRIVILEGED=1"
 
 
-def _refuse(name: str, problem: str, hint: str | None = None) -> InvalidSpec:
+def _refuse(name: str, problem: str, hint: str | None = None) -> NoReturn:
     path = f"options.docker.{name}"
-    return InvalidSpec(f"{path}: {problem}", field=path, hint=hint)
+    msg = f"{path}: {problem}"
+    raise InvalidSpec(msg, field=path, hint=hint)
+
+
+def _target(name: str, path: str) -> None:
+    if not _PATH.match(path) or path == "/":
+        _refuse(f"{name}.{path}", "the key is an absolute path in the container")
 
 
 def _volumes(_instance: object, _attribute: object, value: Mapping[str, str]) -> None:
     for target, volume in value.items():
-        if not _PATH.match(target) or target == "/":
-            raise _refuse(f"volumes.{target}", "the key is an absolute path in the container")
+        _target("volumes", target)
         name, _, mode = volume.partition(":")
         if not _VOLUME.match(name) or mode not in {"", "ro", "rw"}:
             problem = f"{volume!r} is no name of a volume (name, name:ro); paths are not allowed"
-            raise _refuse(f"volumes.{target}", problem)
+            _refuse(f"volumes.{target}", problem)
 
 
 def _sizes(_instance: object, _attribute: object, value: Mapping[str, str]) -> None:
     for target, size in value.items():
-        if not _PATH.match(target) or target == "/":
-            raise _refuse(f"tmpfs.{target}", "the key is an absolute path in the container")
+        _target("tmpfs", target)
         memory_bytes(size, field=f"options.docker.tmpfs.{target}")
 
 
@@ -48,13 +53,13 @@ def _quantity(_instance: object, attribute: Any, value: str | None) -> None:
 def _hosts(_instance: object, _attribute: object, value: tuple[str, ...]) -> None:
     for entry in value:
         if not _HOST.match(entry):
-            raise _refuse("extra_hosts", f"{entry!r} is not name:address or name:host-gateway")
+            _refuse("extra_hosts", f"{entry!r} is not name:address or name:host-gateway")
 
 
 def _capabilities(_instance: object, _attribute: object, value: tuple[str, ...]) -> None:
     for name in value:
         if not _CAPABILITY.match(name):
-            raise _refuse("cap_add", f"{name!r} is no capability, such as NET_BIND_SERVICE")
+            _refuse("cap_add", f"{name!r} is no capability, such as NET_BIND_SERVICE")
 
 
 @frozen(kw_only=True)
@@ -98,4 +103,4 @@ def refuse_privilege(options: DockerOptions, *, allowed: bool) -> None:
         return
     for name in ("privileged", "cap_add", "binds"):
         if getattr(options, name):
-            raise _refuse(name, "it would give the job rights over the host", _OPERATOR)
+            _refuse(name, "it would give the job rights over the host", _OPERATOR)

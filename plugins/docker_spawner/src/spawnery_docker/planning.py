@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spawnery.contract import Deadline, Plan, PlanRequest
 from spawnery.errors import SpawnerError
+
 from spawnery_docker.errors import ApiError
 from spawnery_docker.images import ImageFacts, Images
 from spawnery_docker.settings import DockerSettings

@@ -22,6 +22,7 @@ from spawnery.models import JobSpec, Network
 from spawnery.outcomes import JobHandle, JobStatus, LogChunk, WatchEvent
 from spawnery.plugin import API_VERSION, SpawnerPlugin, SpawnerRuntime
 from spawnery.streams import JobStream
+
 from spawnery_docker.options import DockerOptions
 from spawnery_docker.settings import DockerSettings
 
@@ -76,7 +77,7 @@ class DockerSpawner:
         self._rooms: Rooms = Rooms(settings, runtime)
 
     @hookimpl
-    def resolve_network(self, job: JobSpec, context: HookContext) -> Network:
+    def resolve_network(self, job: JobSpec, context: HookContext) -> Network:  # noqa: ARG002 - one for all jobs
         """See the hookspec: the network of our own container, else ``bridge``."""
         return self._rooms.networks.resolve(deadline=context.deadline)
 

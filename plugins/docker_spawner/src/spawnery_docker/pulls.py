@@ -7,11 +7,12 @@ import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from spawnery.contract import Deadline
 from spawnery.models import PullPolicy
 from spawnery.outcomes import EventKind, JobEvent
+
 from spawnery_docker.auth import Login, registry_login
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, Unanswered, in_words
@@ -23,7 +24,6 @@ from spawnery_docker.wire import json_lines
 if TYPE_CHECKING:
     from spawnery.plugin import SpawnerRuntime
 
-_LINE_LIMIT: Final = 1024 * 1024
 _LEAST: Final = 0.01
 
 

@@ -7,7 +7,6 @@ from typing import Final
 from urllib.parse import quote
 
 from attrs import frozen
-
 from spawnery.errors import SpawnFailed
 
 _ID: Final = re.compile(r"(sha256:)?[0-9a-f]{64}\Z")
@@ -54,7 +53,9 @@ class Reference:
             msg = f"{text!r} is no image reference"
             hint = "write it as [registry[:port]/]name[:tag], the name in lower case"
             raise SpawnFailed(msg, cause="image.invalid", hint=hint, job_id=job_id)
-        return cls(text=text, **found.groupdict())
+        return cls(
+            text=text, repository=found["repository"], tag=found["tag"], digest=found["digest"]
+        )
 
     @property
     def registry(self) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from spawnery.plugin import SpawnerRuntime
+
 from spawnery_docker.book import Book
 from spawnery_docker.client import DockerClient
 from spawnery_docker.containers import Containers
 from spawnery_docker.doctor import Doctor
 from spawnery_docker.endpoint import resolve_endpoint
 from spawnery_docker.images import Images
-from spawnery_docker.logreader import LogReader
 from spawnery_docker.logreader import LogReader
 from spawnery_docker.logs import Logs
 from spawnery_docker.network import Networks
@@ -41,9 +41,7 @@ class Rooms:
 
         def heard(engine_id: str, code: int, problem: str) -> None:
             now = runtime.clock.now()
-            book.waited(
-                engine_id, End(code=code, started_at=None, finished_at=now, error=problem)
-            )
+            book.waited(engine_id, End(code=code, started_at=None, finished_at=now, error=problem))
             tails.saw_exit(engine_id)
 
         self._client = client

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from attrs import frozen
-
 from spawnery.models import PullPolicy
 from spawnery.settings import setting
 
@@ -41,7 +40,8 @@ class DockerSettings:
         1800.0, check=_above_zero, description="Limit in seconds for pulling one image."
     )
     keep_tail: bool = setting(
-        True, description="Whether the end of each log is listened to, for outcomes of failed jobs."
+        True,  # noqa: FBT003 - the default
+        description="Whether the end of each log is listened to, for outcomes of failed jobs.",
     )
     pids_limit: int = setting(
         512, check=_above_zero, description="Most processes and threads of one job."
@@ -57,8 +57,9 @@ class DockerSettings:
     log_max_bytes: int = setting(
         64 * 1024 * 1024,
         check=_above_zero,
-        description="Bytes of log kept per job by the drivers json-file and local; the oldest go first.",
+        description="Bytes of log kept per job (drivers json-file and local); the oldest go first.",
     )
     allow_privileged: bool = setting(
-        False, description="Whether jobs may ask for privileged, host paths and devices."
+        False,  # noqa: FBT003 - the default
+        description="Whether jobs may ask for privileged, host paths and devices.",
     )

@@ -107,7 +107,7 @@ class Sockets:
                 dropped.discard(sock)
                 sock.close()
             else:
-                sock.setblocking(False)
+                sock.settimeout(0)
                 self._selector.register(sock, selectors.EVENT_READ, reader)
         for sock in dropped:
             self._forget(sock)

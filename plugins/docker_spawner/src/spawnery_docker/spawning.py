@@ -7,16 +7,22 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from attrs import evolve
-
 from spawnery.contract import Deadline, SpawnRequest
 from spawnery.errors import Ambiguous, NameConflict, SpawnerError, SpawnFailed, SpecConflict
 from spawnery.outcomes import JobHandle
-from spawnery.plugin import LABEL_SPEC_HASH, SpawnerRuntime
+from spawnery.plugin import (
+    LABEL_DEADLINE,
+    LABEL_SPEC_HASH,
+    LABEL_START_DEADLINE,
+    SpawnerRuntime,
+)
+
 from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.images import ImageFacts, Images
+from spawnery_docker.network import network_missing
 from spawnery_docker.settings import DockerSettings
 from spawnery_docker.start_errors import start_failure
 from spawnery_docker.status import is_ours, launched
@@ -28,6 +34,7 @@ _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 _SERVER: Final = 500
 _FIRST_PAUSE: Final = 0.05
+_LEAST_DEADLINE: Final = 0.001
 _LONGEST_PAUSE: Final = 2.0
 
 
@@ -91,7 +98,8 @@ class Spawning:
         image = self._images.ensure(request.job, policy, deadline=request.deadline)
         if image.pulled_seconds:
             limit = Deadline.after(self._runtime.io_timeout_seconds)
-            request = evolve(request, deadline=limit)
+            labels = _less(request.labels, image.pulled_seconds)
+            request = evolve(request, deadline=limit, labels=labels)
         return request, image
 
     def _create(self, request: SpawnRequest, image: ImageFacts) -> str | None:
@@ -127,10 +135,7 @@ class Spawning:
             msg = f"cannot tell whether {request.name} was created: {error.message}"
             return Ambiguous(msg, job_id=job_id, hint="look at the engine: docker info")
         if error.status in {400, _NOT_FOUND}:
-            failure = start_failure(error.message)
-            return SpawnFailed(
-                failure.message, cause=failure.cause, hint=failure.hint, job_id=job_id
-            )
+            return _refused(request, error)
         return in_words(error, f"create the container {request.name}", job_id=job_id)
 
     def _adopt(
@@ -209,8 +214,25 @@ class Spawning:
             return Ambiguous(msg, job_id=job_id)
         if error.status in {401, 403}:
             return in_words(error, f"start the container {request.name}", job_id=job_id)
-        failure = start_failure(error.message)
-        return SpawnFailed(failure.message, cause=failure.cause, hint=failure.hint, job_id=job_id)
+        return _refused(request, error)
+
+
+def _refused(request: SpawnRequest, error: ApiError) -> SpawnFailed:
+    job_id = request.job.job_id
+    failure = start_failure(error.message)
+    if failure.cause == "network.not_found" and request.network is not None:
+        return network_missing(request.network, job_id=job_id)
+    return SpawnFailed(failure.message, cause=failure.cause, hint=failure.hint, job_id=job_id)
+
+
+def _less(labels: Mapping[str, str], pulled: float) -> Mapping[str, str]:
+    """Take the time of a pull off the deadlines: the engine counts from the create on."""
+    left = {
+        name: f"{max(_LEAST_DEADLINE, float(labels[name]) - pulled):.3f}"
+        for name in (LABEL_DEADLINE, LABEL_START_DEADLINE)
+        if name in labels
+    }
+    return {**labels, **left}
 
 
 def _handle(request: SpawnRequest, engine_id: str, *, created: bool) -> JobHandle:

@@ -19,6 +19,7 @@ from typing import Final
 from spawnery.errors import StreamLost
 from spawnery.outcomes import LogChunk
 from spawnery.streams import JobStream
+
 from spawnery_docker.cursors import Counts
 from spawnery_docker.demux import NAMES, STDERR, STDOUT
 

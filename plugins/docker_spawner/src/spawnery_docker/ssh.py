@@ -85,10 +85,10 @@ def _start(
     command += [*(["-l", user] if user else []), *(["-p", port] if port else [])]
     return subprocess.Popen(  # noqa: S603 - the docker command's own way
         [*command, "--", name.strip("[]"), *_REMOTE],
-        stdin=pipe,
-        stdout=pipe,
+        stdin=pipe.fileno(),
+        stdout=pipe.fileno(),
         stderr=said,
-        env=dict(endpoint.environ) or None,
+        env={**endpoint.environ} if endpoint.environ else None,
         start_new_session=True,
     )
 

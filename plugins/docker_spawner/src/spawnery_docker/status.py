@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from attrs import frozen
-
 from spawnery.naming import RESERVED_LABELS
 from spawnery.outcomes import JobState, JobStatus, Outcome
 from spawnery.plugin import (
@@ -23,6 +22,7 @@ from spawnery.plugin import (
     LABEL_SPEC_HASH,
     LABEL_START_DEADLINE,
 )
+
 from spawnery_docker.start_errors import program_failure, start_failure
 
 LIVE: Final = frozenset({"running", "paused", "restarting"})
@@ -65,7 +65,7 @@ def moment(text: str | None) -> datetime | None:
     """Read a time of the engine (RFC 3339 with nanoseconds); None for its zero."""
     if not text or text.startswith(_NEVER):
         return None
-    return datetime.fromisoformat(_FRACTION.sub(r".\1", text).replace("Z", "+00:00"))
+    return datetime.fromisoformat(_FRACTION.sub(r".\1", text))
 
 
 def at_nano(value: int) -> datetime:

@@ -19,6 +19,7 @@ from spawnery.errors import SpawnerError
 from spawnery.local.masking import Tail
 from spawnery.plugin import SpawnerRuntime
 from spawnery.secret import Secret
+
 from spawnery_docker.book import TAIL_BYTES
 from spawnery_docker.client import DockerClient
 from spawnery_docker.ears import Ear

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import frozen
-
 from spawnery.errors import ConfigurationError
 
 

@@ -10,6 +10,7 @@ from spawnery.errors import InvalidSpec
 from spawnery.models import PullPolicy, Resources, Security
 from spawnery.quantities import cpu_millis, cpu_nanos, memory_bytes
 from spawnery.secret import Secret
+
 from spawnery_docker.images import ImageFacts
 from spawnery_docker.logtail import LABEL_SECRETS
 from spawnery_docker.options import DockerOptions, refuse_privilege
@@ -62,9 +63,7 @@ def pull_policy(request: SpawnRequest, settings: DockerSettings) -> PullPolicy:
     return request.job.pull_policy or PullPolicy(settings.pull_policy)
 
 
-def body_of(
-    request: SpawnRequest, settings: DockerSettings, image: ImageFacts
-) -> dict[str, Any]:
+def body_of(request: SpawnRequest, settings: DockerSettings, image: ImageFacts) -> dict[str, Any]:
     """Build the body of ``POST /containers/create``.
 
     Args:

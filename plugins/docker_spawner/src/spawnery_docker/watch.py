@@ -15,12 +15,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from attrs import evolve
-
 from spawnery.contract import WatchRequest
 from spawnery.errors import StreamLost
 from spawnery.outcomes import JobGone, JobSeen, Synced, WatchEvent
 from spawnery.plugin import LABEL_JOB_ID, SpawnerRuntime
 from spawnery.streams import JobStream, ThreadedStream
+
 from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.containers import Containers
