@@ -1,0 +1,26 @@
+"""What tests of jobs on a real Docker engine share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from docker_case import DockerCase
+from docker_images import make_busybox
+
+
+@pytest.fixture(scope="session")
+def docker_engine(docker_socket: str) -> str:
+    """The address of the engine, which has the image of the tests."""
+    address = f"unix://{docker_socket}"
+    make_busybox(address)
+    return address
+
+
+@pytest.fixture
+def case(docker_engine: str, tmp_path: Path) -> Iterator[DockerCase]:
+    """A corner of the engine for one test."""
+    made = DockerCase(tmp_path, docker_engine)
+    yield made
+    made.close()

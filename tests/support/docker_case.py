@@ -1,0 +1,178 @@
+"""One test's corner of a Docker engine: an instance and a name prefix of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from docker_images import BUSYBOX
+from docker_jobs import docker
+from spawnery.models import JobSpec
+from spawnery.outcomes import JobState
+from spawnery.plugin import LABEL_INSTANCE
+from spawnery.spawner import Spawner
+
+T = TypeVar("T")
+PATIENCE = 60.0
+
+
+class DockerCase:
+    """Environment, processes and containers of one test.
+
+    Args:
+        folder: For the state directory.
+        address: The engine, ``unix:///path`` or ``tcp://host:port``.
+    """
+
+    def __init__(self, folder: Path, address: str) -> None:
+        mark = secrets.token_hex(4)
+        self.folder = folder
+        self.address = address
+        self.instance = f"case-{mark}"
+        self.prefix = f"c{mark}"
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "DOCKER_HOST": address,
+            "SPAWNER_TYPE": "docker",
+            "SPAWNERY_STATE_DIR": str(folder / "state"),
+            "SPAWNERY_INSTANCE": self.instance,
+            "SPAWNERY_NAME_PREFIX": self.prefix,
+            "SPAWNERY_SETTLE_SECONDS": "0.5",
+            "DOCKER_NETWORK": "none",
+        }
+        for name in ("COVERAGE_PROCESS_START", "COVERAGE_FILE"):
+            if name in os.environ:
+                self.environ[name] = os.environ[name]
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    # -- spawners ----------------------------------------------------------------------------
+
+    @contextmanager
+    def open(self, **variables: str) -> Iterator[Spawner]:
+        """Open a spawner of this instance, with more variables."""
+        with Spawner.open(environ={**self.environ, **variables}) as spawner:
+            yield spawner
+
+    def cli(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "spawnery", *words],
+            env={**self.environ, **variables},
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE * 2,
+        )
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[bytes]:
+        """Start a Python program of the instance in a process of its own."""
+        process = subprocess.Popen(
+            [sys.executable, *words],
+            env={**self.environ, **variables},
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._processes.append(process)
+        return process
+
+    # -- past the spawner --------------------------------------------------------------------
+
+    def docker(self, *words: str) -> str:
+        """Run the docker command; returns what it prints."""
+        return docker(self.address, *words)
+
+    def inspect(self, job_id: str) -> dict[str, Any]:
+        """Inspect the container of a job."""
+        shown: list[dict[str, Any]] = json.loads(self.docker("inspect", f"{self.prefix}-{job_id}"))
+        return shown[0]
+
+    def containers(self) -> set[str]:
+        """Name all containers with the instance's label, or with a name of the test."""
+        found: set[str] = set()
+        for mine in (f"label={LABEL_INSTANCE}={self.instance}", f"name=^/{self.prefix}-"):
+            found |= set(
+                self.docker("ps", "-a", "--filter", mine, "--format", "{{.Names}}").split()
+            )
+        return found
+
+    def plant(self, job_id: str, *words: str) -> str:
+        """Run a container of somebody else under a job's name; returns its id."""
+        name = f"{self.prefix}-{job_id}"
+        return self.docker("run", "-d", "--name", name, BUSYBOX, *(words or ("sleep", "600")))
+
+    def close(self) -> None:
+        """End processes that are left and remove what is left of the test."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate(timeout=PATIENCE)
+        left = self.containers()
+        if left:
+            docker_rm = ["docker", "-H", self.address, "rm", "-f", "-v", *left]
+            subprocess.run(docker_rm, capture_output=True, check=False, timeout=PATIENCE)
+
+
+def sh(script: str, **fields: Any) -> JobSpec:
+    """Return a job that runs a script in busybox."""
+    return JobSpec(image=BUSYBOX, command=["sh", "-c", script], **fields)
+
+
+def eventually(probe: Callable[[], T], patience: float = PATIENCE) -> T:
+    """Call something until it returns what is true, and return that."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        found = probe()
+        if found:
+            return found
+        time.sleep(0.05)
+    message = f"not true within {patience} seconds: {probe}"
+    raise AssertionError(message)
+
+
+def running(spawner: Spawner, job_id: str) -> None:
+    """Wait until a job runs."""
+    eventually(lambda: spawner.status(job_id).state is JobState.RUNNING)
+
+
+def output(spawner: Spawner, spec: JobSpec) -> str:
+    """Run a job that succeeds; returns what it wrote."""
+    job = spawner.spawn(spec, follow=True).job_id
+    with spawner.logs(job, follow=True) as chunks:
+        text = b"".join(chunk.data for chunk in chunks).decode()
+    outcome = spawner.wait(job, PATIENCE)
+    assert outcome.state is JobState.SUCCEEDED, (outcome, text)
+    return text
+
+
+def at_once(calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
+    """Call all at the same moment, each in a thread; returns what they return or raise."""
+    gate = threading.Barrier(len(calls))
+    results: list[Any] = [None] * len(calls)
+
+    def run(index: int, call: Callable[[], T]) -> None:
+        gate.wait()
+        try:
+            results[index] = call()
+        except Exception as error:
+            results[index] = error
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
