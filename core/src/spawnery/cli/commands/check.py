@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 @click.command("check", short_help="Look what works, what does not, what to do.")
 @click.option("--probe", is_flag=True, help="Run a small job too, and remove it.")
+@click.option("--image", help="Image of that job, where the engine needs one.")
 @common.on_command
 @pass_app
-def command(app: App, *, probe: bool) -> int:
+def command(app: App, *, probe: bool, image: str | None) -> int:
     """Look what works, what does not, and what to do about it.
 
     The exit code is 1 when something does not work.
     """
     from spawnery.cli import encode, exits, output
 
-    items = _items(app, probe=probe)
+    items = _items(app, probe=probe, image=image)
     if app.json:
         output.document(encode.plain(items))
     else:
@@ -35,10 +36,11 @@ def command(app: App, *, probe: bool) -> int:
     return exits.FINDING if any(item.level == "failed" for item in items) else exits.OK
 
 
-def _items(app: App, *, probe: bool) -> list[CheckItem]:
+def _items(app: App, *, probe: bool, image: str | None) -> list[CheckItem]:
     from spawnery import __version__
     from spawnery.contract import CheckItem
     from spawnery.errors import SpawnerError
+    from spawnery.models import JobSpec
 
     python = f"{__version__}, Python {sys.version.split()[0]} at {sys.executable}"
     items = [CheckItem(name="spawnery", detail=python)]
@@ -46,8 +48,9 @@ def _items(app: App, *, probe: bool) -> list[CheckItem]:
         choice = app.choose()
         origin = f"{choice.name} (from: {choice.origin})"
         items.append(CheckItem(name="spawner", detail=origin))
+        spec = JobSpec(image=image, command=("true",)) if image else None
         with app.open() as spawner:
-            return [*items, *spawner.check(probe=probe)]
+            return [*items, *spawner.check(probe=probe, probe_spec=spec)]
     except SpawnerError as error:
         failed = CheckItem(name=error.cause, level="failed", detail=error.message, hint=error.hint)
         return [*items, failed]
