@@ -29,6 +29,8 @@ from spawnery_docker.wire import ByteStream, RawExchange, text_of_error
 _IDLE: Final = 8
 """Connections that are kept for the next call; the peak of callers at once is seldom higher."""
 _GOOD: Final = range(200, 400)
+_REFUSED: Final = frozenset({401, 403})
+"""What a socket proxy says by itself; such a reply tells nothing of the engine behind it."""
 
 
 @frozen
@@ -228,7 +230,7 @@ class DockerClient:
 
     def _learn(self, headers: Mapping[str, str], status: int) -> None:
         """Choose the API version by the first reply; so no request is spent on it."""
-        if self._version is None:
+        if self._version is None and status not in _REFUSED:
             self._version = agree(headers, told=self.endpoint.told, status=status)
 
     def _connection(self, timeout: float) -> _Connection:

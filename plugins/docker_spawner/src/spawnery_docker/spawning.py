@@ -185,10 +185,10 @@ class Spawning:
             )
         except ApiError as error:
             if error.status < _SERVER or not self._runs_all_the_same(request, engine_id):
-                self._give_up(engine_id, listening)
+                self._give_up(request, engine_id, listening)
                 raise self._not_started(request, error) from None
         except SpawnFailed:
-            self._give_up(engine_id, listening)
+            self._give_up(request, engine_id, listening)
             raise
         self._book.started(engine_id, self._runtime.clock.now())
 
@@ -200,12 +200,14 @@ class Spawning:
             raise Ambiguous(msg, job_id=request.job.job_id)
         return launched(shown) and not shown["State"].get("Error")
 
-    def _give_up(self, engine_id: str, listening: list[Callable[[], None]]) -> None:
+    def _give_up(
+        self, request: SpawnRequest, engine_id: str, listening: list[Callable[[], None]]
+    ) -> None:
         for stop_listening in listening:
             stop_listening()
         limit = Deadline.after(self._runtime.io_timeout_seconds)
         self._containers.discard(engine_id, limit)
-        self._book.forget(engine_id)
+        self._book.forget(request.name)
 
     def _not_started(self, request: SpawnRequest, error: ApiError) -> SpawnerError:
         job_id = request.job.job_id
