@@ -6,6 +6,7 @@ Images are made here and put into the registry over HTTP, so the engine has to p
 from __future__ import annotations
 
 import base64
+import ctypes
 import gzip
 import hashlib
 import http.client
@@ -33,6 +34,7 @@ MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 READY_SECONDS = 30.0
+CLONE_NEWNET = 0x40000000
 
 
 def digest_of(data: bytes) -> str:
@@ -246,10 +248,28 @@ class BadRegistry:
         return f"127.0.0.1:{self.port}"
 
 
+def _listen(namespace: str | None) -> ThreadingHTTPServer:
+    """Bind in a network namespace: a socket stays in the one that its maker was in."""
+    made: list[ThreadingHTTPServer] = []
+
+    def make() -> None:
+        if namespace is not None:
+            with Path(f"/var/run/netns/{namespace}").open("rb") as place:
+                libc = ctypes.CDLL(None, use_errno=True)
+                if libc.setns(place.fileno(), CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), "setns")
+        made.append(ThreadingHTTPServer(("127.0.0.1", 0), _Handler))
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join(READY_SECONDS)
+    return made[0]
+
+
 @contextmanager
-def bad_registry() -> Iterator[BadRegistry]:
-    """Run a ``BadRegistry``."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+def bad_registry(namespace: str | None = None) -> Iterator[BadRegistry]:
+    """Run a ``BadRegistry``, on the loopback of a network namespace where one is named."""
+    server = _listen(namespace)
     server.daemon_threads = True
     registry = BadRegistry(server.server_address[1])
     server.registry = registry  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import threading
 import time
 
@@ -56,12 +57,12 @@ def test_a_followed_log_goes_on_over_a_crash(restoring, tmp_path):
     """Each line comes exactly once although the daemon was killed in between, twice."""
     with open_spawner(tmp_path, restoring.address) as spawner:
         job = spawner.spawn(shell(COUNTING, retention_seconds=600), follow=True).job_id
-        chunks = []
+        chunks = collections.deque()
 
         def crash():
             for lines in (10, 30):
                 until = time.monotonic() + PATIENCE
-                while sum(c.data.count(b"\n") for c in chunks) < lines:
+                while sum(c.data.count(b"\n") for c in list(chunks)) < lines:
                     assert time.monotonic() < until
                     time.sleep(0.02)
                 restoring.restart()
@@ -69,8 +70,7 @@ def test_a_followed_log_goes_on_over_a_crash(restoring, tmp_path):
         crashing = threading.Thread(target=crash, daemon=True)
         crashing.start()
         with spawner.logs(job, follow=True) as stream:
-            for chunk in stream:
-                chunks.append(chunk)
+            chunks.extend(stream)
         crashing.join(PATIENCE)
         assert spawner.wait(job, PATIENCE).exit_code == 7
     found = joined(chunks)
@@ -121,7 +121,7 @@ def test_a_job_that_ends_while_the_daemon_is_dead(engine, tmp_path, retention, c
 
 
 def test_a_followed_job_that_removes_itself_dies_with_the_daemon(engine, tmp_path):
-    """A follower is told that the rest of the log is lost, or gets all there was; it never hangs."""
+    """A follower gets all there was or is told that the rest is lost; it never hangs."""
     from spawnery.errors import SpawnerError
 
     with open_spawner(tmp_path, engine.address, SPAWNERY_IO_TIMEOUT_SECONDS="5") as spawner:

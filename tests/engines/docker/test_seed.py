@@ -152,7 +152,7 @@ LIMITS = {
 }
 
 
-@pytest.mark.parametrize("resources, expected", LIMITS.values(), ids=LIMITS.keys())
+@pytest.mark.parametrize(("resources", "expected"), LIMITS.values(), ids=LIMITS.keys())
 def test_limits_are_read_back_from_the_engine(
     case: DockerCase, resources: Resources | None, expected: tuple[int, ...]
 ) -> None:

@@ -15,6 +15,7 @@ from spawnery_docker.status import End, status_from
 
 _KEPT: Final = 10_000
 """Containers that are remembered; by far more than end within the time that evidence may lag."""
+_DROPPED: Final = 200
 TAIL_BYTES: Final = 8192
 """How much of a log's end is kept of a job that another process spawned."""
 
@@ -64,6 +65,7 @@ class Book:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entries: collections.OrderedDict[str, Entry] = collections.OrderedDict()
+        self._dropped: collections.deque[str] = collections.deque(maxlen=_DROPPED)
 
     def get(self, engine_id: str) -> Entry | None:
         """Return what is known of a container."""
@@ -76,6 +78,8 @@ class Book:
         An outcome is never taken back: events and lists may be late.
         """
         with self._lock:
+            if entry.engine_id in self._dropped:
+                return entry
             before = self._entries.get(entry.engine_id)
             if before is not None:
                 entry = _merged(before, entry)
@@ -102,10 +106,16 @@ class Book:
             found = (e for e in reversed(self._entries.values()) if e.name == name)
             return next(found, None)
 
-    def forget(self, engine_id: str) -> None:
-        """Drop a container that was removed on purpose."""
+    def forget(self, name: str) -> None:
+        """Drop all containers of this name: they were removed on purpose.
+
+        What late events tell of them is not taken in any more.
+        """
         with self._lock:
-            self._entries.pop(engine_id, None)
+            dropped = [key for key, entry in self._entries.items() if entry.name == name]
+            for engine_id in dropped:
+                del self._entries[engine_id]
+            self._dropped.extend(dropped)
 
 
 def _merged(before: Entry, now: Entry) -> Entry:

@@ -169,14 +169,13 @@ class Containers:
     def remove(self, request: RemoveRequest) -> None:
         """Remove a container of ours that does not run, with its anonymous volumes."""
         shown = self.own(request.name, timeout=request.deadline.remaining())
-        if shown is None:
-            return
-        if shown["State"]["Status"] in LIVE:
+        if shown is not None and shown["State"]["Status"] in LIVE:
             msg = f"job {request.job_id} still runs"
             hint = f"stop it first: spawnery stop {request.job_id}"
             raise JobRunning(msg, hint=hint, job_id=request.job_id)
-        self.discard(shown["Id"], request.deadline)
-        self._book.forget(shown["Id"])
+        if shown is not None:
+            self.discard(shown["Id"], request.deadline)
+        self._book.forget(request.name)
 
     def discard(self, engine_id: str, deadline: Deadline) -> None:
         """Remove a container, whoever else is at it; returns when it is gone."""

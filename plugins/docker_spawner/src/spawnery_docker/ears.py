@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from typing import Final
 
 from spawnery.local.masking import Tail
 
 from spawnery_docker.demux import DaemonTrouble, Demultiplexer, Malformed, Message
-from spawnery_docker.spool import LAG, Spool
+from spawnery_docker.spool import Spool
+
+_LAG: Final = 2.0
+"""Seconds for which the last of a log may come after the word on the exit."""
 
 
 class Ear:
@@ -56,7 +60,7 @@ class Ear:
 
     def text(self) -> tuple[str | None, str]:
         """Return the end of the log of a job that has ended, or None and the reason."""
-        self.ended.wait(LAG)
+        self.ended.wait(_LAG)
         if self._missing:
             return None, self._missing
         with self._lock:

@@ -23,8 +23,10 @@ from spawnery.streams import JobStream
 from spawnery_docker.cursors import Counts
 from spawnery_docker.demux import NAMES, STDERR, STDOUT
 
-LAG: Final = 2.0
-"""Seconds that may lie between the end of the output and the engine's word on the exit."""
+LAG: Final = 0.5
+"""Seconds between the end of the output and the engine's word on the exit: usually milliseconds.
+
+Where it takes longer the container is looked at instead."""
 _IN_MEMORY: Final = 256 * 1024
 _RECORD: Final = struct.Struct(">BQL")
 _NANO: Final = 1_000_000_000

@@ -29,7 +29,7 @@ from spawnery_docker.sockets import Sockets
 from spawnery_docker.spool import Spool
 from spawnery_docker.status import NEVER_RAN, NOT_HEARD
 
-_SPOOLS: Final = 256
+_SPOOLS: Final = 64
 """Whole logs that are kept of ended jobs until somebody reads them."""
 _ATTACH: Final = {"stream": "1", "stdout": "1", "stderr": "1", "logs": "0"}
 _UPGRADE: Final = {"Connection": "Upgrade", "Upgrade": "tcp"}
