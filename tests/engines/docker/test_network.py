@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 from dind_net import Engine, python_config, python_image
+from docker_case import DockerCase, sh
 from docker_host import client_of
+from docker_images import BUSYBOX
+from spawnery import Spawner
 from spawnery.contract import Deadline
 from spawnery_docker.network import Networks
 
@@ -161,3 +164,72 @@ def test_a_compose_network_with_a_name_of_its_own(engine: Engine, look: Look) ->
     with engine.network("a-" + uuid.uuid4().hex[:8]) as other, engine.network(**label) as own:
         found = look(other, own, labels=label)
     assert found["name"] == own
+
+
+# -- jobs ----------------------------------------------------------------------------------------
+
+SPAWN = """
+import json, os, sys
+from spawnery import JobSpec, Spawner
+environ = {**os.environ, **json.loads(sys.argv[1]), "SPAWNERY_STATE_DIR": "/tmp/state"}
+with Spawner.open("docker", environ=environ) as spawner:
+    spec = JobSpec(job_id="inner", image=sys.argv[2], command=["sleep", "600"])
+    spawner.spawn(spec)
+    print(json.dumps(spawner.plan(spec).notes))
+"""
+
+
+def spawned_inside(
+    engine: Engine, image: str, case: DockerCase, mode: str, **variables: str
+) -> str:
+    """Spawn a job from within a container; the network mode of the job's container."""
+    mine = {
+        "SPAWNERY_INSTANCE": case.instance,
+        "SPAWNERY_NAME_PREFIX": case.prefix,
+        **variables,
+    }
+    config = python_config(engine, image, SPAWN, json.dumps(mine), BUSYBOX, NetworkMode=mode)
+    with engine.container({**config, "Hostname": "dispatcher"}) as container:
+        text = engine.output(container)
+    shown = case.inspect("inner")
+    assert list(shown["NetworkSettings"]["Networks"]) == [shown["HostConfig"]["NetworkMode"]], text
+    case.docker("rm", "-f", f"{case.prefix}-inner")
+    return str(shown["HostConfig"]["NetworkMode"])
+
+
+def test_a_job_joins_the_network_of_the_dispatcher(
+    engine: Engine, image: str, case: DockerCase
+) -> None:
+    """A job that is spawned in a container gets that container's network."""
+    with engine.network() as name:
+        assert spawned_inside(engine, image, case, name) == name
+
+
+def test_the_setting_comes_before_the_own_network(
+    engine: Engine, image: str, case: DockerCase
+) -> None:
+    """DOCKER_NETWORK wins over the network of our own container."""
+    with engine.network() as own, engine.network() as other:
+        assert spawned_inside(engine, image, case, own, DOCKER_NETWORK=other) == other
+
+
+def test_on_a_host_it_is_bridge(case: DockerCase) -> None:
+    """Without a setting and outside of containers a job gets bridge."""
+    environ = {k: v for k, v in case.environ.items() if k != "DOCKER_NETWORK"}
+    with Spawner.open(environ=environ) as spawner:
+        spawner.spawn(sh("sleep 600", job_id="plain"))
+        shown = case.inspect("plain")
+        spawner.stop("plain", grace_seconds=0)
+    assert shown["HostConfig"]["NetworkMode"] == "bridge"
+
+
+def test_a_network_that_is_not_there(case: DockerCase) -> None:
+    """It is network.not_found with the name, who named it and the command; nothing is left."""
+    with case.open(DOCKER_NETWORK="nowhere-net") as spawner:
+        spawner.spawn(sh("exit 0", job_id="lost"))
+        outcome = spawner.wait("lost", 60)
+    assert outcome.cause == "network.not_found"
+    assert "nowhere-net" in outcome.message
+    assert "DOCKER_NETWORK" in outcome.message or "setting" in outcome.message
+    assert outcome.hint.startswith("docker network create nowhere-net")
+    assert case.containers() == set()
