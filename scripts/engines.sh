@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Bring the engines that the tests use: Docker and Redis (installed on a root Debian machine, started),
-# and a cluster from KUBECONFIG, SPAWNERY_TEST_CLUSTER, kind or k3d. Running it again is quick.
+# a registry and an sshd (installed only: tests start their own), and a cluster from KUBECONFIG, SPAWNERY_TEST_CLUSTER, kind or k3d. Running it again is quick.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 missing=0
@@ -72,6 +72,20 @@ bring_redis() {
     say "redis: started"
 }
 
+bring_helpers() { # programs that the tests of the Docker spawner start themselves
+    local missing_packages=()
+    command -v docker-registry >/dev/null || missing_packages+=(docker-registry)
+    [ -x /usr/sbin/sshd ] || missing_packages+=(openssh-server)
+    command -v openssl >/dev/null || missing_packages+=(openssl)
+    if [ "${#missing_packages[@]}" -eq 0 ]; then
+        say "registry and ssh: there"
+    elif can_install; then
+        install "${missing_packages[@]}"
+    else
+        lack "tests of pulls and of ssh: install ${missing_packages[*]}"
+    fi
+}
+
 bring_cluster() {
     if [ -n "${KUBECONFIG:-}" ]; then
         say "cluster: KUBECONFIG names $KUBECONFIG"
@@ -94,5 +108,6 @@ if can_install; then
 fi
 bring_docker 9>&-
 bring_redis 9>&-
+bring_helpers 9>&-
 bring_cluster 9>&-
 [ "$missing" -eq 0 ] || say "what is missing above keeps its tests skipped; everything else is ready"
