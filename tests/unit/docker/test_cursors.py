@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from spawnery.errors import InvalidSpec
 from spawnery_docker.cursors import Counts, Mark, Place, Position, parse
@@ -64,6 +64,7 @@ def newer_engine(log: Log, since: int) -> Log:
     return list(itertools.dropwhile(lambda message: message[1] < since, log))
 
 
+@settings(deadline=None)
 @given(logs(), st.data(), st.sampled_from([older_engine, newer_engine]))
 def test_reading_goes_on_anywhere(log, data, engine):
     """Interrupted at any message, any number of times, a reader gets every byte exactly once."""
@@ -81,6 +82,7 @@ def test_reading_goes_on_anywhere(log, data, engine):
     assert joined(found) == joined(log)
 
 
+@settings(deadline=None)
 @given(logs(), st.data())
 def test_reading_goes_on_inside_a_message(log, data):
     """A message that was read in parts goes on behind the part."""
@@ -95,6 +97,7 @@ def test_reading_goes_on_inside_a_message(log, data):
     assert joined(found) == joined(log)
 
 
+@settings(deadline=None)
 @given(logs(), st.data())
 def test_counted_bytes_go_on_in_the_log(log, data):
     """What was heard over an attached connection goes on in the log, at any byte."""
@@ -112,6 +115,7 @@ def test_counted_bytes_go_on_in_the_log(log, data):
         assert position.cursor == straight.cursor
 
 
+@settings(deadline=None)
 @given(st.builds(Mark, *[st.integers(0, 2**63)] * 2, st.booleans()), st.booleans())
 def test_cursors_are_text(mark, second):
     """A place survives being written down."""

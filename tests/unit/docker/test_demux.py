@@ -7,7 +7,7 @@ import struct
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from spawnery_docker.demux import (
     LARGEST_PIECE,
@@ -46,6 +46,7 @@ messages = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(messages, st.lists(st.integers(0, 10**6), max_size=30), st.booleans())
 def test_any_cutting_gives_the_same_messages(said, cuts, stamped):
     """However the bytes arrive, the same messages come out and none of their bytes is changed."""
@@ -65,6 +66,7 @@ def test_any_cutting_gives_the_same_messages(said, cuts, stamped):
         assert {ns for _, ns, _ in whole} == {ns for _, ns, _ in said}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=10), st.booleans())
 def test_any_bytes_are_taken_or_refused(data, cuts, stamped):
     """Bytes that are no frames end in one of two errors, whatever they are."""
@@ -77,6 +79,7 @@ def test_any_bytes_are_taken_or_refused(data, cuts, stamped):
     assert demux.whole or data
 
 
+@settings(deadline=None)
 @given(messages.filter(bool), st.integers(1, 10**6))
 def test_a_cut_stream_is_not_whole(said, cut):
     """A stream that ends inside a frame says so."""
