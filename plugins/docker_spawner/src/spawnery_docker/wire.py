@@ -10,6 +10,8 @@ import socket
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
+from spawnery_docker.chunked import Dechunker
+
 _HEAD_LIMIT: Final = 64 * 1024
 _PIECE: Final = 64 * 1024
 _LINE_LIMIT: Final = 1024 * 1024
@@ -147,6 +149,7 @@ class ByteStream:
         self._response = response
         self.headers: Mapping[str, str] = dict(response.getheaders())
         self.closed = False
+        self._chunks = Dechunker() if response.chunked else None
 
     def read1(self, size: int = _PIECE) -> bytes:
         """Wait for the next bytes; empty at a clean end and after ``close``.
@@ -155,16 +158,31 @@ class ByteStream:
             OSError, http.client.HTTPException: The connection broke before the end.
         """
         try:
-            data = self._response.read1(size)
+            data = self._response.read1(size) if self._chunks is None else self._of_chunks()
         except (OSError, ValueError, http.client.HTTPException):
             if self.closed:
                 return b""
             raise
+        if self._chunks is not None:
+            return data
         ended = self._response.isclosed() or self._response.length == 0
         if not data and not self.closed and not ended:
             msg = "the connection was closed inside the answer"
             raise http.client.RemoteDisconnected(msg)
         return data
+
+    def _of_chunks(self) -> bytes:
+        """Read the next bytes of a chunked body; empty when its last chunk was seen."""
+        chunks, file = cast("Dechunker", self._chunks), cast("io.BufferedReader", self._response.fp)
+        while not chunks.over:
+            raw = file.read1(_PIECE)
+            if not raw:
+                msg = "the connection was closed inside the answer"
+                raise http.client.RemoteDisconnected(msg)
+            data = chunks.feed(raw)
+            if data:
+                return data
+        return b""
 
     def close(self) -> None:
         """End it: a reader that waits wakes up at once."""
