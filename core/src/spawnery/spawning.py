@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from spawnery.contract import Deadline, RemoveRequest, SpawnRequest
 from spawnery.engine import Engine
@@ -154,6 +154,8 @@ class Spawning:
                 return self._confirm(request, handle, marked, first=attempt == 0)
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+            # What is left of the limit of a call that had no answer in time is nothing.
+            request = evolve(request, deadline=self.engine.limit())
         msg = "unreachable"
         raise AssertionError(msg)
 
