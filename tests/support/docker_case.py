@@ -126,6 +126,44 @@ class DockerCase:
             subprocess.run(docker_rm, capture_output=True, check=False, timeout=PATIENCE)
 
 
+class Events:
+    """The engine's word on what was made and started, read while it happens: it keeps few.
+
+    Args:
+        case: Whose containers are looked at.
+    """
+
+    def __init__(self, case: DockerCase) -> None:
+        self._case = case
+        command = ["docker", "-H", case.address, "events", "--since", str(int(time.time()))]
+        command += ["--filter", "event=create", "--filter", "event=start"]
+        form = "{{.Actor.Attributes.name}} {{.Action}}"
+        self._process = subprocess.Popen(
+            [*command, "--filter", "type=container", "--format", form],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._seen: list[tuple[str, str]] = []
+
+    def of(self, job_id: str) -> list[str]:
+        """Return what has happened to a job's container so far: ``create`` and ``start``."""
+        mark = f"{self._case.prefix}-mark{secrets.token_hex(4)}"
+        self._case.docker("create", "--name", mark, BUSYBOX, "true")
+        self._case.docker("rm", mark)
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            name, action = line.split()
+            self._seen.append((name, action))
+            if name == mark:
+                break
+        return [action for name, action in self._seen if name == f"{self._case.prefix}-{job_id}"]
+
+    def close(self) -> None:
+        """End the reader."""
+        self._process.kill()
+        self._process.communicate(timeout=PATIENCE)
+
+
 def sh(script: str, **fields: Any) -> JobSpec:
     """Return a job that runs a script in busybox."""
     return JobSpec(image=BUSYBOX, command=["sh", "-c", script], **fields)
