@@ -31,7 +31,7 @@ from spawnery import JobSpec, Spawner
 
 IMAGE = "spawnery-bench/busybox:1"
 ROUNDS = 100
-BURST = 48
+BURST = 32
 WORKERS = 8
 LOG_MIB = 64
 LOG_ROUNDS = 5
@@ -89,6 +89,7 @@ class Sides:
         job = self.spawner.spawn(quick_job())
         took = time.perf_counter() - began
         self.spawner.wait(job.job_id)
+        gone(self.raw, str(job.engine_id))
         return took
 
     def theirs(self) -> float:
@@ -192,7 +193,7 @@ def peak(sides: Sides) -> str:
     ours, theirs = interleaved(
         lambda: settled(lambda: burst(lambda: sides.spawner.spawn(quick_job()))),
         lambda: settled(lambda: burst(raw_spawn)),
-        rounds=8,
+        rounds=4,
     )
     met = statistics.median(a / b for a, b in zip(ours, theirs, strict=True)) >= 0.97
     what = f"spawns per second, {WORKERS} workers: {spread(ours, '/s', 1)}"

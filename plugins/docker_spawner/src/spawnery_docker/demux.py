@@ -24,6 +24,7 @@ Message = tuple[int, int, bytes]
 """Stream, time in nanoseconds since the epoch (0 where frames carry none), data."""
 
 _HEADER: Final = struct.Struct(">BxxxL")
+_USUAL_STREAMS: Final = (b"\1\0\0\0", b"\2\0\0\0")
 _ZEROS: Final = b"\0\0\0"
 _TROUBLE: Final = 3
 _USUAL_STAMP: Final = 31
@@ -56,7 +57,7 @@ class Demultiplexer:
         self._stream = 0
         self._stamp = 0
         self._left = 0
-        self._second = b""
+        self._second_dot = b""
         self._second_ns = 0
 
     @property
@@ -88,6 +89,18 @@ class Demultiplexer:
             stream, size = _HEADER.unpack_from(buffer, at)
             begin = at + _HEADER.size
             stop = begin + min(size, LARGEST_PIECE)
+            if (
+                _USUAL_STAMP < size <= LARGEST_PIECE
+                and stop <= end
+                and buffer[at : at + 4] in _USUAL_STREAMS
+                and buffer[begin : begin + 20] == self._second_dot
+                and buffer[begin + 29 : begin + _USUAL_STAMP] == b"Z "
+                and (nanos := buffer[begin + 20 : begin + 29]).isdigit()
+            ):  # a line of the same second as the one before, inlined: logs consist of these
+                line = buffer[begin + _USUAL_STAMP : stop]
+                found.append((stream, self._second_ns + int(nanos), line))
+                at = stop
+                continue
             if stop > end:
                 self._check(buffer, at, stream)
                 break
@@ -131,11 +144,12 @@ class Demultiplexer:
 
     def _seconds(self, second: bytes) -> int:
         """Return the nanoseconds since the epoch of a second; lines come in bursts of one."""
-        if second != self._second:
+        if second + b"." != self._second_dot:
             try:
                 moment = datetime.fromisoformat(second.decode()).replace(tzinfo=UTC)
             except ValueError as error:
                 msg = f"no time at the beginning of a line of the log: {second!r}"
                 raise Malformed(msg) from error
-            self._second, self._second_ns = second, int(moment.timestamp()) * 1_000_000_000
+            self._second_dot = second + b"."
+            self._second_ns = int(moment.timestamp()) * 1_000_000_000
         return self._second_ns

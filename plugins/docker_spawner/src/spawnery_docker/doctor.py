@@ -19,6 +19,8 @@ from spawnery_docker.errors import ApiError
 from spawnery_docker.network import Networks
 
 _FEW_FILES: Final = 4096
+_BUILT_IN: Final = frozenset({"none", "host", "default"})
+"""Network modes that need no network of that name."""
 _FILES_PER_JOB: Final = 2
 """A live job holds the socket of its wait and, where its tail is kept, that of its log."""
 
@@ -90,6 +92,8 @@ class Doctor:
 
     def _exists(self, name: str, source: str) -> CheckItem:
         detail = f"{name} ({source})"
+        if name in _BUILT_IN or name.startswith("container:"):
+            return CheckItem(name="network", detail=detail)
         try:
             found = self._get(f"/networks/{name}")
         except ApiError as error:

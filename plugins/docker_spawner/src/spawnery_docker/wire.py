@@ -173,7 +173,7 @@ class ByteStream:
 
     def _of_chunks(self) -> bytes:
         """Read the next bytes of a chunked body; empty when its last chunk was seen."""
-        chunks, file = cast("Dechunker", self._chunks), cast("io.BufferedReader", self._response.fp)
+        chunks, file = cast("Dechunker", self._chunks), self._response.fp
         while not chunks.over:
             raw = file.read1(_PIECE)
             if not raw:
