@@ -20,6 +20,8 @@ from spawnery_docker.logtailer import last_bytes
 from spawnery_docker.status import LIVE
 
 _NANO: Final = 1_000_000_000
+_TOGETHER_NS: Final = 10_000_000
+"""What one stream says within this time is one chunk, with the time of its beginning."""
 _PAUSE: Final = 0.2
 
 
@@ -101,7 +103,7 @@ class EngineLog(JobStream[LogChunk]):
             return False
         run: list[Message] = []
         for stream, time, data in messages:
-            if run and run[0][0] != stream:
+            if run and (run[0][0] != stream or time - run[0][1] > _TOGETHER_NS):
                 self._put(run)  # before the position moves on
                 run = []
             new = self._position.admit(stream, time, data)
