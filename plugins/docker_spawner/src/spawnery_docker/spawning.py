@@ -131,6 +131,12 @@ class Spawning:
             return SpawnFailed(
                 msg, cause="image.not_found", hint=hint, job_id=job_id, retryable=True
             )
+        failure = start_failure(error.message)
+        if failure.cause == "start.workdir":
+            # The engine makes the folder at create, and says 500 where it cannot.
+            return SpawnFailed(
+                failure.message, cause=failure.cause, hint=failure.hint, job_id=job_id
+            )
         if error.status >= _SERVER and "no space" not in error.message:
             msg = f"cannot tell whether {request.name} was created: {error.message}"
             return Ambiguous(msg, job_id=job_id, hint="look at the engine: docker info")
@@ -184,7 +190,7 @@ class Spawning:
                 "POST", f"/containers/{engine_id}/start", timeout=request.deadline.remaining()
             )
         except ApiError as error:
-            if error.status < _SERVER or not self._runs_all_the_same(request, engine_id):
+            if error.status < _SERVER or not self._runs_all_the_same(request, engine_id, error):
                 self._give_up(request, engine_id, listening)
                 raise self._not_started(request, error) from None
         except SpawnFailed:
@@ -192,9 +198,12 @@ class Spawning:
             raise
         self._book.started(engine_id, self._runtime.clock.now())
 
-    def _runs_all_the_same(self, request: SpawnRequest, engine_id: str) -> bool:
+    def _runs_all_the_same(self, request: SpawnRequest, engine_id: str, error: ApiError) -> bool:
         """Look whether a start that failed on the way back had its effect."""
         shown = self._containers.show(engine_id, timeout=request.deadline.remaining())
+        if shown is None and start_failure(error.message).known:
+            # With AutoRemove the engine may remove what it could not start.
+            return False
         if shown is None:
             msg = f"the container {request.name} is gone, and its start was not confirmed"
             raise Ambiguous(msg, job_id=request.job.job_id)

@@ -21,6 +21,11 @@ class StartFailure:
     message: str
     hint: str | None = None
 
+    @property
+    def known(self) -> bool:
+        """Whether the engine's words are ones that we know."""
+        return self.hint is not None
+
 
 @frozen
 class _Kind:
@@ -42,7 +47,7 @@ _KINDS: Final = (
         "docker network create NAME, or name another one: --network bridge",
     ),
     _kind(
-        r"chdir to cwd|mkdir .* not a directory: unknown|cannot chdir|working directory",
+        r"chdir to cwd|mkdir.* not a directory|cannot chdir|working directory",
         "start.workdir",
         "the working directory cannot be used",
         "it must be a folder that the job's user may enter; or leave workdir out",

@@ -25,11 +25,12 @@ from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, in_words
-from spawnery_docker.status import End, at_nano, is_ours, outcome_of
+from spawnery_docker.status import End, at_nano, end_of, is_ours, outcome_of
 from spawnery_docker.tails import Tails
 from spawnery_docker.wire import ByteStream, json_lines
 
-_ACTIONS: Final = ("create", "start", "die", "oom", "destroy")
+_ACTIONS: Final = ("create", "start", "die", "oom", "destroy", "died", "remove")
+"""The last two are Podman's names of die and destroy in filters; its events carry Docker's."""
 _CURSOR: Final = re.compile(r"\d{1,12}\.\d{9}\Z", re.ASCII)
 _SLACK_SECONDS: Final = 2
 """The engine's clock is read with one second's resolution."""
@@ -154,7 +155,8 @@ class Watching:
         self._tails.saw_exit(entry.engine_id)
         if not self._tails.listens(entry.engine_id):
             shown = self._containers.own(entry.engine_id)
-            if shown is not None:
+            # One that runs again was restarted by somebody: its job has ended all the same.
+            if shown is not None and end_of(shown) is not None:
                 self._containers.seen(shown)
                 return self._book.get(entry.engine_id)
         if entry.started_at is None:
