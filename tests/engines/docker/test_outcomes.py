@@ -1,0 +1,251 @@
+"""How containers end, and what is said of it (promises P2 to P4)."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from docker_case import PATIENCE, DockerCase, eventually, output, running, sh
+from docker_images import BUSYBOX
+from spawnery.errors import SpawnFailed
+from spawnery.models import JobSpec, Resources
+from spawnery.outcomes import JobState, Outcome
+from spawnery.spawner import Spawner
+
+pytestmark = pytest.mark.engine("docker")
+
+SMALL = Resources(memory_request="16Mi", memory_limit="16Mi")
+HOG = "exec tail /dev/zero"
+"""Reads one endless line into memory."""
+
+
+@pytest.fixture
+def spawner(case: DockerCase) -> Iterator[Spawner]:
+    """A spawner of the case."""
+    with case.open() as made:
+        yield made
+
+
+def ended(spawner: Spawner, spec: JobSpec) -> Outcome:
+    """Run a job to its end."""
+    return spawner.wait(spawner.spawn(spec).job_id, PATIENCE)
+
+
+# -- codes, signals, memory ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 42, 124, 125, 126, 127, 128, 130, 200, 255])
+def test_exit_codes(case: DockerCase, spawner: Spawner, code: int) -> None:
+    """The code is the program's own, also where shells and engines have a meaning for it."""
+    outcome = ended(spawner, sh(f"exit {code}"))
+    assert outcome.exit_code == code
+    assert outcome.started_at is not None
+    assert outcome.finished_at is not None
+    assert outcome.started_at <= outcome.finished_at
+    assert outcome.image_digest == case.docker("image", "inspect", "-f", "{{.Id}}", BUSYBOX)
+    if code == 0:
+        assert (outcome.state, outcome.cause) == (JobState.SUCCEEDED, "exit.zero")
+    else:
+        causes = {"exit.signal"} if code == 130 else {"exit.nonzero"}
+        assert (outcome.state, outcome.cause in causes) == (JobState.FAILED, True)
+        assert str(code) in outcome.message
+
+
+@pytest.mark.parametrize(("name", "number"), [("SEGV", 11), ("TERM", 15), ("ABRT", 6)])
+def test_a_signal(spawner: Spawner, name: str, number: int) -> None:
+    """A program that a signal ended has 128 and the signal's number, and its name is told."""
+    outcome = ended(spawner, sh(f"kill -{name} $$; sleep 600"))
+    assert (outcome.state, outcome.cause) == (JobState.FAILED, "exit.signal")
+    assert outcome.exit_code == 128 + number
+    assert f"SIG{name}" in outcome.message
+
+
+@pytest.mark.parametrize("retention", [0, 600])
+def test_out_of_memory(spawner: Spawner, retention: int) -> None:
+    """A program over its limit is oom: the engine saw it and the code is that of SIGKILL."""
+    outcome = ended(spawner, sh(HOG, resources=SMALL, retention_seconds=retention))
+    assert (outcome.state, outcome.cause) == (JobState.FAILED, "oom")
+    assert (outcome.exit_code, outcome.oom) == (137, True)
+    assert "--memory-limit" in (outcome.hint or "")
+
+
+@pytest.mark.parametrize("code", [0, 9])
+def test_a_child_out_of_memory(spawner: Spawner, code: int) -> None:
+    """Memory that ran out for a child is not how the job ended: its own code counts."""
+    outcome = ended(spawner, sh(f"tail /dev/zero; echo went on; exit {code}", resources=SMALL))
+    assert outcome.exit_code == code
+    assert outcome.cause == ("exit.zero" if code == 0 else "exit.nonzero")
+    if code:
+        assert "went on" in (outcome.log_tail or "")
+        assert "memory ran out for one of its processes" in outcome.message
+
+
+# -- starts that fail ------------------------------------------------------------------------
+
+FAILURES = {
+    "command not found": ({"command": ["/no/such/program"]}, "start.command_not_found"),
+    "not on the path": ({"command": ["nosuchprogram"]}, "start.command_not_found"),
+    "not executable": ({"command": ["/etc/passwd"]}, "start.not_executable"),
+    "a folder": ({"command": ["/tmp"]}, "start.not_executable"),
+    "workdir is a file": ({"command": ["true"], "workdir": "/etc/passwd"}, "start.workdir"),
+    "unknown user": ({"command": ["true"], "user": "nobody-here"}, "start.failed"),
+    "unknown runtime": (
+        {"command": ["true"], "options": {"docker": {"runtime": "nosuch"}}},
+        "start.failed",
+    ),
+    "bad mount": (
+        {"command": ["true"], "options": {"docker": {"tmpfs": {"/etc/passwd": "1Mi"}}}},
+        "start.failed",
+    ),
+    "no gpu": ({"command": ["true"], "resources": Resources(gpus=1)}, "start.failed"),
+}
+
+
+@pytest.mark.parametrize("retention", [0, 600])
+@pytest.mark.parametrize(("fields", "cause"), FAILURES.values(), ids=FAILURES.keys())
+def test_a_start_that_fails(
+    case: DockerCase, spawner: Spawner, fields: dict[str, object], cause: str, retention: int
+) -> None:
+    """A job that cannot start is FAILED with the reason and a next step, and nothing stays."""
+    spec = JobSpec(image=BUSYBOX, retention_seconds=retention, **fields)  # type: ignore[arg-type]
+    found: Outcome | SpawnFailed
+    try:
+        found = ended(spawner, spec)
+        assert found.state is JobState.FAILED
+        assert found.started_at is None or found.exit_code in {126, 127}
+    except SpawnFailed as error:
+        # What the engine refuses to create is an error of spawn; the id is free.
+        found = error
+        assert spawner.list() == []
+    assert found.cause == cause, found
+    assert found.message
+    assert found.hint
+    if retention == 0:
+        eventually(lambda: not case.containers())
+
+
+# -- ends that others made -------------------------------------------------------------------
+
+UNSEEN = {(JobState.FAILED, "killed.external"), (JobState.LOST, "lost.missing")}
+
+
+def test_a_container_that_somebody_killed(case: DockerCase, spawner: Spawner) -> None:
+    """docker kill of a running job is killed.external: the code is known, the reason is not."""
+    job = spawner.spawn(sh("sleep 600")).job_id
+    running(spawner, job)
+    case.docker("kill", f"{case.prefix}-{job}")
+    outcome = spawner.wait(job, PATIENCE)
+    assert (outcome.state, outcome.cause) == (JobState.FAILED, "killed.external")
+    assert outcome.exit_code == 137
+
+
+def test_a_container_that_somebody_removed(case: DockerCase, spawner: Spawner) -> None:
+    """docker rm -f of a running job is a kill from outside, or LOST; never a success."""
+    job = spawner.spawn(sh("sleep 600", retention_seconds=600)).job_id
+    running(spawner, job)
+    case.docker("rm", "-f", f"{case.prefix}-{job}")
+    outcome = spawner.wait(job, PATIENCE)
+    assert (outcome.state, outcome.cause) in UNSEEN
+
+
+def test_a_container_that_went_unseen(case: DockerCase) -> None:
+    """A container that was removed while no process lived is no success for whoever asks."""
+    with case.open() as spawner:
+        job = spawner.spawn(sh("sleep 600", retention_seconds=600)).job_id
+    case.docker("rm", "-f", f"{case.prefix}-{job}")
+    with case.open() as spawner:
+        outcome = spawner.wait(job, PATIENCE)
+        # The engine still tells of what was a moment ago.
+        assert (outcome.state, outcome.cause) in UNSEEN
+        assert spawner.status(job).outcome == outcome
+
+
+def test_a_paused_container(case: DockerCase, spawner: Spawner) -> None:
+    """A paused job runs; when it is let go on it ends as it would have, and a stop ends it."""
+    job = spawner.spawn(sh("sleep 600; exit 8")).job_id
+    running(spawner, job)
+    case.docker("pause", f"{case.prefix}-{job}")
+    with case.open() as other:
+        assert other.status(job).state is JobState.RUNNING
+    case.docker("unpause", f"{case.prefix}-{job}")
+    case.docker("exec", f"{case.prefix}-{job}", "killall", "sleep")
+    assert spawner.wait(job, PATIENCE).exit_code == 8
+    second = spawner.spawn(sh("sleep 600")).job_id
+    running(spawner, second)
+    case.docker("pause", f"{case.prefix}-{second}")
+    assert spawner.stop(second, grace_seconds=1).state is JobState.CANCELLED
+    eventually(lambda: not case.containers())
+
+
+def test_a_container_that_somebody_restarted(case: DockerCase, spawner: Spawner) -> None:
+    """docker restart of a kept job: the first end counts, and it stays."""
+    job = spawner.spawn(sh("sleep 600", retention_seconds=600)).job_id
+    running(spawner, job)
+    case.docker("restart", "-t", "0", f"{case.prefix}-{job}")
+    outcome = spawner.wait(job, PATIENCE)
+    assert outcome.state is JobState.FAILED
+    assert outcome.exit_code in {137, 143}
+    assert spawner.status(job).outcome == outcome
+
+
+# -- profiles --------------------------------------------------------------------------------
+
+ROOT_ONLY = "touch /etc/new || exit 3"
+
+
+def test_an_image_that_needs_root(spawner: Spawner) -> None:
+    """A program that is denied what its image's user root may is told both ways out."""
+    outcome = ended(spawner, sh(ROOT_ONLY))
+    assert (outcome.state, outcome.cause) == (JobState.FAILED, "security.root_image")
+    assert outcome.exit_code == 3
+    assert "--user" in (outcome.hint or "")
+    assert "--security baseline" in (outcome.hint or "")
+
+
+@pytest.mark.parametrize("fields", [{"security": "baseline"}, {"user": "0"}])
+def test_the_ways_out_for_it(spawner: Spawner, fields: dict[str, str]) -> None:
+    """With the baseline profile, and as a user that may, it succeeds."""
+    assert output(spawner, sh(f"{ROOT_ONLY}; id -u", **fields)) == "0\n"
+
+
+def test_a_denial_of_a_chosen_user_is_its_own(spawner: Spawner) -> None:
+    """Who names a user is not told of the image's own."""
+    assert ended(spawner, sh(ROOT_ONLY, user="1000")).cause == "exit.nonzero"
+
+
+# -- retention -------------------------------------------------------------------------------
+
+
+def test_a_kept_job_is_read_later_and_reaped(case: DockerCase) -> None:
+    """Its outcome and log are there for any process until its time is over; then it goes."""
+    done = case.cli(
+        *("spawn", "--image", BUSYBOX, "--job-id", "kept", "--retention-seconds", "600"),
+        *("--", "sh", "-c", "echo last words; exit 11"),
+    )
+    assert done.returncode == 0, done.stderr
+    subprocess.run(
+        ["docker", "-H", case.address, "wait", f"{case.prefix}-kept"],
+        check=True,
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    assert case.inspect("kept")["HostConfig"]["AutoRemove"] is False
+    assert case.cli("wait", "kept").returncode == 11
+    with case.open(SPAWNERY_STATE_DIR=str(case.folder / "elsewhere")) as other:
+        outcome = other.wait("kept", PATIENCE)
+        assert (outcome.state, outcome.exit_code) == (JobState.FAILED, 11)
+        assert outcome.log_tail == "last words\n"
+        assert [d.action for d in other.reap()] == ["keep"]
+    assert case.containers() == {f"{case.prefix}-kept"}
+
+
+def test_reap_removes_what_was_kept_long_enough(case: DockerCase) -> None:
+    """When its retention is over reap removes the container; the record keeps the outcome."""
+    with case.open() as spawner:
+        job = spawner.spawn(sh("exit 12", retention_seconds=1)).job_id
+    container = f"{case.prefix}-{job}"
+    eventually(lambda: not case.inspect(job)["State"]["Running"])
+    with case.open() as reaper:
+        eventually(lambda: reaper.reap() and container not in case.containers())
+        assert reaper.status(job).outcome.exit_code == 12
