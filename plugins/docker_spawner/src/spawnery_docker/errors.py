@@ -7,6 +7,8 @@ from typing import Final
 from spawnery.errors import Ambiguous, EngineDenied, EngineError, SpawnerError
 
 _QUOTE_LIMIT: Final = 600
+_NOT_FOUND: Final = 404
+_FAILED: Final = 500
 
 
 class ApiError(Exception):
@@ -20,8 +22,10 @@ class ApiError(Exception):
 
     def __init__(self, status: int, message: str, *, method: str, path: str) -> None:
         super().__init__(f"{method} {path}: {status} {message}")
-        self.status = status
         self.message = " ".join(message.split())[:_QUOTE_LIMIT]
+        # Podman says 500 of a container that goes away while it looks.
+        gone = status == _FAILED and "no such container" in self.message.lower()
+        self.status = _NOT_FOUND if gone else status
         self.method = method
         self.path = path
 
