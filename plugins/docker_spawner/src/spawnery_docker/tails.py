@@ -31,6 +31,8 @@ from spawnery_docker.status import NEVER_RAN, NOT_HEARD
 
 _SPOOLS: Final = 64
 """Whole logs that are kept of ended jobs until somebody reads them."""
+_SILENT: Final = 256
+"""Ends of logs that are kept of ended jobs whose removal nobody has told us."""
 _ATTACH: Final = {"stream": "1", "stdout": "1", "stderr": "1", "logs": "0"}
 _UPGRADE: Final = {"Connection": "Upgrade", "Upgrade": "tcp"}
 
@@ -96,6 +98,9 @@ class Tails:
 
     def _note(self, engine_id: str, ear: Ear, spool: Spool | None) -> None:
         with self._lock:
+            silent = [known for known, other in self._ears.items() if other.ended.is_set()]
+            for known in silent[: max(0, len(silent) - _SILENT)]:
+                del self._ears[known]
             self._ears[engine_id] = ear
             before = self._spools.pop(ear.name, None)
             if spool is not None:
