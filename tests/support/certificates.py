@@ -30,7 +30,7 @@ def authority(folder: Path) -> Path:
 
 
 def certificate(of: Path, folder: Path, *, address: str = "127.0.0.1") -> Path:
-    """Make ``cert.pem`` and ``key.pem``, signed by an authority, in a folder with its ``ca.pem``."""
+    """Make ``cert.pem`` and ``key.pem``, signed by an authority, beside its ``ca.pem``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "ca.pem").write_bytes((of / "ca.pem").read_bytes())
     (folder / "extra").write_text(f"subjectAltName=IP:{address}\n")

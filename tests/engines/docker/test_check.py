@@ -80,7 +80,7 @@ def test_a_sound_engine(docker_socket: str, host: dict[str, str], tmp_path: Path
 def test_the_setting_names_a_network(
     docker_socket: str, host: dict[str, str], tmp_path: Path
 ) -> None:
-    """The network of DOCKER_NETWORK is looked for: there with its driver, or missing with a hint."""
+    """The network of DOCKER_NETWORK is looked for: there with its driver, or missing."""
     with Engine(docker_socket).network() as name:
         there = findings(tmp_path, host, name)["network"]
     assert (there.level, there.detail) == ("ok", f"{name} (DOCKER_NETWORK), driver bridge")
@@ -119,7 +119,7 @@ def test_the_own_container_and_how_it_was_found(docker_socket: str) -> None:
 
 
 def test_nobody_there(tmp_path: Path) -> None:
-    """Without an engine that is the finding, with its hint, and the check goes on to what is ours."""
+    """Without an engine that is the finding, with its hint; the check goes on to what is ours."""
     found = findings(tmp_path, {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
     assert found["engine"].level == "failed"
     assert "no such socket" in found["engine"].detail

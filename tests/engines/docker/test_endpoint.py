@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from docker_host import endpoint_of
 from registry import free_port
 from spawnery.errors import EngineDenied, EngineUnreachable
 from spawnery.testing.proxy import TransportProxy
+from spawnery_docker.endpoint import Endpoint
 from spawnery_docker.endpoint_errors import connect_error
 
 pytestmark = pytest.mark.engine("docker")
@@ -307,19 +308,21 @@ def test_a_name_that_leads_nowhere() -> None:
     assert "cannot be resolved" in error.message
 
 
+def fill_queue(endpoint: Endpoint, held: ExitStack) -> None:
+    """Connect until there is no place left."""
+    for _ in range(10):
+        held.enter_context(endpoint.connect(0.5))
+
+
 def test_a_listener_that_never_accepts(tmp_path: Path) -> None:
     """A connection that does not come about in time says how long was waited."""
     with socket.socket(socket.AF_UNIX) as full:
         full.bind(str(tmp_path / "full.sock"))
         full.listen(0)
-        environ = {"DOCKER_HOST": f"unix://{tmp_path}/full.sock"}
-        held = []
+        endpoint = endpoint_of({"DOCKER_HOST": f"unix://{tmp_path}/full.sock"})
         begun = time.monotonic()
-        with pytest.raises(EngineUnreachable) as caught:
-            for _ in range(10):
-                held.append(endpoint_of(environ).connect(0.5))
-        for sock in held:
-            sock.close()
+        with ExitStack() as held, pytest.raises(EngineUnreachable) as caught:
+            fill_queue(endpoint, held)
     assert time.monotonic() - begun < LONG
     assert "0.5 s" in caught.value.message
 

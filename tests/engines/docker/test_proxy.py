@@ -89,9 +89,12 @@ def test_a_pull_that_the_proxy_forbids(case: DockerCase, docker_engine: str) -> 
 def test_a_proxy_that_allows_too_little(case: DockerCase, docker_engine: str) -> None:
     """A spawn whose create is not allowed names the request that the proxy must let through."""
     readers = [(method, path) for method, path in NEEDED if method == "GET"]
-    with socket_proxy(docker_engine, readers) as proxy:
-        with case.open(DOCKER_HOST=proxy.address) as spawner, pytest.raises(EngineDenied) as caught:
-            spawner.spawn(sh("exit 0", job_id="refused"))
+    with (
+        socket_proxy(docker_engine, readers) as proxy,
+        case.open(DOCKER_HOST=proxy.address) as spawner,
+        pytest.raises(EngineDenied) as caught,
+    ):
+        spawner.spawn(sh("exit 0", job_id="refused"))
     assert "POST /containers/create" in caught.value.hint
     assert case.containers() == set()
 

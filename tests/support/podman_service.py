@@ -1,0 +1,70 @@
+"""Podman's Docker-compatible API, in a network namespace and folders of its own."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from docker_images import make_busybox
+
+INIT = Path("/usr/libexec/podman/catatonit")
+READY_SECONDS = 60.0
+
+
+def installed() -> bool:
+    """Tell whether Podman, its init and the right to start it are here."""
+    return shutil.which("podman") is not None and INIT.exists() and os.geteuid() == 0
+
+
+@contextmanager
+def podman_service() -> Iterator[str]:
+    """Run ``podman system service`` with the image of the tests; its address."""
+    folder = Path(tempfile.mkdtemp(prefix="spp-", dir="/tmp"))
+    name = folder.name
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    # Podman wants more open files for each container than some machines may give.
+    limits = f'[containers]\ndefault_ulimits=["nofile={hard}:{hard}","nproc=4096:4096"]\n'
+    (folder / "containers.conf").write_text(limits)
+    _run("ip", "netns", "add", name)
+    storage = ["--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver", "vfs"]
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "CONTAINERS_CONF": str(folder / "containers.conf"),
+    }
+    address = f"unix://{folder}/podman.sock"
+    try:
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [
+                    *("nsenter", f"--net=/var/run/netns/{name}", "--", "podman", *storage),
+                    *("system", "service", "--time", "0", address),
+                ],
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            until = time.monotonic() + READY_SECONDS
+            while not (folder / "podman.sock").exists() and time.monotonic() < until:
+                time.sleep(0.05)
+            make_busybox(address)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(READY_SECONDS)
+    finally:
+        _run("ip", "netns", "delete", name)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True, timeout=READY_SECONDS)
