@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Self
 
+import pytest
 from docker_images import make_busybox
 
 PATIENCE = 60.0
@@ -31,6 +32,7 @@ class PrivateDocker:
     """
 
     def __init__(self, *, live_restore: bool = False, disk_mb: int | None = None) -> None:
+        _need()
         self.folder = Path(tempfile.mkdtemp(prefix="spd-", dir="/tmp"))
         self.name = self.folder.name
         self.address = f"unix://{self.folder}/docker.sock"
@@ -184,16 +186,35 @@ class PrivateDocker:
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         for place in sorted((m for m in mounts if m.startswith(str(self.folder))), reverse=True):
             subprocess.run(["umount", "-l", place], capture_output=True)
+        for group in self._cgroups():
+            with contextlib.suppress(OSError):
+                group.rmdir()
         subprocess.run(["ip", "netns", "delete", self.name], capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _processes(self) -> list[int]:
         """Return containerd, its shims, and what runs in our cgroups."""
         ours = [pid for pid, line in _commands() if str(self.folder) in line]
-        for tasks in Path("/sys/fs/cgroup").glob(f"*/{self.name}/**/cgroup.procs"):
+        for group in self._cgroups():
             with contextlib.suppress(OSError):
-                ours += [int(pid) for pid in tasks.read_text().split()]
+                ours += [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
         return [pid for pid in ours if pid != os.getpid()]
+
+    def _cgroups(self) -> list[Path]:
+        """Return our cgroups (version 1 or 2), the innermost first."""
+        root = Path("/sys/fs/cgroup")
+        tops = [*root.glob(self.name), *root.glob(f"*/{self.name}")]
+        found = [group for top in tops for group in (top, *top.glob("**/*")) if group.is_dir()]
+        return sorted(found, key=lambda group: len(group.parts), reverse=True)
+
+
+def _need() -> None:
+    """Skip where a daemon of our own cannot be started."""
+    missing = [
+        name for name in ("dockerd", "containerd", "nsenter", "ip") if not shutil.which(name)
+    ]
+    if os.geteuid() != 0 or missing:
+        pytest.skip(f"a private dockerd needs root{' and ' if missing else ''}{', '.join(missing)}")
 
 
 def _commands() -> list[tuple[int, str]]:
