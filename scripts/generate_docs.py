@@ -17,12 +17,13 @@ from spawnery.hookspecs import SHARED_HOOKS, SPAWNER_HOOKS, HookSpecs
 from spawnery.local.settings import LocalSettings
 from spawnery.setting_values import shown
 from spawnery.settings import CoreSettings, Slot, ignore_slot, slots_of
+from spawnery_docker.settings import DockerSettings
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 SECTIONS: Final = ("Order", "Concurrency", "Idempotency", "Errors")
 NOTE: Final = "<!-- Made by scripts/generate_docs.py from the code; change it there. -->"
-SPAWNERS: Final[dict[str, type[Any]]] = {"local": LocalSettings}
-"""Whose settings the page lists: those of core's own distribution."""
+SPAWNERS: Final[dict[str, type[Any]]] = {"local": LocalSettings, "docker": DockerSettings}
+"""Whose settings the page lists."""
 
 HOOKS_INTRO: Final = """
 A plugin is written against these hooks ([pluggy](https://pluggy.readthedocs.io), project name

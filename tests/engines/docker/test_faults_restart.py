@@ -161,3 +161,53 @@ def test_a_hung_daemon_is_no_end(engine, tmp_path):
             assert caught.value.retryable
         assert spawner.status(job).outcome is None
         assert spawner.wait(job, PATIENCE).exit_code == 5
+
+
+def test_live_restore_and_containers_that_remove_themselves(restoring, tmp_path):
+    """Engines before 24 kill such a container at the restart (moby#46308): told, no success."""
+    with open_spawner(tmp_path, restoring.address) as spawner:
+        job = spawner.spawn(shell("sleep 4; exit 7")).job_id
+        time.sleep(0.5)
+        restoring.restart()
+        outcome = spawner.wait(job, PATIENCE)
+        assert outcome.state in {JobState.FAILED, JobState.LOST}
+        assert outcome.exit_code == 7 or outcome.cause in {"killed.external", "lost.missing"}
+
+
+@pytest.mark.parametrize("retention", [0, 600])
+def test_an_orderly_stop_of_the_daemon(engine, tmp_path, retention):
+    """The daemon sends SIGTERM to its containers; the code that a job ends with is its outcome."""
+    with open_spawner(tmp_path, engine.address) as spawner:
+        script = "trap 'exit 42' TERM; echo on; while :; do sleep 0.1; done"
+        handle = spawner.spawn(shell(script, retention_seconds=retention))
+        time.sleep(1)
+        engine.stop()
+        engine.start()
+        outcome = spawner.wait(handle.job_id, PATIENCE)
+        assert (outcome.state, outcome.exit_code) == (JobState.FAILED, 42)
+
+
+def test_what_changed_while_nobody_could_watch(restoring, tmp_path):
+    """After a restart, which forgets all events, a watch finds out by the list what has ended."""
+    with open_spawner(tmp_path, restoring.address) as spawner:
+        jobs = [
+            spawner.spawn(shell(f"sleep 2; exit {code}", retention_seconds=600)).job_id
+            for code in (1, 2, 3)
+        ]
+        seen = {}
+        stream = spawner.watch()
+
+        def read():
+            for status in stream:
+                if status.outcome is not None:
+                    seen[status.job_id] = status.outcome.exit_code
+
+        threading.Thread(target=read, daemon=True).start()
+        restoring.kill()
+        time.sleep(3)  # all of them end meanwhile
+        restoring.start()
+        until = time.monotonic() + PATIENCE
+        while len(seen) < 3 and time.monotonic() < until:
+            time.sleep(0.05)
+        stream.close()
+        assert seen == dict(zip(jobs, (1, 2, 3), strict=True))
