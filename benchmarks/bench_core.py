@@ -51,13 +51,16 @@ def cold_start() -> list[str]:
 def imports() -> list[str]:
     """`import spawnery`, and up to a first JobSpec, against bare python."""
     lines = []
+    environ = {"PATH": os.environ["PATH"]}  # byte code may be written, whatever our own shell says
     for what, code, limit in (
         ("bare `import spawnery`", "import spawnery", 25),
         ("up to a first `JobSpec`", "import spawnery; spawnery.JobSpec(command=['x'])", 75),
     ):
         guard = f"; import sys; assert not {set(HEAVY)!r} & set(sys.modules)"
         ours, bare = interleaved(
-            lambda code=code + guard: python(code), lambda: python("import sys"), rounds=ROUNDS
+            lambda code=code + guard: python(code, environ),
+            lambda: python("import sys", environ),
+            rounds=ROUNDS,
         )
         over = [a - b for a, b in zip(ours, bare, strict=True)]
         met = statistics.median(over) * 1e3 <= limit

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from http_fake import HttpBench
 from spawnery.testing import SpawnerContract
 from spawnery.testing.fake.bench import AutoRemoving, AutoRemovingFile, FakeBench, FakeFileBench
+from spawnery.testing.suites.p1_identity import Identity
+from spawnery.testing.suites.p6_leaks import Leaks
 
 
 class TestFake(SpawnerContract):
@@ -58,5 +61,18 @@ class TestFakeAutoRemoveInFile(SpawnerContract):
     def bench(self, tmp_path: Path) -> Iterator[FakeBench]:
         """Make an engine of its own for each test."""
         made = AutoRemovingFile(tmp_path)
+        yield made
+        made.close()
+
+
+class TestFakeOverHttp(Identity, Leaks):
+    """Engine behind HTTP: its requests and their callers can be struck from outside."""
+
+    __test__ = True
+
+    @pytest.fixture
+    def bench(self, tmp_path: Path) -> Iterator[HttpBench]:
+        """Make a server, a proxy and an engine of its own for each test."""
+        made = HttpBench(tmp_path)
         yield made
         made.close()

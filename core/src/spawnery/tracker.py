@@ -173,6 +173,8 @@ class Tracker:
         if status.outcome is not None:
             self.finish(status)
             return
+        if job_id not in self.live and self._has_ended(job_id):
+            return
         with self.changed:
             before = self.live.get(job_id)
             if job_id in self.ended:
@@ -184,6 +186,11 @@ class Tracker:
             self.ledger.observers.tell(EventKind.RUNNING, job_id)
         if before != status:
             self._tell(status)
+
+    def _has_ended(self, job_id: str) -> bool:
+        """Tell whether an outcome is recorded: a list may be older than the end that was seen."""
+        record = self.ledger.records.get(job_id)
+        return record is not None and record.outcome is not None
 
     def on_gone(self, job_id: str) -> None:
         """Look again in a while: the object of a job is no longer there."""

@@ -48,7 +48,9 @@ class Bench(ABC):
         commands: The programs to run.
         sdk_modules: Modules that must not be imported before the first call that needs them.
         shared: Whether other processes reach the same engine.
-        faults_shared: Whether the fault port stands between the engine and other processes too.
+        faults_shared: Whether the fault port stands between the engine and other processes too,
+            as a proxy does whose address is in ``settings``: then callers are killed at every
+            request of theirs.
         fault_points: Name of a call (create, start, status, list, watch, logs, stop, remove) to
             how its requests look at the fault port.
         crash_steps: Most steps at which the caller is killed in the crash sweep.

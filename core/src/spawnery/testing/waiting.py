@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE: Final = 30.0
-"""Seconds for what normally takes one: a busy machine must not make a test fail."""
+PATIENCE: Final = float(os.environ.get("SPAWNERY_TEST_PATIENCE", "30"))
+"""Seconds for what normally takes one: a busy machine must not make a test fail.
+
+``SPAWNERY_TEST_PATIENCE`` sets it: more for a slow engine, less where failures are expected.
+"""
 _FIRST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.2
 

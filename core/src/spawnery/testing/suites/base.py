@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 import pytest
 
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
     from spawnery.contract import Deadline
     from spawnery.models import JobSpec
     from spawnery.spawner import Spawner
+    from spawnery.streams import JobStream
     from spawnery.testing.bench import Bench
     from spawnery.testing.faults import FaultPort
 
+T = TypeVar("T")
 WAKE: float = 5.0
 """Seconds within which a blocked reader must notice that its stream was closed (it takes one)."""
 
@@ -68,6 +72,15 @@ def need_faults(bench: Bench, *points: str) -> FaultPort:
     return port
 
 
+def need_shared_faults(bench: Bench) -> FaultPort:
+    """Skip a test with faults in other processes where these do not go through the port."""
+    need_shared(bench)
+    port = need_faults(bench)
+    if not bench.faults_shared:
+        pytest.skip("the fault port of this bench does not see requests of other processes")
+    return port
+
+
 def kept(spawner: Spawner) -> dict[str, Any]:
     """Return the fields of a job whose object outlives it for a while, where that is declared."""
     return {"retention_seconds": 900} if "field.retention_seconds" in spawner.capabilities else {}
@@ -107,7 +120,39 @@ def until_ready(spawner: Spawner, job_id: str) -> None:
 def log_of(spawner: Spawner, job_id: str, **how: Any) -> bytes:
     """Read the log of a job, both streams together."""
     with spawner.logs(job_id, **how) as stream:
-        return b"".join(chunk.data for chunk in stream)
+        return b"".join(chunk.data for chunk in read(stream))
+
+
+_END: Final = object()
+
+
+def read(stream: JobStream[T]) -> Iterator[T]:
+    """Read a stream to its end, and fail when it has nothing more to say for too long.
+
+    It is read in a thread of its own, so that one that never wakes its reader hangs no test.
+    """
+    items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_pour, args=(stream, items), daemon=True).start()
+    while True:
+        try:
+            item = items.get(timeout=PATIENCE)
+        except queue.Empty:
+            text = f"the stream neither said anything nor ended within {PATIENCE:g} s"
+            raise AssertionError(text) from None
+        if item is _END:
+            return
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+
+
+def _pour(stream: JobStream[Any], items: queue.SimpleQueue[Any]) -> None:
+    try:
+        for item in stream:
+            items.put(item)
+    except BaseException as error:  # noqa: BLE001 - raised again by the one who reads
+        items.put(error)
+    items.put(_END)
 
 
 def nothing_left(bench: Bench, *, but: frozenset[str] = frozenset()) -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spawnery.errors import JobNotFound, NameConflict, SpecConflict
+from spawnery.errors import JobNotFound, NameConflict, SpawnerError, SpecConflict, StateError
 from spawnery.outcomes import JobHandle, JobState
 from spawnery.testing import caller
 from spawnery.testing.faults import Fault, Rule
+from spawnery.testing.portsweep import sweep_requests
 from spawnery.testing.promises import promise
 from spawnery.testing.suites.base import (
     Suite,
@@ -18,6 +19,7 @@ from spawnery.testing.suites.base import (
     kept,
     need_faults,
     need_shared,
+    need_shared_faults,
     nothing_left,
     until_running,
 )
@@ -88,6 +90,44 @@ class Identity(Suite):
         assert "foreign" not in {status.job_id for status in spawner.list()}
         spawner.reap()
         assert bench.foreign_untouched(name)
+
+    @promise("P1")
+    def test_the_object_itself_knows_its_spec(self, bench: Bench) -> None:
+        """With the record lost, the object that is there is taken for its own spec alone."""
+        spec = bench.spec(bench.commands.sleeps(600), job_id="amnesia")
+        with bench.open() as before:
+            first = before.spawn(spec)
+            until_running(before, "amnesia")
+            before.records.forget("amnesia")
+        with bench.open() as other, pytest.raises(SpecConflict) as caught:
+            other.spawn(bench.spec(bench.commands.exits(0), job_id="amnesia"))
+        assert caught.value.job_id == "amnesia"
+        with bench.open() as after:
+            again = after.spawn(spec)
+            assert (again.created, again.engine_id) == (False, first.engine_id)
+            after.remove("amnesia", force=True)
+        nothing_left(bench)
+
+    @promise("P1")
+    def test_nothing_runs_before_it_is_recorded(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """When the record of the object cannot be written, its program never runs."""
+
+        def full(*_given: object, **_named: object) -> None:
+            msg = "the kit lets no record be written"
+            raise StateError(msg)
+
+        spec = bench.spec(bench.counted("unmarked"), job_id="unmarked")
+        with bench.open() as spawner:
+            with monkeypatch.context() as patched:
+                patched.setattr(spawner.records, "created", full)
+                with pytest.raises(SpawnerError):
+                    spawner.spawn(spec)
+            assert bench.runs_of("unmarked") == 0
+            assert finished(spawner, spec).state is JobState.SUCCEEDED
+            assert bench.runs_of("unmarked") == 1
+            nothing_left(bench)
 
     @promise("P1")
     def test_many_threads_make_one_job(self, bench: Bench) -> None:
@@ -170,6 +210,18 @@ class Identity(Suite):
                 assert bench.runs_of(job.spec.job_id) == 1, at
                 spawner.remove(job.spec.job_id)
             nothing_left(bench)
+
+    @promise("P1")
+    def test_a_caller_killed_at_every_request(self, bench: Bench) -> None:
+        """A caller killed (-9) around any request of its spawn: one run, one outcome."""
+        port = need_shared_faults(bench)
+        for job in sweep_requests(bench, port, name="request", **_kept(bench)):
+            with bench.open(SPAWNERY_ORPHAN_GRACE_SECONDS="0") as spawner:
+                outcome = finished(spawner, job.spec)
+                assert outcome.state is JobState.SUCCEEDED, f"{job.where}: {outcome}"
+                assert bench.runs_of(job.spec.job_id) == 1, job.where
+                spawner.remove(job.spec.job_id)
+                nothing_left(bench)
 
 
 def _kept(bench: Bench) -> dict[str, object]:

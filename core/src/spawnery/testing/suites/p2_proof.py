@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from spawnery.errors import SpawnFailed
 from spawnery.outcomes import JobState
 from spawnery.testing import caller
 from spawnery.testing.faults import Fault, Rule
@@ -13,6 +14,7 @@ from spawnery.testing.promises import promise
 from spawnery.testing.suites.base import (
     Suite,
     finished,
+    need,
     need_faults,
     need_shared,
     nothing_left,
@@ -56,6 +58,31 @@ class Proof(Suite):
         spawner.stop("runs", grace_seconds=0)
         assert status.outcome is None
         assert listed["runs"] is JobState.RUNNING
+
+    @promise("P2")
+    @pytest.mark.parametrize("kill", ["stop", "deadline"])
+    def test_exit_0_after_a_kill_is_no_success(
+        self, bench: Bench, spawner: Spawner, kill: str
+    ) -> None:
+        """A program that traps SIGTERM and exits 0 after a kill of ours has not succeeded."""
+        need(spawner, "field.deadline_seconds" if kill == "deadline" else "stop.graceful")
+        fields = {"deadline_seconds": 2} if kill == "deadline" else {}
+        spawner.spawn(bench.spec(bench.commands.traps_term(0), job_id="trap", **fields))
+        until_ready(spawner, "trap")
+        if kill == "stop":
+            spawner.stop("trap", grace_seconds=PATIENCE)
+        outcome = spawner.wait("trap", timeout=PATIENCE * 2)
+        assert outcome.state is {"stop": JobState.CANCELLED, "deadline": JobState.TIMED_OUT}[kill]
+
+    @promise("P2")
+    def test_what_never_started_is_no_success(self, bench: Bench, spawner: Spawner) -> None:
+        """A program that could not be started has neither succeeded nor an exit code 0."""
+        try:
+            outcome = finished(spawner, bench.spec(bench.commands.is_not_there(), job_id="never"))
+        except SpawnFailed:
+            return
+        assert outcome.state is JobState.FAILED
+        assert outcome.exit_code != 0
 
     @promise("P2")
     def test_an_object_that_somebody_removed(self, bench: Bench, spawner: Spawner) -> None:

@@ -17,6 +17,7 @@ from spawnery.testing.suites.base import (
     kept,
     need_shared,
     nothing_left,
+    read,
     until_running,
 )
 from spawnery.testing.waiting import PATIENCE
@@ -62,6 +63,7 @@ class OneOutcome(Suite):
         """When neither the object nor its spawner is there any more, the outcome still is."""
         with bench.open() as before:
             outcome = finished(before, bench.spec(bench.commands.exits(5), job_id="kept"))
+        assert outcome.exit_code == 5
         with bench.open() as after:
             nothing_left(bench)
             assert after.wait("kept", timeout=PATIENCE) == outcome
@@ -118,7 +120,7 @@ class OneOutcome(Suite):
             for number, job_id in enumerate(seen):
                 spawner.spawn(bench.spec(bench.commands.exits(number % 3), job_id=job_id))
             ended: set[str] = set()
-            for status in stream:
+            for status in read(stream):
                 seen[status.job_id].append(status)
                 if status.state.terminal:
                     ended.add(status.job_id)

@@ -9,12 +9,14 @@ import pytest
 from spawnery.errors import JobNotFound, SpawnerError
 from spawnery.outcomes import JobState
 from spawnery.testing import caller
+from spawnery.testing.portsweep import sweep_requests
 from spawnery.testing.promises import promise
 from spawnery.testing.suites.base import (
     Suite,
     finished,
     need,
     need_shared,
+    need_shared_faults,
     nothing_left,
     until_ready,
 )
@@ -49,6 +51,15 @@ class Leaks(Suite):
         """A job that is stopped at once leaves nothing and never runs later."""
         spawner.spawn(bench.spec(bench.commands.sleeps(600), job_id="early"))
         assert spawner.stop("early", grace_seconds=0).state is JobState.CANCELLED
+        nothing_left(bench)
+
+    @promise("P6")
+    def test_after_a_deadline(self, bench: Bench, spawner: Spawner) -> None:
+        """A job that was ended at its deadline leaves nothing, a child of its own included."""
+        need(spawner, "field.deadline_seconds")
+        command = bench.commands.leaves_child()
+        outcome = finished(spawner, bench.spec(command, job_id="over", deadline_seconds=1))
+        assert outcome.state is JobState.TIMED_OUT
         nothing_left(bench)
 
     @promise("P6")
@@ -123,14 +134,7 @@ class Leaks(Suite):
         need_shared(bench)
         killed = sweep(bench, name="orphan")
         with bench.open(SPAWNERY_ORPHAN_GRACE_SECONDS="0") as spawner:
-
-            def reaped() -> bool:
-                """Reap has left nothing."""
-                spawner.reap()
-                assert not bench.objects()
-                return not spawner.records.unfinished()
-
-            eventually(reaped)
+            _reaped(bench, spawner)
             for job in killed:
                 try:
                     status = spawner.status(job.spec.job_id)
@@ -139,6 +143,15 @@ class Leaks(Suite):
                     continue
                 assert status.state.terminal, f"step {job.step}: {status}"
                 assert bench.runs_of(job.spec.job_id) <= 1
+
+    @promise("P6")
+    def test_reap_after_a_caller_killed_at_every_request(self, bench: Bench) -> None:
+        """Whatever a caller killed around any request of its spawn leaves, reap tidies up."""
+        port = need_shared_faults(bench)
+        for job in sweep_requests(bench, port, name="struck"):
+            with bench.open(SPAWNERY_ORPHAN_GRACE_SECONDS="0") as spawner:
+                _reaped(bench, spawner)
+            assert bench.runs_of(job.spec.job_id) <= 1, job.where
 
     @promise("P6")
     def test_a_dry_run_touches_nothing(self, bench: Bench) -> None:
@@ -182,3 +195,15 @@ class Leaks(Suite):
             assert other.status("theirs").state is JobState.RUNNING
             other.remove("theirs", force=True)
         nothing_left(bench)
+
+
+def _reaped(bench: Bench, spawner: Spawner) -> None:
+    """Wait until reap has left neither an object nor a job without an outcome."""
+
+    def reaped() -> bool:
+        """Reap has left nothing."""
+        spawner.reap()
+        assert not bench.objects()
+        return not spawner.records.unfinished()
+
+    eventually(reaped)

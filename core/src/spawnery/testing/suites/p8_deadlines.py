@@ -100,6 +100,25 @@ class Deadlines(Suite):
             nothing_left(bench)
 
     @promise("P8")
+    def test_the_object_itself_carries_its_limits(self, bench: Bench) -> None:
+        """Whoever looks is told deadlines and retention, also when the record is lost."""
+        fields = {"deadline_seconds": 900.0, "start_deadline_seconds": 800.0}
+        fields["retention_seconds"] = 700.0
+        with bench.open() as before:
+            fields = {key: fields[key] for key in fields if f"field.{key}" in before.capabilities}
+            before.spawn(bench.spec(bench.commands.sleeps(_LONG), job_id="told", **fields))
+            until_ready(before, "told")
+            before.records.forget("told")
+        with bench.open() as after:
+            status = after.status("told")
+            listed = {item.job_id: item for item in after.list()}["told"]
+            after.remove("told", force=True)
+        for key, value in fields.items():
+            assert getattr(status, key) == value, f"status() does not tell {key}"
+            assert getattr(listed, key) == value, f"list() does not tell {key}"
+        nothing_left(bench)
+
+    @promise("P8")
     def test_a_start_deadline(self, bench: Bench, spawner: Spawner) -> None:
         """A job that does not run in time is given up: TIMED_OUT, and nothing stays."""
         need(spawner, "field.start_deadline_seconds")

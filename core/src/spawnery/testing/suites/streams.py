@@ -26,6 +26,7 @@ from spawnery.testing.suites.base import (
     need,
     need_faults,
     need_shared,
+    read,
     until_ready,
 )
 from spawnery.testing.waiting import PATIENCE
@@ -69,7 +70,7 @@ class Streams(Suite):
         spawner.spawn(bench.spec(command, job_id="split"), follow=True)
         found: dict[str, bytes] = {"stdout": b"", "stderr": b""}
         with spawner.logs("split", follow=True) as stream:
-            for chunk in stream:
+            for chunk in read(stream):
                 found[chunk.stream] += chunk.data
         assert found == {"stdout": b"to out\n", "stderr": b"to err\n"}
 
@@ -80,7 +81,7 @@ class Streams(Suite):
         command = bench.commands.prints_slowly(6, 0.05)
         spawner.spawn(bench.spec(command, job_id="resume", **kept(spawner)), follow=True)
         with spawner.logs("resume", follow=True) as stream:
-            chunks = list(stream)
+            chunks = list(read(stream))
         assert chunks
         if not kept(spawner):
             return
@@ -109,7 +110,7 @@ class Streams(Suite):
         spawner.spawn(bench.spec(bench.commands.floods(_FLOOD), job_id="flood"), follow=True)
         sizes = []
         with spawner.logs("flood", follow=True) as stream:
-            for chunk in stream:
+            for chunk in read(stream):
                 sizes.append(len(chunk.data))
                 assert chunk.lost == 0
         assert sum(sizes) == _FLOOD
@@ -152,7 +153,7 @@ class Streams(Suite):
         spawner.spawn(bench.spec(bench.commands.sleeps(600), job_id="there"))
         until_ready(spawner, "there")
         with _watch(spawner) as stream:
-            events = _until_synced(stream)
+            events = _until_synced(read(stream))
         spawner.stop("there", grace_seconds=0)
         assert [_seen_id(event) for event in events] == ["there"]
 
@@ -160,10 +161,11 @@ class Streams(Suite):
     def test_watch_tells_the_end_before_it_is_gone(self, bench: Bench, spawner: Spawner) -> None:
         """A job's terminal status comes before the news that its object is gone."""
         with _watch(spawner) as stream:
-            _until_synced(stream)
+            events = read(stream)
+            _until_synced(events)
             spawner.spawn(bench.spec(bench.commands.exits(9), job_id="order"))
             ended = False
-            for event in stream:
+            for event in events:
                 if isinstance(event, JobSeen) and event.status.outcome is not None:
                     assert event.status.outcome.exit_code == 9
                     ended = True
@@ -176,11 +178,11 @@ class Streams(Suite):
         """From a cursor follows what happened since, also while nobody watched."""
         need(spawner, "watch.resume")
         with _watch(spawner) as stream:
-            cursor = _last_cursor(_until_synced(stream, synced=True))
+            cursor = _last_cursor(_until_synced(read(stream), synced=True))
         spawner.spawn(bench.spec(bench.commands.exits(0), job_id="since", **kept(spawner)))
         spawner.wait("since", timeout=PATIENCE)
         with _watch(spawner, cursor) as stream:
-            events = _until_synced(stream)
+            events = _until_synced(read(stream))
         states = [event.status.state for event in events if isinstance(event, JobSeen)]
         assert JobState.SUCCEEDED in states
         assert {_seen_id(event) for event in events} == {"since"}
@@ -190,7 +192,7 @@ class Streams(Suite):
         """A cursor that no longer holds begins from the start, or says that the stream is lost."""
         try:
             with _watch(spawner, "no-such-cursor-0") as stream:
-                assert _until_synced(stream) == []
+                assert _until_synced(read(stream)) == []
         except StreamLost:
             return
 
@@ -198,8 +200,7 @@ class Streams(Suite):
     def test_closing_a_watch_wakes_its_reader(self, spawner: Spawner) -> None:
         """close() from another thread ends a blocked watch, within seconds."""
         with _watch(spawner) as stream:
-            _until_synced(stream)
-            _closes_while_blocked(stream)
+            _closes_while_blocked(stream, after=Synced)
 
     @promise("streams")
     def test_closing_the_spawner_wakes_everybody(self, bench: Bench) -> None:
@@ -231,7 +232,7 @@ class Streams(Suite):
         spec = bench.spec(bench.commands.exits(6), job_id="afar", **kept(spawner))
         with spawner.watch() as stream:
             caller.call(bench, caller.plain(spec), "spawn", "wait")
-            for status in stream:
+            for status in read(stream):
                 if status.job_id == "afar" and status.outcome is not None:
                     assert status.outcome.exit_code == 6
                     break
@@ -245,7 +246,7 @@ def _watch(spawner: Spawner, cursor: str | None = None) -> Iterator[JobStream[Wa
         yield stream
 
 
-def _until_synced(stream: JobStream[WatchEvent], *, synced: bool = False) -> list[WatchEvent]:
+def _until_synced(stream: Iterator[WatchEvent], *, synced: bool = False) -> list[WatchEvent]:
     events: list[WatchEvent] = []
     for event in stream:
         if isinstance(event, Synced):
@@ -266,19 +267,21 @@ def _seen_id(event: WatchEvent) -> str:
     return event.job_id if isinstance(event, JobGone) else ""
 
 
-def _closes_while_blocked(stream: JobStream[LogChunk] | JobStream[WatchEvent]) -> None:
-    """Close a stream whose reader has nothing to read."""
+def _closes_while_blocked(
+    stream: JobStream[LogChunk] | JobStream[WatchEvent], *, after: type[object] = LogChunk
+) -> None:
+    """Close a stream whose reader has nothing to read behind an item of this kind."""
     over = threading.Event()
     asked = threading.Event()
 
     def read() -> None:
-        asked.set()
-        for _ in stream:
-            pass
+        for item in stream:
+            if isinstance(item, after):
+                asked.set()
         over.set()
 
     threading.Thread(target=read, daemon=True).start()
-    assert asked.wait(PATIENCE)
+    assert asked.wait(PATIENCE), f"the stream never told a {after.__name__}"
     assert not over.wait(0.3), "the stream ended by itself"
     timer = Timer()
     stream.close()
