@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Bring the engines that the tests use: Docker and Redis (installed on a root Debian machine, started),
-# a registry and an sshd (installed only: tests start their own), and a cluster from KUBECONFIG, SPAWNERY_TEST_CLUSTER, kind or k3d. Running it again is quick.
+# a registry, an sshd and Podman (installed only: tests start their own), and a cluster from KUBECONFIG,
+# SPAWNERY_TEST_CLUSTER, kind or k3d. Running it again is quick.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 missing=0
@@ -74,15 +75,19 @@ bring_redis() {
 
 bring_helpers() { # programs that the tests of the Docker spawner start themselves
     local missing_packages=()
+    [ -x /bin/busybox ] || missing_packages+=(busybox-static)
+    command -v ip >/dev/null || missing_packages+=(iproute2)
+    command -v podman >/dev/null || missing_packages+=(podman)
+    [ -x /usr/libexec/podman/catatonit ] || missing_packages+=(catatonit)
     command -v docker-registry >/dev/null || missing_packages+=(docker-registry)
     [ -x /usr/sbin/sshd ] || missing_packages+=(openssh-server)
     command -v openssl >/dev/null || missing_packages+=(openssl)
     if [ "${#missing_packages[@]}" -eq 0 ]; then
-        say "registry and ssh: there"
+        say "registry, ssh, podman: there"
     elif can_install; then
         install "${missing_packages[@]}"
     else
-        lack "tests of pulls and of ssh: install ${missing_packages[*]}"
+        lack "tests of the Docker spawner: install ${missing_packages[*]}"
     fi
 }
 
