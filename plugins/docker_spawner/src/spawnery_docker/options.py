@@ -14,7 +14,9 @@ _PATH: Final = re.compile(r"/[^:\0]*\Z")
 _HOST: Final = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:(host-gateway|[0-9a-fA-F.:]+)\Z"
 )
-_VOLUME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")
+_VOLUME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}\Z")
+_HOSTNAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?\Z")
+"""The kernel takes at most 64 characters (sethostname(2))."""
 _CAPABILITY: Final = re.compile(r"[A-Z][A-Z_]*\Z")
 _OPERATOR: Final = "the operator may allow it: export SPAWNERY_DOCKER_ALLOW_PRIVILEGED=1"
 
@@ -56,6 +58,12 @@ def _hosts(_instance: object, _attribute: object, value: tuple[str, ...]) -> Non
             _refuse("extra_hosts", f"{entry!r} is not name:address or name:host-gateway")
 
 
+def _hostname(_instance: object, attribute: Any, value: str | None) -> None:
+    if value is not None and not _HOSTNAME.match(value):
+        problem = "must be at most 64 letters, digits, dots and hyphens, none of these two last"
+        raise _refuse(attribute.name, problem)
+
+
 def _capabilities(_instance: object, _attribute: object, value: tuple[str, ...]) -> None:
     for name in value:
         if not _CAPABILITY.match(name):
@@ -87,7 +95,7 @@ class DockerOptions:
     runtime: str | None = None
     shm_size: str | None = field(default=None, validator=_quantity)
     read_only: bool = False
-    hostname: str | None = None
+    hostname: str | None = field(default=None, validator=_hostname)
     privileged: bool = False
     cap_add: tuple[str, ...] = field(default=(), validator=_capabilities)
     binds: tuple[str, ...] = ()

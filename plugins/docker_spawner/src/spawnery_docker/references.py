@@ -18,6 +18,8 @@ _NAMED: Final = re.compile(
     r"(?:@(?P<digest>[A-Za-z][A-Za-z0-9+._-]*:[0-9a-fA-F]{32,}))?\Z"
 )
 """The grammar of github.com/distribution/reference, regexp.go."""
+_LONGEST: Final = 255
+"""Of a repository's name (the same package, reference.go, NameTotalLengthMax)."""
 DOCKER_HUB: Final = "docker.io"
 
 
@@ -49,9 +51,13 @@ class Reference:
         if _ID.match(text):
             return cls(text=text, repository=text, is_id=True)
         found = _NAMED.match(text)
-        if found is None:
-            msg = f"{text!r} is no image reference"
-            hint = "write it as [registry[:port]/]name[:tag], the name in lower case"
+        if found is None or len(found["repository"]) > _LONGEST:
+            shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+            msg = f"{shown!r} is no image reference"
+            hint = (
+                "write it as [registry[:port]/]name[:tag], the name in lower case"
+                f" and of at most {_LONGEST} characters"
+            )
             raise SpawnFailed(msg, cause="image.invalid", hint=hint, job_id=job_id)
         return cls(
             text=text, repository=found["repository"], tag=found["tag"], digest=found["digest"]

@@ -100,6 +100,18 @@ _KINDS: Final = (
         "environment and arguments are longer than the kernel takes",
         "hand large values over as files",
     ),
+    _kind(
+        r"lstat .*file name too long",
+        "start.workdir",
+        "the working directory cannot be used",
+        "a part of a path has at most 255 characters",
+    ),
+    _kind(
+        r"OCI runtime|shim task|container process|container init",
+        "start.failed",
+        "the container could not be started",
+        "the engine's own log may tell more: journalctl -u docker -n 50",
+    ),
 )
 
 
@@ -111,6 +123,9 @@ _REASONS: Final = {
     "No such file or directory": "executable file not found",
     "Permission denied": "permission denied",
     "Exec format error": "exec format error",
+    "File name too long": "executable file not found",
+    "Not a directory": "executable file not found",
+    "Argument list too long": "argument list too long",
 }
 
 

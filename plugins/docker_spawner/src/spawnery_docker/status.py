@@ -28,6 +28,8 @@ from spawnery_docker.start_errors import program_failure, start_failure
 LIVE: Final = frozenset({"running", "paused", "restarting"})
 _SIGNALLED: Final = 128
 _KILLED: Final = _SIGNALLED + signal.SIGKILL
+_INIT_CODES: Final = frozenset({1, 126, 127})
+"""Exit codes of the engine's init process where it cannot run the program (tini, src/tini.c)."""
 _NEVER: Final = "0001-01-01"
 _FRACTION: Final = re.compile(r"\.(\d{1,6})\d*")
 LABEL_REPLACED_USER: Final = "spawnery.dev/replaced-user"
@@ -168,7 +170,7 @@ def outcome_of(
             image_digest=image,
             log_tail_missing=NEVER_RAN,
         )
-    if end.started_at is not None and end.code in {126, 127}:
+    if end.started_at is not None and end.code in _INIT_CODES:
         refused = program_failure(tail or "")
         if refused is not None:
             return Outcome(

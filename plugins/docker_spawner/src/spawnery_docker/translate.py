@@ -56,6 +56,12 @@ def refuse(request: SpawnRequest, settings: DockerSettings) -> None:
         msg = f"resources.memory_limit: {limit} is less than the 6Mi that Docker needs"
         raise InvalidSpec(msg, field="resources.memory_limit", job_id=job.job_id)
     refuse_privilege(_options(request), allowed=settings.allow_privileged)
+    network = job.network or ""
+    foreign = network == "host" or network.startswith("container:")
+    if foreign and not settings.allow_privileged:
+        msg = f"network: {network} is not one that a job may join: it is the host's or another's"
+        hint = "the operator may allow it: export SPAWNERY_DOCKER_ALLOW_PRIVILEGED=1"
+        raise InvalidSpec(msg, field="network", hint=hint, job_id=job.job_id)
 
 
 def pull_policy(request: SpawnRequest, settings: DockerSettings) -> PullPolicy:
