@@ -40,7 +40,9 @@ class Desk:
         """Ask for an image as a spawn does."""
         self.used.add(image)
         job = JobSpec(job_id="images", image=image, **fields)
-        return self.images.ensure(job, policy, deadline=Deadline.after(LONG))
+        facts = self.images.ensure(job, policy, deadline=Deadline.after(LONG))
+        self.used.add(facts.id)
+        return facts
 
     def refused(self, image: str, policy: PullPolicy = PullPolicy.IF_NOT_PRESENT, **fields: float):
         """Ask for an image that cannot be had, and return the error."""

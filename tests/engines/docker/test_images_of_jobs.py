@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from docker_case import DockerCase
+from docker_case import DockerCase, eventually
 from private_docker import PrivateDocker
 from registry import BadRegistry, bad_registry, make_image, refusal
 from spawnery.errors import SpawnFailed
@@ -87,6 +87,22 @@ def test_a_pull_that_fails_leaves_nothing(
         registry.answer = lambda _method, _path: None
         spawner.spawn(spec)
         assert spawner.wait("again", PATIENCE).state is JobState.SUCCEEDED
+
+
+def test_an_image_that_went_away(case: DockerCase, registry: BadRegistry, name: str) -> None:
+    """An image that somebody removed since the last job is pulled again, with never it is told."""
+    registry.images["team/job"] = make_image()
+    with case.open() as spawner:
+        for number in range(2):
+            spawner.spawn(JobSpec(job_id=f"away-{number}", image=name, command=["/bin/true"]))
+            assert spawner.wait(f"away-{number}", PATIENCE).state is JobState.SUCCEEDED
+            eventually(lambda: not case.containers())
+            case.docker("image", "rm", "-f", name)
+        spec = JobSpec(job_id="never", image=name, command=["/bin/true"], pull_policy="never")
+        with pytest.raises(SpawnFailed) as caught:
+            spawner.spawn(spec)
+    assert caught.value.cause == "image.not_found"
+    assert "never" in caught.value.message
 
 
 def test_run_tells_of_the_pull(case: DockerCase, registry: BadRegistry, name: str) -> None:

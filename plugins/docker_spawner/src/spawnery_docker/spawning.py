@@ -75,7 +75,7 @@ class Spawning:
         request, image = self._with_image(request)
         pause = _FIRST_PAUSE
         while True:
-            engine_id = self._create(request, image)
+            request, image, engine_id = self._create_of_image(request, image)
             if engine_id is not None:
                 self._start(request, engine_id, image)
                 return _handle(request, engine_id, created=True)
@@ -101,6 +101,18 @@ class Spawning:
             labels = _less(request.labels, image.pulled_seconds)
             request = evolve(request, deadline=limit, labels=labels)
         return request, image
+
+    def _create_of_image(
+        self, request: SpawnRequest, image: ImageFacts
+    ) -> tuple[SpawnRequest, ImageFacts, str | None]:
+        """Create; an image that went away since it was looked at is looked for once more."""
+        try:
+            return request, image, self._create(request, image)
+        except SpawnFailed as gone:
+            if gone.cause != "image.not_found":
+                raise
+        request, image = self._with_image(request)
+        return request, image, self._create(request, image)
 
     def _create(self, request: SpawnRequest, image: ImageFacts) -> str | None:
         """Create the container; returns its id, None where the name is taken."""
