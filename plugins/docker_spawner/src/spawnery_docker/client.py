@@ -1,8 +1,8 @@
 """The thin module that talks to the engine: HTTP/1.1 over the endpoint's socket.
 
-The docker SDK is left out: its client costs 0.2 s to import and twice the processor time of a spawn,
-its streams end like a finished job when the connection breaks (docker-py, types/daemon.py), and a
-selector cannot read them. API: docs.docker.com/reference/api/engine.
+The docker SDK is left out: its client costs 0.2 s to import and twice the processor time of a
+spawn, its streams end like a finished job when the connection breaks (docker-py, types/daemon.py),
+and a selector cannot read them. API: docs.docker.com/reference/api/engine.
 """
 
 from __future__ import annotations
