@@ -29,7 +29,8 @@ def spawner(docker_socket, tmp_path):
     with open_spawner(tmp_path, docker_socket) as spawner:
         yield spawner
         for status in spawner.list():
-            spawner.remove(status.job_id, force=True)
+            if status.outcome is None or status.retention_seconds:
+                spawner.remove(status.job_id, force=True)
 
 
 def until(true):

@@ -8,7 +8,6 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from spawnery_docker.chunked import Dechunker
 
 
