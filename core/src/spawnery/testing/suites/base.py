@@ -155,6 +155,28 @@ def _pour(stream: JobStream[Any], items: queue.SimpleQueue[Any]) -> None:
     items.put(_END)
 
 
+def promptly(act: Callable[..., T], *given: Any, **named: Any) -> T:
+    """Call what must not hang; fail when it has not returned in time."""
+    done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def call() -> None:
+        try:
+            done.put((act(*given, **named), None))
+        except BaseException as error:  # noqa: BLE001 - raised again by the one who waits
+            done.put((None, error))
+
+    threading.Thread(target=call, daemon=True).start()
+    try:
+        found, error = done.get(timeout=PATIENCE * 2)
+    except queue.Empty:
+        text = f"{getattr(act, '__name__', act)}() did not return within {PATIENCE * 2:g} s"
+        raise AssertionError(text) from None
+    if error is not None:
+        raise error
+    result: T = found
+    return result
+
+
 def nothing_left(bench: Bench, *, but: frozenset[str] = frozenset()) -> None:
     """Wait until the engine is as empty as it was."""
 

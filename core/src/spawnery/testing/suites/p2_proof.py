@@ -18,6 +18,7 @@ from spawnery.testing.suites.base import (
     need_faults,
     need_shared,
     nothing_left,
+    promptly,
     until_ready,
     until_running,
 )
@@ -70,7 +71,7 @@ class Proof(Suite):
         spawner.spawn(bench.spec(bench.commands.traps_term(0), job_id="trap", **fields))
         until_ready(spawner, "trap")
         if kill == "stop":
-            spawner.stop("trap", grace_seconds=PATIENCE)
+            promptly(spawner.stop, "trap", grace_seconds=PATIENCE)
         outcome = spawner.wait("trap", timeout=PATIENCE * 2)
         assert outcome.state is {"stop": JobState.CANCELLED, "deadline": JobState.TIMED_OUT}[kill]
 

@@ -18,6 +18,7 @@ from spawnery.testing.suites.base import (
     need_shared,
     need_shared_faults,
     nothing_left,
+    promptly,
     until_ready,
 )
 from spawnery.testing.sweep import sweep
@@ -43,14 +44,14 @@ class Leaks(Suite):
         """A stopped job leaves nothing, a child in a session of its own included."""
         spawner.spawn(bench.spec(bench.commands.leaves_child(), job_id="parent"))
         until_ready(spawner, "parent")
-        spawner.stop("parent")
+        promptly(spawner.stop, "parent")
         nothing_left(bench)
 
     @promise("P6")
     def test_after_a_stop_before_it_ran(self, bench: Bench, spawner: Spawner) -> None:
         """A job that is stopped at once leaves nothing and never runs later."""
         spawner.spawn(bench.spec(bench.commands.sleeps(600), job_id="early"))
-        assert spawner.stop("early", grace_seconds=0).state is JobState.CANCELLED
+        assert promptly(spawner.stop, "early", grace_seconds=0).state is JobState.CANCELLED
         nothing_left(bench)
 
     @promise("P6")

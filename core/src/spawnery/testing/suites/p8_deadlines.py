@@ -15,6 +15,7 @@ from spawnery.testing.suites.base import (
     need,
     need_shared,
     nothing_left,
+    promptly,
     until_ready,
 )
 from spawnery.testing.waiting import PATIENCE, eventually
@@ -145,7 +146,7 @@ class Deadlines(Suite):
         need(spawner, "stop.graceful")
         spawner.spawn(bench.spec(bench.commands.traps_term(0), job_id="polite"))
         until_ready(spawner, "polite")
-        outcome = spawner.stop("polite", grace_seconds=PATIENCE)
+        outcome = promptly(spawner.stop, "polite", grace_seconds=PATIENCE)
         assert (outcome.state, outcome.cause) == (JobState.CANCELLED, "cancelled")
         assert outcome.exit_code == 0, "it had its grace, and its own exit code"
         nothing_left(bench)
@@ -156,7 +157,7 @@ class Deadlines(Suite):
         spawner.spawn(bench.spec(bench.commands.ignores_term(), job_id="stubborn"))
         until_ready(spawner, "stubborn")
         timer = Timer()
-        outcome = spawner.stop("stubborn", grace_seconds=1)
+        outcome = promptly(spawner.stop, "stubborn", grace_seconds=1)
         assert outcome.state is JobState.CANCELLED
         assert outcome.exit_code != 0
         assert timer.seconds < PATIENCE
@@ -169,7 +170,7 @@ class Deadlines(Suite):
         """Grace 0 kills at once."""
         spawner.spawn(bench.spec(bench.commands.ignores_term(), job_id="quick"))
         until_ready(spawner, "quick")
-        assert spawner.stop("quick", grace_seconds=0).state is JobState.CANCELLED
+        assert promptly(spawner.stop, "quick", grace_seconds=0).state is JobState.CANCELLED
         nothing_left(bench)
 
     @promise("P8")
