@@ -1,0 +1,1 @@
+"""The Kubernetes spawner of Spawnery: short-lived jobs as Jobs of a cluster."""
