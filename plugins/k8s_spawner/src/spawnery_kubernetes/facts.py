@@ -1,0 +1,308 @@
+"""What is needed of a Job, a Pod and an Event, and nothing else of them: pure.
+
+A thousand jobs are followed at once, so these facts are kept and the objects are not.
+Source: Kubernetes API reference, ``batch/v1`` Job, ``v1`` Pod and Event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from attrs import frozen
+from spawnery.plugin import LABEL_DEADLINE, LABEL_RETENTION, LABEL_SPEC_HASH, LABEL_START_DEADLINE
+
+CONTAINER: Final = "job"
+"""Name of the container that runs the job's program; others may have been added to the pod."""
+ANNOTATION_STOPPED: Final = "spawnery.dev/stopped"
+"""``<reason> <RFC 3339 time>``, written to the Job before we end it."""
+ANNOTATION_SECRETS: Final = "spawnery.dev/secrets"
+"""Names of the Secrets that are made for this Job alone, with commas between them."""
+ANNOTATION_REPLACED_USER: Final = "spawnery.dev/replaced-user"
+"""The user that the profile has put in the place of the image's own."""
+LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
+_KEPT: Final = (
+    LABEL_SPEC_HASH,
+    LABEL_DEADLINE,
+    LABEL_START_DEADLINE,
+    LABEL_RETENTION,
+    ANNOTATION_STOPPED,
+    ANNOTATION_SECRETS,
+    ANNOTATION_REPLACED_USER,
+)
+_NO_TIME: Final = 1971
+"""The kubelet writes 1970 where it has no time."""
+_MESSAGE_LIMIT: Final = 2048
+
+
+@frozen(kw_only=True)
+class Condition:
+    """One condition of a Job or a Pod."""
+
+    type: str
+    status: bool
+    reason: str = ""
+    message: str = ""
+    at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class Terminated:
+    """How a container ended, in the kubelet's words."""
+
+    code: int
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class ContainerFacts:
+    """A container of a pod; exactly one of ``waiting``, ``running_since``, ``terminated`` counts.
+
+    Attributes:
+        name: Its name in the pod.
+        waiting: The reason for which it does not run.
+        message: The kubelet's words on that.
+        running_since: When it started, while it runs.
+        terminated: How it ended.
+        image: The reference of its image.
+        image_id: What the node says that reference is.
+    """
+
+    name: str
+    waiting: str | None = None
+    message: str = ""
+    running_since: datetime | None = None
+    terminated: Terminated | None = None
+    image: str = ""
+    image_id: str | None = None
+
+
+@frozen(kw_only=True)
+class PodFacts:
+    """A pod of ours.
+
+    Attributes:
+        name, namespace, uid, version: Who it is; ``version`` is its resourceVersion.
+        job_uid: The Job that it belongs to.
+        labels: All of its labels.
+        node: Where it is, None while it is nowhere.
+        phase, reason, message: Its status.
+        created_at: When it was made.
+        deleting: Whether somebody has asked for its removal.
+        conditions: Its conditions.
+        main: The container of the job, None before the kubelet tells of it.
+        init: The first init container that did not get through.
+    """
+
+    name: str
+    namespace: str
+    uid: str
+    version: str = ""
+    job_uid: str | None = None
+    labels: Mapping[str, str]
+    node: str | None = None
+    phase: str
+    reason: str = ""
+    message: str = ""
+    created_at: datetime | None = None
+    deleting: bool = False
+    conditions: tuple[Condition, ...] = ()
+    main: ContainerFacts | None = None
+    init: ContainerFacts | None = None
+
+    def condition(self, kind: str) -> Condition | None:
+        """Return a condition by its type."""
+        return _first(self.conditions, kind)
+
+
+@frozen(kw_only=True)
+class JobFacts:
+    """A Job of ours.
+
+    Attributes:
+        name, namespace, uid, version: Who it is; ``version`` is its resourceVersion.
+        labels: All of its labels.
+        annotations: Those that are read here.
+        created_at: When it was made.
+        started_at: When its controller took it up: the clock of its deadline.
+        suspended: Whether it is held back.
+        deleting: Whether somebody has asked for its removal.
+        image: The image of the job's container.
+        conditions: Its conditions.
+    """
+
+    name: str
+    namespace: str
+    uid: str
+    version: str = ""
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    suspended: bool = False
+    deleting: bool = False
+    image: str = ""
+    conditions: tuple[Condition, ...] = ()
+
+    def condition(self, kind: str) -> Condition | None:
+        """Return a condition by its type."""
+        return _first(self.conditions, kind)
+
+    def note(self, key: str) -> str | None:
+        """Return one of our own notes on it, be it an annotation or a label."""
+        return self.annotations.get(key, self.labels.get(key))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Names of the Secrets that are made for it alone."""
+        names = self.note(ANNOTATION_SECRETS)
+        return tuple(names.split(",")) if names else ()
+
+
+@frozen(kw_only=True)
+class EventFacts:
+    """An event of the cluster about a Job or a Pod.
+
+    Attributes:
+        about: The uid of what it is about.
+        kind: ``Job`` or ``Pod``.
+        reason, message: Its words.
+        warning: Whether it is one.
+        first_at, last_at: When it was told first and last.
+    """
+
+    about: str
+    kind: str
+    reason: str
+    message: str
+    warning: bool = False
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+
+def _first(conditions: tuple[Condition, ...], kind: str) -> Condition | None:
+    return next((c for c in conditions if c.type == kind), None)
+
+
+def moment(text: str | None) -> datetime | None:
+    """Read a time of the API (RFC 3339); None where there is none."""
+    if not text:
+        return None
+    at = datetime.fromisoformat(text)
+    return at if at.year >= _NO_TIME else None
+
+
+def _conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
+    return tuple(
+        Condition(
+            type=shown["type"],
+            status=shown["status"] == "True",
+            reason=shown.get("reason") or "",
+            message=(shown.get("message") or "")[:_MESSAGE_LIMIT],
+            at=moment(shown.get("lastTransitionTime")),
+        )
+        for shown in status.get("conditions") or ()
+    )
+
+
+def _container(shown: Mapping[str, Any]) -> ContainerFacts:
+    state = shown.get("state") or {}
+    waiting, running, ended = (state.get(k) for k in ("waiting", "running", "terminated"))
+    return ContainerFacts(
+        name=shown["name"],
+        waiting=waiting.get("reason") or "" if waiting is not None else None,
+        message=((waiting or {}).get("message") or "")[:_MESSAGE_LIMIT],
+        running_since=moment(running.get("startedAt")) if running is not None else None,
+        terminated=_terminated(ended) if ended is not None else None,
+        image=shown.get("image") or "",
+        image_id=(shown.get("imageID") or "").removeprefix("docker-pullable://") or None,
+    )
+
+
+def _terminated(shown: Mapping[str, Any]) -> Terminated:
+    return Terminated(
+        code=int(shown["exitCode"]),
+        reason=shown.get("reason") or "",
+        message=(shown.get("message") or "")[:_MESSAGE_LIMIT],
+        started_at=moment(shown.get("startedAt")),
+        finished_at=moment(shown.get("finishedAt")),
+    )
+
+
+def _unfinished(shown: Iterable[Mapping[str, Any]]) -> ContainerFacts | None:
+    """Return the first init container that has not done its part (a sidecar's is to run)."""
+    for container in shown:
+        facts = _container(container)
+        through = facts.terminated is not None and facts.terminated.code == 0
+        if not through and facts.running_since is None:
+            return facts
+    return None
+
+
+def facts_of_job(shown: Mapping[str, Any]) -> JobFacts:
+    """Keep what is needed of a Job as the API shows it."""
+    meta, spec, status = shown["metadata"], shown["spec"], shown.get("status") or {}
+    annotations = meta.get("annotations") or {}
+    containers = spec["template"]["spec"]["containers"]
+    return JobFacts(
+        name=meta["name"],
+        namespace=meta["namespace"],
+        uid=meta["uid"],
+        version=meta.get("resourceVersion") or "",
+        labels=dict(meta.get("labels") or {}),
+        annotations={key: annotations[key] for key in _KEPT if key in annotations},
+        created_at=moment(meta.get("creationTimestamp")),
+        started_at=moment(status.get("startTime")),
+        suspended=bool(spec.get("suspend")),
+        deleting="deletionTimestamp" in meta,
+        image=next((c.get("image") or "" for c in containers if c["name"] == CONTAINER), ""),
+        conditions=_conditions(status),
+    )
+
+
+def facts_of_pod(shown: Mapping[str, Any]) -> PodFacts:
+    """Keep what is needed of a Pod as the API shows it."""
+    meta, spec, status = shown["metadata"], shown["spec"], shown.get("status") or {}
+    containers = status.get("containerStatuses") or ()
+    owners = meta.get("ownerReferences") or ()
+    return PodFacts(
+        name=meta["name"],
+        namespace=meta["namespace"],
+        uid=meta["uid"],
+        version=meta.get("resourceVersion") or "",
+        job_uid=next(
+            (o["uid"] for o in owners if o.get("controller") and o["kind"] == "Job"), None
+        ),
+        labels=dict(meta.get("labels") or {}),
+        node=spec.get("nodeName") or None,
+        phase=status.get("phase") or "Pending",
+        reason=status.get("reason") or "",
+        message=(status.get("message") or "")[:_MESSAGE_LIMIT],
+        created_at=moment(meta.get("creationTimestamp")),
+        deleting="deletionTimestamp" in meta,
+        conditions=_conditions(status),
+        main=next((_container(c) for c in containers if c["name"] == CONTAINER), None),
+        init=_unfinished(status.get("initContainerStatuses") or ()),
+    )
+
+
+def facts_of_event(shown: Mapping[str, Any]) -> EventFacts:
+    """Keep what is needed of an Event as the API shows it."""
+    about = shown.get("involvedObject") or {}
+    series = shown.get("series") or {}
+    once = shown.get("eventTime") or shown["metadata"].get("creationTimestamp")
+    first = shown.get("firstTimestamp") or once
+    last = shown.get("lastTimestamp") or series.get("lastObservedTime") or first
+    return EventFacts(
+        about=about.get("uid") or "",
+        kind=about.get("kind") or "",
+        reason=shown.get("reason") or "",
+        message=(shown.get("message") or "")[:_MESSAGE_LIMIT],
+        warning=shown.get("type") == "Warning",
+        first_at=moment(first),
+        last_at=moment(last),
+    )
