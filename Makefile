@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 PYTHON ?= python3
 UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
-MEMBERS := core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
+MEMBERS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml dispatcher/pyproject.toml agent/pyproject.toml)
 READY := .venv/.synced
 
 .DEFAULT_GOAL := help
