@@ -86,13 +86,14 @@ class PodFacts:
     """A pod of ours.
 
     Attributes:
-        name, namespace, uid, version: Who it is; ``version`` is its resourceVersion.
+        name, namespace, uid, resource_version: Who it is; ``resource_version`` only grows.
         job_uid: The Job that it belongs to.
         labels: All of its labels.
         node: Where it is, None while it is nowhere.
         phase, reason, message: Its status.
         created_at: When it was made.
         deleting: Whether somebody has asked for its removal.
+        gone: Whether it is no longer there: this is what was seen of it last.
         conditions: Its conditions.
         main: The container of the job, None before the kubelet tells of it.
         init: The first init container that did not get through.
@@ -101,7 +102,7 @@ class PodFacts:
     name: str
     namespace: str
     uid: str
-    version: str = ""
+    resource_version: str = ""
     job_uid: str | None = None
     labels: Mapping[str, str]
     node: str | None = None
@@ -110,9 +111,26 @@ class PodFacts:
     message: str = ""
     created_at: datetime | None = None
     deleting: bool = False
+    gone: bool = False
     conditions: tuple[Condition, ...] = ()
     main: ContainerFacts | None = None
     init: ContainerFacts | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether the job's container was ever seen to run."""
+        main = self.main
+        if main is None:
+            return False
+        return main.running_since is not None or (
+            main.terminated is not None and main.terminated.started_at is not None
+        )
+
+    @property
+    def terminated(self) -> bool:
+        """Whether the job's container has ended, or never will run."""
+        ended = self.main is not None and self.main.terminated is not None
+        return ended or self.phase in {"Failed", "Succeeded"}
 
     def condition(self, kind: str) -> Condition | None:
         """Return a condition by its type."""
@@ -124,13 +142,14 @@ class JobFacts:
     """A Job of ours.
 
     Attributes:
-        name, namespace, uid, version: Who it is; ``version`` is its resourceVersion.
+        name, namespace, uid, resource_version: Who it is; ``resource_version`` only grows.
         labels: All of its labels.
         annotations: Those that are read here.
         created_at: When it was made.
         started_at: When its controller took it up: the clock of its deadline.
         suspended: Whether it is held back.
         deleting: Whether somebody has asked for its removal.
+        gone: Whether it is no longer there: this is what was seen of it last.
         image: The image of the job's container.
         conditions: Its conditions.
     """
@@ -138,13 +157,14 @@ class JobFacts:
     name: str
     namespace: str
     uid: str
-    version: str = ""
+    resource_version: str = ""
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     created_at: datetime | None = None
     started_at: datetime | None = None
     suspended: bool = False
     deleting: bool = False
+    gone: bool = False
     image: str = ""
     conditions: tuple[Condition, ...] = ()
 
@@ -252,7 +272,7 @@ def facts_of_job(shown: Mapping[str, Any]) -> JobFacts:
         name=meta["name"],
         namespace=meta["namespace"],
         uid=meta["uid"],
-        version=meta.get("resourceVersion") or "",
+        resource_version=meta.get("resourceVersion") or "",
         labels=dict(meta.get("labels") or {}),
         annotations={key: annotations[key] for key in _KEPT if key in annotations},
         created_at=moment(meta.get("creationTimestamp")),
@@ -273,7 +293,7 @@ def facts_of_pod(shown: Mapping[str, Any]) -> PodFacts:
         name=meta["name"],
         namespace=meta["namespace"],
         uid=meta["uid"],
-        version=meta.get("resourceVersion") or "",
+        resource_version=meta.get("resourceVersion") or "",
         job_uid=next(
             (o["uid"] for o in owners if o.get("controller") and o["kind"] == "Job"), None
         ),
