@@ -19,6 +19,9 @@ ANNOTATION_STOPPED: Final = "spawnery.dev/stopped"
 """``<reason> <RFC 3339 time>``, written to the Job before we end it."""
 ANNOTATION_SECRETS: Final = "spawnery.dev/secrets"
 """Names of the Secrets that are made for this Job alone, with commas between them."""
+ANNOTATION_SECRET_ENV: Final = "spawnery.dev/secret-env"
+"""Names of the job's secret variables, with commas between them; whoever lacks a value of theirs
+cannot mask it."""
 ANNOTATION_REPLACED_USER: Final = "spawnery.dev/replaced-user"
 """The user that the profile has put in the place of the image's own."""
 LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
@@ -29,6 +32,7 @@ _KEPT: Final = (
     LABEL_RETENTION,
     ANNOTATION_STOPPED,
     ANNOTATION_SECRETS,
+    ANNOTATION_SECRET_ENV,
     ANNOTATION_REPLACED_USER,
 )
 _NO_TIME: Final = 1971
