@@ -84,7 +84,11 @@ def test_output_comes_while_the_job_runs(cli: Cli) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_job_gracefully(cli: Cli, number: signal.Signals) -> None:
     """The job gets its SIGTERM, its last words come out, the exit code is 130."""
-    process = cli.start("run", "--job-id", "demo", "--", "sh", "-c", TRAP)
+    process = cli.start(
+        *("run", "--job-id", "demo", "--", "sh", "-c", TRAP),
+        # These tests may themselves run under nohup, and what is ignored is inherited.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
     started(process)
     process.send_signal(number)
     out, err = process.communicate(timeout=LIMIT)
@@ -117,8 +121,9 @@ def test_a_second_signal_kills(cli: Cli) -> None:
     assert cli.json("status", "demo")["state"] == "CANCELLED"
 
 
-def test_an_ignored_signal_stays_ignored(cli: Cli, tmp_path: Path) -> None:
-    """A shell's background job is not ended by the Ctrl-C of the foreground."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_an_ignored_signal_stays_ignored(cli: Cli, tmp_path: Path, number: signal.Signals) -> None:
+    """The foreground's Ctrl-C does not end a background job, nor a hangup what nohup runs."""
     process = cli.start(
         *(
             "run",
@@ -127,10 +132,10 @@ def test_an_ignored_signal_stays_ignored(cli: Cli, tmp_path: Path) -> None:
             "-c",
             f"echo ready; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done",
         ),
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),
     )
     started(process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     (tmp_path / "go").touch()
     process.communicate(timeout=LIMIT)
     assert process.returncode == 0
