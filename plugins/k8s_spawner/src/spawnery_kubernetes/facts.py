@@ -19,7 +19,7 @@ ANNOTATION_STOPPED: Final = "spawnery.dev/stopped"
 """``<reason> <RFC 3339 time>``, written to the Job before we end it."""
 ANNOTATION_SECRETS: Final = "spawnery.dev/secrets"
 """Names of the Secrets that are made for this Job alone, with commas between them."""
-ANNOTATION_SECRET_ENV: Final = "spawnery.dev/secret-env"
+ANNOTATION_SECRET_ENV: Final = "spawnery.dev/secret-env"  # noqa: S105 - a name
 """Names of the job's secret variables, with commas between them; whoever lacks a value of theirs
 cannot mask it."""
 ANNOTATION_REPLACED_USER: Final = "spawnery.dev/replaced-user"
