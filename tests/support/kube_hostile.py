@@ -21,6 +21,7 @@ def _volume(**source: Any) -> dict[str, Any]:
 
 _CONTEXT = "containers[job].securityContext"
 _ADDED = {"name": "side", "image": "busybox"}
+_PRIVILEGED = {"privileged": True, "allowPrivilegeEscalation": None}
 _SEEN = {"path": "/", "port": 80, "host": "10.0.0.1"}
 
 HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
@@ -29,16 +30,12 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "the host's processes": ({"hostPID": True}, "hostPID"),
     "the host's memory": ({"hostIPC": True}, "hostIPC"),
     "a path of the host": (_volume(hostPath={"path": "/"}), "volumes[v].hostPath"),
-    "a device of Windows": (
+    "a process of the host": (
         {"securityContext": {"windowsOptions": {"hostProcess": True}}, "hostNetwork": True},
         "hostNetwork",
     ),
-    "a process of the host": (
-        _context(windowsOptions={"hostProcess": True}),
-        f"{_CONTEXT}.windowsOptions.hostProcess",
-    ),
     "privileged": (
-        _context(privileged=True, allowPrivilegeEscalation=None),
+        _context(**_PRIVILEGED),
         f"{_CONTEXT}.privileged",
     ),
     "a capability of the host": (
@@ -98,11 +95,11 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
         "containers[job].lifecycle.preStop.tcpSocket.host",
     ),
     "a privileged sidecar": (
-        {"containers": [{**_ADDED, "securityContext": {"privileged": True}}]},
+        {"containers": [{**_ADDED, "securityContext": _PRIVILEGED}]},
         "containers[side].securityContext.privileged",
     ),
     "a privileged init container": (
-        {"initContainers": [{**_ADDED, "securityContext": {"privileged": True}}]},
+        {"initContainers": [{**_ADDED, "securityContext": _PRIVILEGED}]},
         "initContainers[side].securityContext.privileged",
     ),
     "a port of the host for a sidecar": (

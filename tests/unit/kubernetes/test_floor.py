@@ -173,6 +173,11 @@ CONTAINER = [
     ("env", None, "env[JOB_ID]"),
     ("env", "none", "env"),
     ("securityContext", [], "securityContext"),
+    (
+        "securityContext",
+        {"windowsOptions": {"hostProcess": True}},
+        "securityContext.windowsOptions.hostProcess",
+    ),
     ("securityContext", {"capabilities": {"add": "ALL"}}, "securityContext.capabilities.add"),
 ]
 

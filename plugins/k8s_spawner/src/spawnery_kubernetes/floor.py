@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from spawnery_kubernetes.confinement import hold_confinement
+from spawnery_kubernetes.facts import CONTAINER
 from spawnery_kubernetes.options import check_annotation
 from spawnery_kubernetes.parts import Part
-from spawnery_kubernetes.patch import JOB_CONTAINER
 
 _POD: Final = (
     "restartPolicy",
     "activeDeadlineSeconds",
     "terminationGracePeriodSeconds",
 )
-_CONTAINER: Final = (
+_FIELDS: Final = (
     "image",
     "imagePullPolicy",
     "command",
@@ -82,13 +82,13 @@ def _hold_metadata(after: Part, before: Part) -> None:
 def _own(pod: Part) -> Part:
     containers = pod.at("containers")
     for container in containers.items():
-        if container.at("name").value == JOB_CONTAINER:
+        if container.at("name").value == CONTAINER:
             return container
-    return containers.refuse(f"the container {JOB_CONTAINER!r}, which runs the job, is missing")
+    return containers.refuse(f"the container {CONTAINER!r}, which runs the job, is missing")
 
 
 def _hold_container(after: Part, before: Part) -> None:
-    _same(after, before, _CONTAINER, _SPEC)
+    _same(after, before, _FIELDS, _SPEC)
     variables = {item.at("name").value: item for item in after.at("env").items()}
     for item in before.at("env").items():
         kept = variables.get(item.at("name").value)

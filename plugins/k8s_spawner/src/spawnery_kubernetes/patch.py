@@ -21,10 +21,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from spawnery_kubernetes.facts import CONTAINER
 from spawnery_kubernetes.options import KubernetesOptions, refuse
 
-JOB_CONTAINER: Final = "job"
-"""Name of the container that the job's program runs in."""
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 """kueue.sigs.k8s.io/docs/tasks/run/jobs"""
 
@@ -42,7 +41,7 @@ def apply_options(job: Mapping[str, Any], options: KubernetesOptions) -> dict[st
         InvalidSpec: A list of the patch cannot be merged.
     """
     containers = job["spec"]["template"]["spec"]["containers"]
-    own = next(item for item in containers if item["name"] == JOB_CONTAINER)
+    own = next(item for item in containers if item["name"] == CONTAINER)
     merge = _Merge({"securityContext": own.get("securityContext", {})})
     changed = merge.whole(job, _overlay(options), "options")
     result: dict[str, Any] = merge.whole(changed, options.patch, "patch")
@@ -64,7 +63,7 @@ def _overlay(options: KubernetesOptions) -> dict[str, Any]:
         "containers": mounts
         and [
             {
-                "name": JOB_CONTAINER,
+                "name": CONTAINER,
                 "volumeMounts": [{"name": n, "mountPath": path} for n, path in mounts.items()],
             }
         ],
