@@ -1,0 +1,173 @@
+"""Why a job does not start, by what the cluster shows of it: pure.
+
+Sources: the kubelet's reasons of waiting containers (kubernetes, pkg/kubelet/kuberuntime), and the
+events of its controllers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from spawnery_kubernetes.denials import denial
+from spawnery_kubernetes.facts import ContainerFacts, EventFacts, JobFacts, PodFacts
+from spawnery_kubernetes.findings import Finding, Kind, Patience, describe, events, kind_of, quote
+from spawnery_kubernetes.image_words import IMAGE_REASONS, image_failure
+from spawnery_kubernetes.start_words import start_failure
+
+_START_REASONS: Final = frozenset(
+    {"CreateContainerError", "RunContainerError", "CreatePodSandboxError", "PostStartHookError"}
+)
+_CONFIG: Final = (
+    Kind(
+        words=r"runAsNonRoot and image (will run as root|has non-numeric user)",
+        cause="security.root_image",
+        message="the image wants to run as root, or as a user without a number,"
+        " and the profile restricted forbids it",
+        hint="name a user: --user 1000, or let it run as its image says: --security baseline",
+    ),
+    Kind(
+        words=r"couldn't find key",
+        cause="secret.not_found",
+        message="a Secret or ConfigMap does not have the key that the job asks for",
+        hint="its keys: kubectl -n {ns} describe secret",
+        patience=Patience.START,
+    ),
+    Kind(
+        words=r"secret .*not found",
+        cause="secret.not_found",
+        message="a Secret that the job needs does not exist",
+        hint="make it: kubectl -n {ns} create secret generic NAME --from-literal=KEY=VALUE;"
+        " what is there: kubectl -n {ns} get secrets",
+        patience=Patience.START,
+    ),
+    Kind(
+        words=r"configmap .*not found",
+        cause="start.failed",
+        message="a ConfigMap that the job needs does not exist",
+        hint="what is there: kubectl -n {ns} get configmaps",
+        patience=Patience.START,
+    ),
+)
+_PATIENT: Final = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"})
+
+
+def diagnose(
+    job: JobFacts, pod: PodFacts | None, told: Sequence[EventFacts] = ()
+) -> Finding | None:
+    """Say what a job that does not run waits for; None where nothing is wrong with it.
+
+    Args:
+        job: The Job.
+        pod: Its pod, None where there is none.
+        told: Events about both.
+    """
+    if pod is None:
+        return _without_pod(job, told)
+    if pod.main is not None and pod.main.waiting is not None:
+        found = _container(job, pod, pod.main)
+        if found is None and pod.init is not None:
+            found = _container(job, pod, pod.init)
+        return found or _by_events(job, pod, told)
+    scheduled = pod.condition("PodScheduled")
+    if scheduled is not None and not scheduled.status and pod.node is None:
+        message = f"no node fits; the scheduler says: {quote(scheduled.message)}"
+        return Finding(
+            cause="unschedulable",
+            message=message,
+            hint=f"ask for less, or add a node: {describe(pod)}",
+            patience=Patience.ENDLESS,
+        )
+    return _by_events(job, pod, told)
+
+
+def failing_since(
+    pod: PodFacts | None, job: JobFacts, told: Sequence[EventFacts]
+) -> datetime | None:
+    """Return since when a job could have started and has not: the clock of every patience."""
+    about = job.uid if pod is None else pod.uid
+    warned = [e.first_at for e in told if e.about == about and e.warning and e.first_at is not None]
+    if warned:
+        return min(warned)
+    if pod is None:
+        return job.started_at or job.created_at
+    scheduled = pod.condition("PodScheduled")
+    at = scheduled.at if scheduled is not None and scheduled.status else None
+    return at or pod.created_at
+
+
+def waits_for_own_secret(job: JobFacts, pod: PodFacts | None) -> bool:
+    """Tell whether a pod waits for a Secret that whoever spawned the job was to make."""
+    if pod is None or pod.main is None or pod.main.waiting != "CreateContainerConfigError":
+        return False
+    return any(f'"{name}" not found' in pod.main.message for name in job.secrets)
+
+
+def _container(job: JobFacts, pod: PodFacts, container: ContainerFacts) -> Finding | None:
+    reason, said = container.waiting or "", container.message
+    if reason in IMAGE_REASONS:
+        image = job.image if container is pod.main else container.image
+        return image_failure(reason, said, image, describe(pod))
+    if reason == "CreateContainerConfigError":
+        return _config(job, pod, said)
+    if reason in _START_REASONS:
+        return start_failure(said, describe(pod))
+    return None
+
+
+def _config(job: JobFacts, pod: PodFacts, text: str) -> Finding:
+    said = f"the node says: {quote(text)}"
+    if waits_for_own_secret(job, pod):
+        return Finding(
+            cause="secret.not_found",
+            message=f"whoever spawned it has not made the Secret of this job; {said}",
+            hint="spawn it again with the same job id, where its secrets are known",
+            patience=Patience.START,
+        )
+    kind = kind_of(_CONFIG, text)
+    if kind is None:
+        message = f"its container cannot be configured; {said}"
+        return Finding(
+            cause="start.failed", message=message, hint=describe(pod), patience=Patience.START
+        )
+    return Finding(
+        cause=kind.cause,
+        message=f"{kind.message}; {said}",
+        hint=f"{kind.hint.replace('{ns}', pod.namespace)}\n{describe(pod)}",
+        patience=kind.patience,
+    )
+
+
+def _latest(about: str, told: Sequence[EventFacts]) -> EventFacts | None:
+    mine = [event for event in told if event.about == about]
+    return max(mine, key=lambda event: str(event.last_at or ""), default=None)
+
+
+def _without_pod(job: JobFacts, told: Sequence[EventFacts]) -> Finding | None:
+    last = _latest(job.uid, told)
+    if last is None or last.reason != "FailedCreate":
+        return None
+    return denial(last.message, job.namespace, events(job))
+
+
+def _by_events(job: JobFacts, pod: PodFacts, told: Sequence[EventFacts]) -> Finding | None:
+    """Say what the node is at, before it tells of the container."""
+    last = _latest(pod.uid, told)
+    if last is None:
+        return None
+    if last.reason == "Pulling":
+        return Finding(
+            cause="image.pulling",
+            message=f"the image {job.image} is being pulled",
+            patience=Patience.ENDLESS,
+        )
+    if last.reason not in _PATIENT:
+        return None
+    kind = kind_of(_CONFIG, last.message)
+    return Finding(
+        cause=kind.cause if kind is not None else "start.failed",
+        message=f"the node cannot make its pod ready; it says {last.reason}: {quote(last.message)}",
+        hint=describe(pod),
+        patience=Patience.START if kind is not None else Patience.ENDLESS,
+    )

@@ -1,0 +1,88 @@
+"""Pods that the cluster itself has ended, or never let start: pure.
+
+Sources: Kubernetes documentation, "Disruptions" (pod disruption conditions), "Node-pressure
+Eviction", and the reasons of the kubelet's admission (pkg/kubelet/lifecycle).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from spawnery.outcomes import JobState
+
+from spawnery_kubernetes.facts import PodFacts, Terminated
+from spawnery_kubernetes.findings import Finding, describe, events, quote
+from spawnery_kubernetes.start_words import start_failure
+
+_AGAIN: Final = "spawn it again"
+_DISRUPTIONS: Final = {
+    "PreemptionByScheduler": (
+        "a pod with a higher priority took its place",
+        f"{_AGAIN}, or give it a higher one: options.kubernetes.priority_class_name",
+    ),
+    "DeletionByTaintManager": (
+        "its node does not keep it: a taint with NoExecute",
+        f"{_AGAIN}, or let it stay: options.kubernetes.tolerations; kubectl describe node",
+    ),
+    "EvictionByEvictionAPI": (
+        "it was evicted, as when a node is drained",
+        f"{_AGAIN}; what was done to the nodes: kubectl get nodes",
+    ),
+    "TerminationByKubelet": (
+        "its node put it out",
+        f"ask for what it really needs (--memory-request, --ephemeral-storage), then {_AGAIN}",
+    ),
+}
+_LOST: Final = frozenset({"DeletionByPodGC", "NodeLost"})
+_PUT_OUT: Final = frozenset({"Evicted", "Preempting", "Terminated", "Shutdown", "NodeShutdown"})
+
+
+def ended_by_cluster(pod: PodFacts, end: Terminated | None) -> Finding | None:
+    """Tell whether the cluster ended a pod, or never let it start, and why.
+
+    Args:
+        pod: A pod that is over.
+        end: How the job's container ended, where that is known.
+    """
+    disruption = pod.condition("DisruptionTarget")
+    if disruption is not None and disruption.status:
+        finished = None if end is None else end.finished_at
+        if finished is not None and disruption.at is not None and finished < disruption.at:
+            return None
+        return _disrupted(pod, disruption.reason, disruption.message)
+    if pod.reason in _PUT_OUT or pod.reason in _LOST:
+        return _disrupted(pod, pod.reason, pod.message)
+    if pod.started or end is not None:
+        return None
+    return _never_started(pod)
+
+
+def _disrupted(pod: PodFacts, reason: str, message: str) -> Finding:
+    said = f"{reason}: {quote(pod.message or message)}"
+    if reason in _LOST:
+        return Finding(
+            cause="lost.node",
+            message=f"its node is gone, and with it how it ended; the cluster says {said}",
+            hint="it may have run to its end or not: look at what it was to produce;"
+            " kubectl get nodes",
+            state=JobState.LOST,
+        )
+    what, hint = _DISRUPTIONS.get(reason, _DISRUPTIONS["TerminationByKubelet"])
+    return Finding(cause="evicted", message=f"{what}; the cluster says {said}", hint=hint)
+
+
+def _never_started(pod: PodFacts) -> Finding | None:
+    """Tell why a pod failed whose program never ran."""
+    init = pod.init
+    if init is not None and init.terminated is not None:
+        said = f"the init container {init.name} ended with exit code {init.terminated.code}"
+        hint = f"its log: kubectl -n {pod.namespace} logs {pod.name} -c {init.name}"
+        return Finding(cause="start.failed", message=said, hint=hint)
+    if not pod.reason:
+        return None
+    said = f"{pod.reason}: {quote(pod.message)}"
+    if pod.reason.startswith("OutOf"):
+        message = f"the node that it was given to had no room for it; it says {said}"
+        hint = f"{_AGAIN}, or ask for less: {describe(pod)}"
+        return Finding(cause="unschedulable", message=message, hint=hint)
+    return start_failure(said, events(pod))

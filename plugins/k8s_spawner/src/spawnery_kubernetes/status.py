@@ -1,0 +1,150 @@
+"""What the cluster shows of a job, as its status: pure.
+
+Sources: Kubernetes API reference (``batch/v1`` Job, ``v1`` Pod) and documentation, "Job".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from attrs import frozen
+from spawnery.naming import RESERVED_LABELS
+from spawnery.outcomes import JobState, JobStatus
+from spawnery.plugin import (
+    LABEL_DEADLINE,
+    LABEL_INSTANCE,
+    LABEL_JOB_ID,
+    LABEL_RETENTION,
+    LABEL_SPEC_HASH,
+    LABEL_START_DEADLINE,
+)
+
+from spawnery_kubernetes.diagnosis import diagnose, failing_since, waits_for_own_secret
+from spawnery_kubernetes.ends import outcome_of, the_pod
+from spawnery_kubernetes.facts import LABEL_QUEUE, EventFacts, JobFacts, PodFacts
+from spawnery_kubernetes.findings import Finding, Patience
+
+
+@frozen
+class _Place:
+    """Where a job that has not ended stands, and why."""
+
+    state: JobState
+    why: Finding | None = None
+
+
+def is_ours(labels: Mapping[str, str] | None, instance: str) -> bool:
+    """Tell whether an object belongs to an instance."""
+    found = labels or {}
+    return found.get(LABEL_INSTANCE) == instance and LABEL_JOB_ID in found
+
+
+def status_of(
+    job: JobFacts,
+    pods: Sequence[PodFacts],
+    events: Sequence[EventFacts] = (),
+    *,
+    now: datetime,
+    pull_grace: float,
+    start_grace: float,
+    tail: str | None = None,
+    tail_missing: str | None = None,
+) -> JobStatus:
+    """Put the status of a job together.
+
+    Args:
+        job: The Job.
+        pods: Its pods, those that are gone too.
+        events: Events about both, where they were read.
+        now: The present.
+        pull_grace: Seconds for which a pull that fails may go on trying.
+        start_grace: The same of a pod that cannot start for another reason.
+        tail: The end of the log of an ended job.
+        tail_missing: Why there is none.
+    """
+    outcome = outcome_of(job, pods, tail=tail, tail_missing=tail_missing)
+    pod = the_pod([p for p in pods if not p.gone])
+    place = _Place(outcome.state) if outcome is not None else _place(job, pod, events)
+    why = place.why
+    main = None if pod is None else pod.main
+    running_since = None if main is None else main.running_since
+    return JobStatus(
+        job_id=job.labels[LABEL_JOB_ID],
+        state=place.state,
+        name=job.name,
+        engine_id=job.uid,
+        spec_hash=job.note(LABEL_SPEC_HASH),
+        labels={k: v for k, v in job.labels.items() if not k.startswith(RESERVED_LABELS)},
+        launched=outcome is not None or not waits_for_own_secret(job, pod),
+        accepted_at=job.started_at or job.created_at,
+        started_at=running_since if outcome is None else outcome.started_at,
+        deadline_seconds=_seconds(job, LABEL_DEADLINE),
+        start_deadline_seconds=_seconds(job, LABEL_START_DEADLINE),
+        retention_seconds=_seconds(job, LABEL_RETENTION) or 0,
+        cause=None if why is None else why.cause,
+        message=None if why is None else why.message,
+        hint=None if why is None else why.hint,
+        fatal=why is not None
+        and _is_over(why.patience, failing_since(pod, job, events), now, pull_grace, start_grace),
+        outcome=outcome,
+    )
+
+
+def _seconds(job: JobFacts, key: str) -> float | None:
+    try:
+        return float(job.note(key) or "")
+    except ValueError:
+        return None
+
+
+def _is_over(
+    patience: Patience,
+    since: datetime | None,
+    now: datetime,
+    pull_grace: float,
+    start_grace: float,
+) -> bool:
+    """Tell whether waiting will not help any more."""
+    if patience is Patience.NONE:
+        return True
+    if patience is Patience.ENDLESS or since is None:
+        return False
+    grace = pull_grace if patience is Patience.PULL else start_grace
+    return (now - since).total_seconds() > grace
+
+
+def _place(job: JobFacts, pod: PodFacts | None, events: Sequence[EventFacts]) -> _Place:
+    if job.suspended:
+        return _Place(JobState.QUEUED, _held_back(job))
+    if pod is not None and pod.started:
+        return _Place(JobState.RUNNING, _out_of_sight(pod))
+    scheduled = None if pod is None else pod.condition("PodScheduled")
+    if scheduled is not None and scheduled.reason == "SchedulingGated":
+        return _Place(JobState.QUEUED, _gated(scheduled.message))
+    return _Place(JobState.PENDING, diagnose(job, pod, events))
+
+
+def _held_back(job: JobFacts) -> Finding:
+    queue = job.labels.get(LABEL_QUEUE)
+    by = f"the queue {queue} holds it back" if queue else "its Job is suspended"
+    hint = f"kubectl -n {job.namespace} describe job {job.name}"
+    return Finding(cause="queued", message=by, hint=hint, patience=Patience.ENDLESS)
+
+
+def _gated(message: str) -> Finding:
+    said = f"its pod has scheduling gates, which others must lift: {message}"
+    return Finding(cause="queued", message=said, patience=Patience.ENDLESS)
+
+
+def _out_of_sight(pod: PodFacts) -> Finding | None:
+    """Tell where the cluster does not know any more how a pod is."""
+    ready = pod.condition("Ready")
+    if pod.phase != "Unknown" and (ready is None or ready.reason != "NodeStatusUnknown"):
+        return None
+    return Finding(
+        cause="node.silent",
+        message=f"its node {pod.node} does not answer; it may still run there",
+        hint=f"kubectl describe node {pod.node}",
+        patience=Patience.ENDLESS,
+    )
