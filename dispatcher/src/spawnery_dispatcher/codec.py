@@ -12,7 +12,7 @@ from cattrs.preconf.json import JsonConverter, make_converter
 
 from spawnery_dispatcher.models import Entry
 
-_PLAIN = frozenset({"message", "read", "notice", "cancelled_by"})
+_PLAIN = frozenset({"message", "read", "notice", "cancelled_by", "spec", "answered", "pinged"})
 """Fields that are text already."""
 
 
@@ -31,8 +31,12 @@ def dump_field(name: str, value: Any) -> str:
 
 
 def dump(entry: Entry) -> dict[str, str]:
-    """Return all fields of an entry as text."""
-    return {a.name: dump_field(a.name, getattr(entry, a.name)) for a in attrs.fields(Entry)}
+    """Return the fields of an entry that are set, as text.
+
+    A field that is not there can be written once by whoever is first (``HSETNX``).
+    """
+    pairs = ((a.name, getattr(entry, a.name)) for a in attrs.fields(Entry))
+    return {name: text for name, value in pairs if (text := dump_field(name, value))}
 
 
 def load(fields: Mapping[str, str]) -> Entry:

@@ -39,6 +39,11 @@ class Keys:
         return self._name("dirty")
 
     @property
+    def scheduler(self) -> str:
+        """Which dispatcher decides at the moment who is next."""
+        return self._name("scheduler")
+
+    @property
     def wake(self) -> str:
         """Stream that wakes dispatchers: something is to be done."""
         return self._name("wake")
@@ -84,3 +89,7 @@ class Keys:
     def lease(self, key: str) -> str:
         """Who holds a lease of core's."""
         return self._name("lease", key)
+
+    def held(self, holder: str) -> str:
+        """Set of the leases that a holder took."""
+        return self._name("held", holder)

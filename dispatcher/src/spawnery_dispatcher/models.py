@@ -159,7 +159,7 @@ class Entry:
     Attributes:
         ask: The request.
         phase: Where it stands.
-        progress, question: The last that the agent said; ``question`` until it is answered.
+        progress, question: The last that the agent said.
         agent_end: How the agent says that it ended.
         outcome: How the engine says that it ended.
         ending: How it ended.
@@ -168,6 +168,10 @@ class Entry:
         notice: What a person should know of the job's way (engine not reachable, ...).
         cancelled_by: Who asked for its cancellation.
         readopted: Whether it was found at the engine after the state was lost.
+        spec: Its job spec as JSON, as it was when it was first spawned: a changed configuration
+            does not change a job that is under way.
+        answered: Id of the last question that was answered.
+        pinged: Timestamp of the message that tells who asked of the end.
     """
 
     ask: Ask
@@ -182,8 +186,60 @@ class Entry:
     notice: str = ""
     cancelled_by: str = ""
     readopted: bool = False
+    spec: str = ""
+    answered: str = ""
+    pinged: str = ""
 
     @property
     def job_id(self) -> str:
         """The job."""
         return self.ask.job_id
+
+    @property
+    def open_question(self) -> Question | None:
+        """The agent's question, until it is answered."""
+        question = self.question
+        return None if question and question.question_id == self.answered else question
+
+
+@frozen(kw_only=True)
+class Accepted:
+    """A job that is in the store.
+
+    Attributes:
+        entry: As it stands.
+        new: Whether this delivery brought it; otherwise it was there (a redelivery).
+    """
+
+    entry: Entry
+    new: bool
+
+
+@frozen(kw_only=True)
+class Refused:
+    """A job that is not taken in.
+
+    Attributes:
+        reason: ``issue`` (somebody works on it), ``channel`` (full) or ``queue`` (full).
+        running: Id of the job that is in the way; empty for ``queue``.
+    """
+
+    reason: str
+    running: str = ""
+
+
+@frozen(kw_only=True)
+class Reply:
+    """What is said at once to who gave a command.
+
+    Attributes:
+        text: In words.
+        entry: The job that it is about, if any.
+        new: Whether that job was taken in by this command.
+        problem: Whether nothing was done because something is wrong with what was asked.
+    """
+
+    text: str
+    entry: Entry | None = None
+    new: bool = False
+    problem: bool = False

@@ -7,17 +7,19 @@ dispatchers cannot both make it. Server-side scripts are not used: the embedded 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from attrs import frozen
 from redis.exceptions import WatchError
 from spawnery.outcomes import Outcome
 
 from spawnery_dispatcher import codec
 from spawnery_dispatcher.config import Limits
 from spawnery_dispatcher.keys import Keys
-from spawnery_dispatcher.models import AgentEnd, Ask, Ending, Entry, Phase
+from spawnery_dispatcher.models import Accepted, AgentEnd, Ask, Ending, Entry, Phase, Refused
+from spawnery_dispatcher.protocol import in_key, out_key
+from spawnery_dispatcher.taking import TakenIn
 
 Redis = Any
 """A ``redis.asyncio.Redis`` that decodes answers, which its own types do not know of."""
@@ -27,32 +29,12 @@ T = TypeVar("T")
 _VERSION: Final = "version"
 _SHOWN: Final = "shown"
 _WAKES_KEPT: Final = 1000
-
-
-@frozen(kw_only=True)
-class Accepted:
-    """A job that is in the store.
-
-    Attributes:
-        entry: As it stands.
-        new: Whether this delivery brought it; otherwise it was there (a redelivery).
-    """
-
-    entry: Entry
-    new: bool
-
-
-@frozen(kw_only=True)
-class Refused:
-    """A job that is not taken in.
-
-    Attributes:
-        reason: ``issue`` (somebody works on it), ``channel`` (full) or ``queue`` (full).
-        running: Id of the job that is in the way; empty for ``queue``.
-    """
-
-    reason: str
-    running: str = ""
+_DEAD_KEPT: Final = 1000
+_ANSWERS_KEPT: Final = 1000
+_STREAM_SECONDS: Final = 2 * 3600
+"""How long the agent's own streams live after the last write, as the agent does it."""
+_WAKING: Final = frozenset({"phase", "cancelled_by"})
+"""Fields whose change is work for some dispatcher."""
 
 
 class Store:
@@ -97,6 +79,11 @@ class Store:
         """Return the live jobs of a channel."""
         return set(await self.redis.smembers(self.keys.channel(platform, channel)))
 
+    async def lost_at(self) -> datetime | None:
+        """Return when our memory was lost, where that was noticed and is remembered."""
+        text = await self.redis.hget(self.keys.generation, "lost_at")
+        return datetime.fromisoformat(text) if text else None
+
     # -- taking in ---------------------------------------------------------------------------
 
     async def accept(self, ask: Ask, limits: Limits) -> Accepted | Refused:
@@ -119,16 +106,35 @@ class Store:
                 return refusal
             entry = Entry(ask=ask)
             pipe.multi()
-            pipe.hset(job, mapping={**codec.dump(entry), _VERSION: "1", _SHOWN: "0"})
-            pipe.set(active, ask.job_id)
-            pipe.sadd(channel, ask.job_id)
-            pipe.sadd(keys.live, ask.job_id)
+            self._write(pipe, entry)
             pipe.zadd(keys.queue, {ask.job_id: ask.asked_at.timestamp()})
-            pipe.zadd(keys.dirty, {ask.job_id: self._now()})
-            self._wake(pipe, "accepted")
             return Accepted(entry=entry, new=True)
 
         return await self._transaction(change, job, active, channel)
+
+    async def readopt(self, entry: Entry) -> bool:
+        """Take a job in again that our memory lost; False when it is known."""
+        job = self.keys.job(entry.job_id)
+
+        async def change(pipe: Pipeline) -> bool:
+            if await pipe.hgetall(job):
+                return False
+            pipe.multi()
+            self._write(pipe, entry)
+            pipe.hset(job, "tried", "1")
+            return True
+
+        return await self._transaction(change, job)
+
+    def _write(self, pipe: Pipeline, entry: Entry) -> None:
+        keys, ask = self.keys, entry.ask
+        fields = {**codec.dump(entry), _VERSION: "1", _SHOWN: "0"}
+        pipe.hset(keys.job(ask.job_id), mapping=fields)
+        pipe.set(keys.active(ask.project, ask.issue), ask.job_id)
+        pipe.sadd(keys.channel(ask.place.platform, ask.place.channel), ask.job_id)
+        pipe.sadd(keys.live, ask.job_id)
+        pipe.zadd(keys.dirty, {ask.job_id: self._now()})
+        self._wake(pipe, ask.job_id)
 
     async def _in_the_way(
         self, pipe: Pipeline, active: str, channel: str, limits: Limits
@@ -180,11 +186,14 @@ class Store:
                 return None
             texts = {name: codec.dump_field(name, value) for name, value in changes.items()}
             pipe.multi()
-            pipe.hset(job, mapping=texts)
+            if texts:
+                pipe.hset(job, mapping=texts)
             if changes.get("phase") not in {None, Phase.QUEUED}:
                 pipe.zrem(self.keys.queue, job_id)
             if not quiet:
                 self._tell(pipe, job_id)
+            if not changes.keys().isdisjoint(_WAKING):
+                self._wake(pipe, job_id)
             return codec.load({**fields, **texts})
 
         return await self._transaction(apply, job)
@@ -203,6 +212,28 @@ class Store:
             return said or None
 
         return await self.change(job_id, change, quiet=True)
+
+    async def take_in(self, changes: Iterable[TakenIn]) -> None:
+        """Write what agents said, of all jobs of one read at once.
+
+        It is not a change on watched keys: only the owner of a job reads its stream, and what a
+        second reader would write is the same. The agent's first word on its end stays.
+        """
+        pipe = self.redis.pipeline(transaction=True)
+        for taken in changes:
+            job = self.keys.job(taken.job_id)
+            fields = {"read": taken.read, "progress": taken.progress}
+            if taken.question is not None:
+                fields["question"] = taken.question
+            pipe.hset(job, mapping={k: codec.dump_field(k, v) for k, v in fields.items()})
+            if taken.agent_end is not None:
+                pipe.hsetnx(job, "agent_end", codec.dump_field("agent_end", taken.agent_end))
+            for position, said in taken.dead:
+                entry = {"job": taken.job_id, "position": position, "why": said}
+                pipe.xadd(self.keys.dead, entry, maxlen=_DEAD_KEPT, approximate=True)
+            if taken.visible:
+                self._tell(pipe, taken.job_id)
+        await pipe.execute()
 
     async def end(self, job_id: str, ending: Ending) -> bool:
         """Write how a job ended, once; False when it had been written or the job is unknown."""
@@ -226,8 +257,35 @@ class Store:
             pipe.srem(keys.channel(ask.place.platform, ask.place.channel), job_id)
             pipe.srem(keys.live, job_id)
             pipe.zrem(keys.queue, job_id)
+            for stream in (in_key(job_id), out_key(job_id)):
+                pipe.expire(stream, _STREAM_SECONDS)
             self._tell(pipe, job_id)
-            self._wake(pipe, "ended")
+            self._wake(pipe, job_id)
+            return True
+
+        return await self._transaction(change, job)
+
+    async def answer(self, job_id: str, question_id: str, fields: Mapping[str, str]) -> bool:
+        """Send an answer to the agent, once; False when the question is not open (any more).
+
+        Args:
+            job_id: The job.
+            question_id: The question.
+            fields: The entry for the agent's stream.
+        """
+        job = self.keys.job(job_id)
+
+        async def change(pipe: Pipeline) -> bool:
+            found = await pipe.hgetall(job)
+            entry = codec.load(found) if found else None
+            question = entry.open_question if entry is not None else None
+            if entry is None or entry.ending or not question or question.question_id != question_id:
+                return False
+            pipe.multi()
+            pipe.xadd(in_key(job_id), dict(fields), maxlen=_ANSWERS_KEPT, approximate=True)
+            pipe.expire(in_key(job_id), _STREAM_SECONDS)
+            pipe.hset(job, "answered", question_id)
+            self._tell(pipe, job_id)
             return True
 
         return await self._transaction(change, job)
@@ -244,9 +302,16 @@ class Store:
         """Return the number of the last change that people are to see."""
         return int(await self.redis.hget(self.keys.job(job_id), _VERSION) or 0)
 
-    async def posted(self, job_id: str, message: str) -> None:
-        """Remember which message is the job's, also after its end."""
-        await self.redis.hset(self.keys.job(job_id), "message", message)
+    async def remember(self, job_id: str, **texts: str) -> bool:
+        """Note facts on a job's messages, also after its end; True when the first was known.
+
+        ``tried`` is noted before the first post, so that whoever repeats it looks for it first.
+        """
+        job = self.keys.job(job_id)
+        name = next(iter(texts))
+        known = await self.redis.hexists(job, name)
+        await self.redis.hset(job, mapping=texts)
+        return bool(known)
 
     async def shown(self, job_id: str, version: int, *, again_after: float = 0.0) -> None:
         """Note that people see this version; a later one stays due.
@@ -280,10 +345,9 @@ class Store:
         """Make a job's message due; one that is put off stays put off."""
         pipe.hincrby(self.keys.job(job_id), _VERSION, 1)
         pipe.zadd(self.keys.dirty, {job_id: self._now()}, nx=True)
-        self._wake(pipe, "changed")
 
-    def _wake(self, pipe: Pipeline, why: str) -> None:
-        pipe.xadd(self.keys.wake, {"why": why}, maxlen=_WAKES_KEPT, approximate=True)
+    def _wake(self, pipe: Pipeline, job_id: str) -> None:
+        pipe.xadd(self.keys.wake, {"job": job_id}, maxlen=_WAKES_KEPT, approximate=True)
 
     async def _transaction(self, change: Callable[[Pipeline], Awaitable[T]], *watched: str) -> T:
         """Run a change on watched keys until nobody interferes.

@@ -1,0 +1,115 @@
+"""Notices that Redis came back without its data, and takes in again what the engine still shows.
+
+A generation, written once, tells whether this Redis is the one that we know. When it is not, jobs
+that run are found again by the labels of the engine's objects; a queue that this process remembers
+is given up in words; and what was asked for before the loss is refused: it may have been done.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from spawnery.aio import AsyncSpawner
+from spawnery.outcomes import JobState, JobStatus
+
+from spawnery_dispatcher.jobspecs import LABEL_ISSUE, LABEL_PROJECT, LABEL_USER, place_of
+from spawnery_dispatcher.models import Ask, Ending, Entry, Phase
+from spawnery_dispatcher.patience import Health
+from spawnery_dispatcher.store import Store
+
+
+class Memory:
+    """Keeps an eye on what is remembered.
+
+    Args:
+        store: What is remembered.
+        spawner: The engine.
+        health: Where a loss is noted.
+        now: Wall clock with zone.
+        logger: structlog's.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        spawner: AsyncSpawner,
+        health: Health,
+        *,
+        now: Callable[[], datetime],
+        logger: Any,
+    ) -> None:
+        self._store = store
+        self._spawner = spawner
+        self._health = health
+        self._now = now
+        self._logger = logger
+        self._known: str | None = None
+
+    async def look(self, queued: Iterable[Ask]) -> None:
+        """Compare the generation; when it is another one, take in what there is.
+
+        Args:
+            queued: Jobs that wait as far as this process remembers.
+        """
+        key, redis = self._store.keys.generation, self._store.redis
+        current = await redis.hget(key, "id")
+        if current is not None and self._known in {None, current}:
+            self._known = current
+            return
+        before = self._known
+        found = await self._readopt()
+        given_up = 0
+        if before is not None:
+            given_up = await self._give_up(queued)
+        if before is not None or found:
+            await redis.hsetnx(key, "lost_at", self._now().isoformat())
+            self._health.lost_memory = (
+                f"Redis came back without its data: {found} running jobs were found again at the"
+                f" engine, {given_up} waiting ones are lost, and so are answers not yet delivered"
+            )
+            self._logger.error("memory_lost", readopted=found, given_up=given_up)
+        # Last: a dispatcher that dies before this does all of it again.
+        await redis.hsetnx(key, "id", secrets.token_hex(8))
+        self._known = await redis.hget(key, "id")
+
+    async def _readopt(self) -> int:
+        statuses = await self._spawner.list()
+        entries = (_entry_of(status, self._now()) for status in statuses)
+        return sum([await self._store.readopt(e) for e in entries if e is not None])
+
+    async def _give_up(self, queued: Iterable[Ask]) -> int:
+        """End the jobs that waited: nobody knows their order any more, and people can ask again."""
+        given_up = 0
+        for ask in queued:
+            if await self._store.readopt(Entry(ask=ask, phase=Phase.QUEUED)):
+                ending = Ending(
+                    state=JobState.LOST,
+                    cause="lost.memory",
+                    message="it waited in the queue when our memory was lost",
+                    hint="ask again",
+                    ended_at=self._now(),
+                )
+                given_up += await self._store.end(ask.job_id, ending)
+        return given_up
+
+
+def _entry_of(status: JobStatus, now: datetime) -> Entry | None:
+    """Make the entry of a job that runs from what its object says; None where it is not ours."""
+    place = place_of(status.labels)
+    issue = status.labels.get(LABEL_ISSUE, "")
+    if place is None or status.state.terminal or not issue.isdigit():
+        return None
+    project = status.labels.get(LABEL_PROJECT, "")
+    ask = Ask(
+        job_id=status.job_id,
+        project=project,
+        issue=int(issue),
+        text=f"fix #{issue} in {project}",
+        user=status.labels.get(LABEL_USER, ""),
+        place=place,
+        asked_at=status.accepted_at or now,
+    )
+    return Entry(ask=ask, phase=Phase.RUNNING, readopted=True)

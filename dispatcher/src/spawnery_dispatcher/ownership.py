@@ -1,0 +1,54 @@
+"""Which dispatcher follows which job: a lease per job, renewed while its owner lives.
+
+Ownership only avoids double work. Nothing depends on it for being done once: engine objects have
+one name, entries change by transactions, endings are written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from spawnery_dispatcher.keys import Keys
+
+LEASE_SECONDS: Final = 15.0
+RENEW_SECONDS: Final = LEASE_SECONDS / 3
+
+
+class Ownership:
+    """The leases of one dispatcher.
+
+    Args:
+        redis: A client.
+        keys: Of the instance.
+        owner: Our name, unlike that of any other process.
+    """
+
+    def __init__(self, redis: Any, keys: Keys, owner: str) -> None:
+        self._redis = redis
+        self._keys = keys
+        self.owner = owner
+
+    async def take(self, job_ids: Collection[str]) -> set[str]:
+        """Take or renew the leases of jobs; returns those that are ours now."""
+        names = list(job_ids)
+        if not names:
+            return set()
+        milliseconds = round(LEASE_SECONDS * 1000)
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in names:
+            pipe.set(self._keys.owner(job_id), self.owner, nx=True, px=milliseconds, get=True)
+        before = await pipe.execute()
+        ours = [job_id for job_id, who in zip(names, before, strict=True) if who == self.owner]
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in ours:
+            pipe.pexpire(self._keys.owner(job_id), milliseconds)
+        await pipe.execute()
+        free = {job_id for job_id, who in zip(names, before, strict=True) if who is None}
+        return free | set(ours)
+
+    async def release(self, job_ids: Collection[str]) -> None:
+        """Give leases of ours back, so that others need not wait for their end."""
+        for job_id in job_ids:
+            if await self._redis.get(self._keys.owner(job_id)) == self.owner:
+                await self._redis.delete(self._keys.owner(job_id))

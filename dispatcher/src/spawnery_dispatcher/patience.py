@@ -1,0 +1,89 @@
+"""What is done again until Redis answers, and what is known of its and the engine's health."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from attrs import define, field
+
+T = TypeVar("T")
+
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 5.0
+
+
+@define
+class Health:
+    """Since when something does not answer, None while it does.
+
+    Attributes:
+        redis_down: Seconds of the monotonic clock.
+        engine_down: Likewise.
+        engine_problem: What the engine's last error says.
+        lost_memory: What was lost when Redis came back without its data, for people.
+    """
+
+    redis_down: float | None = None
+    engine_down: float | None = None
+    engine_problem: str = ""
+    lost_memory: str = ""
+    _listeners: list[Callable[[], None]] = field(factory=list)
+
+    def redis_answers(self, *, yes: bool) -> None:
+        """Note whether Redis answers."""
+        self.redis_down = None if yes else self.redis_down or time.monotonic()
+
+    def engine_answers(self, problem: str | None) -> None:
+        """Note whether the engine answers (None) or what it says instead."""
+        self.engine_problem = problem or ""
+        self.engine_down = None if problem is None else self.engine_down or time.monotonic()
+
+    @property
+    def ready(self) -> bool:
+        """Whether all parts answer."""
+        return self.redis_down is None and self.engine_down is None
+
+
+class Patience:
+    """Repeats calls to Redis until they are answered.
+
+    Only for what may be done twice: reads, and changes that look at what is there first.
+
+    Args:
+        health: Where it is noted.
+        logger: structlog's.
+    """
+
+    def __init__(self, health: Health, logger: Any) -> None:
+        self._health = health
+        self._logger = logger
+
+    async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until Redis answers."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                result = await call()
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                if self._health.redis_down is None:
+                    self._logger.warning("redis_away", error=type(error).__name__)
+                self._health.redis_answers(yes=False)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                self._health.redis_answers(yes=True)
+                return result
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether an error says that Redis is not there, or not ready to answer."""
+    from redis import exceptions  # noqa: PLC0415 - slow to import
+
+    away = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError)
+    return isinstance(error, away)

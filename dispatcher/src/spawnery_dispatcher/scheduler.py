@@ -1,0 +1,115 @@
+"""Lets waiting jobs start, as far as the limits have room."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from spawnery.errors import SpawnerError
+from spawnery.serialize import to_json
+
+from spawnery_dispatcher.config import Config
+from spawnery_dispatcher.fairness import order, startable
+from spawnery_dispatcher.jobspecs import job_spec
+from spawnery_dispatcher.models import Ask, Entry, Phase
+from spawnery_dispatcher.spawns import refused_ending
+from spawnery_dispatcher.store import Store
+
+_LOCK_SECONDS: Final = 10
+
+
+class Scheduler:
+    """Decides who is next; one dispatcher of an instance at a time does.
+
+    Args:
+        store: What is remembered.
+        config: Limits and projects.
+        now: Wall clock with zone.
+        logger: structlog's.
+    """
+
+    def __init__(
+        self, store: Store, config: Config, *, now: Callable[[], datetime], logger: Any
+    ) -> None:
+        self._store = store
+        self._config = config
+        self._now = now
+        self._logger = logger
+        self._asks: dict[str, Ask] = {}
+        self._token = secrets.token_hex(8)
+        self.positions: Mapping[str, int] = {}
+
+    @property
+    def queued(self) -> list[Ask]:
+        """The jobs that waited when this dispatcher last looked."""
+        return [self._asks[job_id] for job_id in self.positions if job_id in self._asks]
+
+    async def run(self) -> list[str]:
+        """Let jobs start; returns those that this call let."""
+        store = self._store
+        lock = store.keys.scheduler
+        if not await store.redis.set(lock, self._token, nx=True, ex=_LOCK_SECONDS):
+            return []
+        try:
+            return await self._decide()
+        finally:
+            if await store.redis.get(lock) == self._token:
+                await store.redis.delete(lock)
+
+    async def _decide(self) -> list[str]:
+        waiting = await self._asked(await self._store.waiting())
+        live = await self._store.live()
+        queued = {ask.job_id for ask in waiting}
+        running = await self._asked(sorted(live - queued))
+        chosen = startable(waiting, running, self._config.limits)
+        started = [ask.job_id for ask in chosen if await self._start(ask)]
+        left = [ask for ask in waiting if ask.job_id not in started]
+        await self._number([ask.job_id for ask in order(left, [*running, *chosen])])
+        self._asks = {key: ask for key, ask in self._asks.items() if key in live | queued}
+        return started
+
+    async def _asked(self, job_ids: list[str]) -> list[Ask]:
+        """Return the requests of jobs; they never change, so each is read once."""
+        for job_id in job_ids:
+            if job_id not in self._asks:
+                entry = await self._store.get(job_id)
+                if entry is not None:
+                    self._asks[job_id] = entry.ask
+        return [self._asks[job_id] for job_id in job_ids if job_id in self._asks]
+
+    async def _start(self, ask: Ask) -> bool:
+        """Write the spec down and let the job go on; a project that cannot run it ends it."""
+        try:
+            project = self._config.projects[ask.project]
+            spec = json.dumps(to_json(job_spec(ask, project, self._config)))
+        except KeyError:
+            gone = SpawnerError(
+                f"there is no project {ask.project} any more", cause="config.invalid"
+            )
+            return await self._refuse(ask, gone)
+        except SpawnerError as error:
+            return await self._refuse(ask, error)
+
+        def change(entry: Entry) -> Mapping[str, Any] | None:
+            if entry.phase is not Phase.QUEUED:
+                return None
+            return {"phase": Phase.SPAWNING, "spec": spec}
+
+        return await self._store.change(ask.job_id, change) is not None
+
+    async def _refuse(self, ask: Ask, error: SpawnerError) -> bool:
+        self._logger.info("job_refused", job=ask.job_id, cause=error.cause)
+        ending = refused_ending(error, Entry(ask=ask), now=self._now())
+        await self._store.end(ask.job_id, ending)
+        return False
+
+    async def _number(self, job_ids: list[str]) -> None:
+        """Give waiting jobs their places; whoever's changed is told."""
+        positions = {job_id: number for number, job_id in enumerate(job_ids, 1)}
+        for job_id in job_ids:
+            if self.positions.get(job_id) != positions[job_id]:
+                await self._store.change(job_id, lambda _: {})
+        self.positions = positions

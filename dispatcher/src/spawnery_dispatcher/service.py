@@ -1,0 +1,177 @@
+"""One dispatcher: its parts, and the tasks that run as long as it does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from attrs import frozen
+from spawnery.aio import AsyncSpawner
+
+from spawnery_dispatcher.bus import Bus
+from spawnery_dispatcher.config import Config
+from spawnery_dispatcher.connection import connect
+from spawnery_dispatcher.follower import Follower
+from spawnery_dispatcher.intake import Intake
+from spawnery_dispatcher.keys import Keys
+from spawnery_dispatcher.memory import Memory
+from spawnery_dispatcher.models import Phase, Platform
+from spawnery_dispatcher.outbox import Messenger, Outbox
+from spawnery_dispatcher.ownership import RENEW_SECONDS, Ownership
+from spawnery_dispatcher.patience import Health, Patience, is_away
+from spawnery_dispatcher.scheduler import Scheduler
+from spawnery_dispatcher.spawns import Spawns
+from spawnery_dispatcher.store import Store
+
+_TICK_SECONDS: Final = 1.0
+_LOG_BYTES: Final = 8192
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@frozen(kw_only=True)
+class Parts:
+    """What the parts of a dispatcher share with those who talk to people.
+
+    Attributes:
+        config: All settings.
+        store: What is remembered.
+        intake: Takes commands.
+        health: What answers and what does not.
+        spawner: The engine.
+        patience: For Redis.
+        logger: structlog's.
+    """
+
+    config: Config
+    store: Store
+    intake: Intake
+    health: Health
+    spawner: AsyncSpawner
+    patience: Patience
+    logger: Any
+
+
+class Service:
+    """A dispatcher.
+
+    Args:
+        config: All settings.
+        spawner: The engine, opened with the instance of the configuration.
+        logger: structlog's.
+    """
+
+    def __init__(self, config: Config, spawner: AsyncSpawner, *, logger: Any) -> None:
+        keys = Keys(config.instance)
+        self._redis = connect(config.redis.url)
+        self._blocked = connect(config.redis.url)
+        store = Store(self._redis, keys, keep_seconds=config.keep_seconds)
+        health = Health()
+        patience = Patience(health, logger)
+        self._owner = f"{os.uname().nodename}/{os.getpid()}/{secrets.token_hex(4)}"
+        self._ownership = Ownership(self._redis, keys, self._owner)
+        self._scheduler = Scheduler(store, config, now=_now, logger=logger)
+        self._memory = Memory(store, spawner, health, now=_now, logger=logger)
+        self._wakes: list[asyncio.Event] = []
+        self._follower = Follower(
+            spawner,
+            spawns=Spawns(spawner, health, logger),
+            store=store,
+            bus=Bus(self._blocked, keys.wake),
+            patience=patience,
+            health=health,
+            now=_now,
+            logger=logger,
+        )
+        intake = Intake(store, config, read_log=self._read_log, now=_now, logger=logger)
+        self.parts = Parts(
+            config=config,
+            store=store,
+            intake=intake,
+            health=health,
+            spawner=spawner,
+            patience=patience,
+            logger=logger,
+        )
+
+    async def run(self, messengers: Mapping[Platform, Messenger]) -> None:
+        """Dispatch until cancelled; jobs go on then.
+
+        Args:
+            messengers: Who shows jobs, by platform.
+        """
+        parts = self.parts
+        outbox = Outbox(
+            parts.store,
+            messengers,
+            positions=lambda: self._scheduler.positions,
+            update_seconds=parts.config.slack.update_seconds,
+            patience=parts.patience,
+            logger=parts.logger,
+        )
+        await parts.patience(lambda: self._memory.look(()))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follower.listen(self._wake), name="listen")
+                tasks.create_task(outbox.run(), name="outbox")
+                tasks.create_task(self._often(self._schedule, _TICK_SECONDS), name="schedule")
+                tasks.create_task(self._often(self._care, RENEW_SECONDS), name="care")
+        finally:
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        ours = self._follower.job_ids
+        await self._follower.close()
+        try:
+            await self._ownership.release(ours)
+        except Exception as error:
+            if not is_away(error):
+                raise
+        await self._redis.aclose()
+        await self._blocked.aclose()
+
+    def _wake(self) -> None:
+        for woken in self._wakes:
+            woken.set()
+
+    async def _often(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Do something again and again; at once when somebody changed what there is to do."""
+        woken = asyncio.Event()
+        self._wakes.append(woken)
+        while True:
+            woken.clear()
+            await self.parts.patience(work)
+            try:
+                await asyncio.wait_for(woken.wait(), seconds)
+            except TimeoutError:
+                continue
+
+    async def _schedule(self) -> None:
+        started = await self._scheduler.run()
+        await self._take(started)
+
+    async def _care(self) -> None:
+        """Renew what is ours, take over what nobody owns, and pass cancellations on."""
+        await self._memory.look(self._scheduler.queued)
+        store = self.parts.store
+        live = await store.live()
+        await self._take(live - set(await store.waiting()))
+
+    async def _take(self, job_ids: list[str] | set[str]) -> None:
+        for job_id in await self._ownership.take(job_ids):
+            entry = await self.parts.store.get(job_id)
+            if entry is None or entry.phase is Phase.QUEUED:
+                continue
+            self._follower.follow(entry)
+            if entry.cancelled_by:
+                self._follower.cancel(job_id)
+
+    async def _read_log(self, job_id: str) -> str:
+        async with await self.parts.spawner.logs(job_id, tail_bytes=_LOG_BYTES) as log:
+            return b"".join([chunk.data async for chunk in log]).decode(errors="replace")
