@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 if TYPE_CHECKING:
     from conftest import Cli
 
@@ -176,6 +178,6 @@ def test_plan_shows_and_does_nothing(cli: Cli) -> None:
     document = cli.json(*flags, env=env)
     assert document["spec"]["job_id"] == "demo"
     text = cli.ok(*flags, env=env)
-    assert "echo" in text
+    assert yaml.safe_load(text.split("\n\n", 1)[1]) == document["plan"]["engine_object"]
     assert "hunter2" not in text + json.dumps(document)
     assert cli.json("ps", "-a") == []

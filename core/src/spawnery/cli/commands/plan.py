@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -44,11 +43,17 @@ def command(app: App, /, *, validate: bool, **flags: Any) -> int:
 
 
 def _show(plan: JobPlan) -> None:
+    import yaml
+
     from spawnery.cli import encode, output, tables
 
     tables.show(("", ""), [(name, value) for name, value in _rows(plan) if value])
     output.line("")
-    output.line(json.dumps(encode.plain(plan.plan.engine_object), indent=2))
+    shown = encode.plain(plan.plan.engine_object)
+    # YAML escapes what could drive the terminal; long lines stay whole, to be pasted.
+    output.line(
+        yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=float("inf")).rstrip()
+    )
 
 
 def _rows(plan: JobPlan) -> Iterator[tuple[str, str]]:
