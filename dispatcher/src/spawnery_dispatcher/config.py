@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 from spawnery.errors import InvalidSpec
-from spawnery.models import Resources
+from spawnery.models import PullPolicy, Resources, Security
 
 PLACEHOLDERS: Final = (
     "job_id",
@@ -104,7 +104,7 @@ class Project:
         forward: Names of our own variables that it gets as secrets where they are set.
         resources: Requests and limits; the engine's defaults where left out.
         network: Network to join; the spawner finds one where left out.
-        security: ``restricted`` or ``baseline``.
+        security: ``restricted`` (the spawner's default) or ``baseline``.
         user: User to run as.
         deadline_seconds: The job is stopped after so long.
         start_deadline_seconds: It is given up when it does not run by then.
@@ -121,11 +121,11 @@ class Project:
     forward: tuple[str, ...] = FORWARDED
     resources: Resources | None = None
     network: str | None = None
-    security: str = "restricted"
+    security: Security | None = None
     user: str | None = None
     deadline_seconds: float = field(default=3600.0, validator=_at_least(1))
     start_deadline_seconds: float | None = None
-    pull_policy: str | None = None
+    pull_policy: PullPolicy | None = None
     options: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     channels: tuple[str, ...] = ()
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from spawnery.models import JobSpec, PullPolicy, Security
+from spawnery.models import JobSpec
 from spawnery.naming import label_value
 from spawnery.secret import SecretRef
 
@@ -77,8 +77,8 @@ def job_spec(ask: Ask, project: Project, config: Config) -> JobSpec:
         user=project.user,
         deadline_seconds=project.deadline_seconds,
         start_deadline_seconds=project.start_deadline_seconds,
-        pull_policy=PullPolicy(project.pull_policy) if project.pull_policy else None,
-        security=Security(project.security),
+        pull_policy=project.pull_policy,
+        security=project.security,
         options=project.options,
     )
 
