@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -27,15 +29,26 @@ T = TypeVar("T")
 class AsyncStream(AsyncIterator[T], Generic[T]):
     """A ``JobStream`` as an asynchronous iterator; ``aclose()`` ends it.
 
-    It reads ahead no more than one item, in a thread that lives as long as the stream.
+    It reads in a thread that lives as long as the stream. A read that is cancelled, by a time limit
+    say, loses nothing: the next one gets the item.
     """
 
     def __init__(self, stream: JobStream[T]) -> None:
         self._stream = stream
         self._reader = Workers(1, name="spawnery-stream-reader")
+        self._reading: Future[tuple[T, ...]] | None = None
 
     async def __anext__(self) -> T:
-        found = await asyncio.wrap_future(self._reader.submit(self._next))
+        if self._reading is None or self._reading.cancelled():
+            self._reading = self._reader.submit(self._next)
+        try:
+            found = await asyncio.wrap_future(self._reading)
+        except asyncio.CancelledError:
+            raise  # What is being read is for the next call.
+        except BaseException:
+            self._reading = None
+            raise
+        self._reading = None
         if not found:
             await self.aclose()
             raise StopAsyncIteration
@@ -124,11 +137,12 @@ class AsyncSpawner:
         future: asyncio.Future[Outcome | SpawnerError] = loop.create_future()
 
         def told(result: Outcome | SpawnerError) -> None:
-            loop.call_soon_threadsafe(_set, future, result)
+            with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+                loop.call_soon_threadsafe(_set, future, result)
 
-        if not await self._run(lambda: self.spawner.on_end(job_id, told)):
-            return await self._run(lambda: self.spawner.wait(job_id))
         try:
+            if not await self._run(lambda: self.spawner.on_end(job_id, told)):
+                return await self._run(lambda: self.spawner.wait(job_id))
             result = await asyncio.wait_for(future, timeout)
         except TimeoutError:
             msg = f"job {job_id} has not ended within {timeout:g} s"

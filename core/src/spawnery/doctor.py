@@ -53,8 +53,10 @@ def _probed(spawner: Spawner, spec: JobSpec) -> CheckItem:
     """Run a job and look how it ended; nothing of it stays."""
     try:
         spawner.spawn(spec)
-        outcome = spawner.wait(spec.job_id, timeout=_PROBE_SECONDS)
-        spawner.remove(spec.job_id)
+        try:
+            outcome = spawner.wait(spec.job_id, timeout=_PROBE_SECONDS)
+        finally:
+            spawner.remove(spec.job_id, force=True)
     except SpawnerError as error:
         return _failed("probe", error)
     if outcome.state is JobState.SUCCEEDED:

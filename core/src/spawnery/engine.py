@@ -155,7 +155,7 @@ class Engine:
             msg = f"the spawner {self.name} did not answer {verb} in time ({error})"
             raise EngineTimeout(msg, job_id=job_id) from None
         except Exception as error:  # noqa: BLE001 - nothing foreign crosses the boundary
-            raise self._foreign(verb, error, job_id) from None
+            raise self.foreign(verb, error, job_id) from None
 
     def cleaned(self, error: SpawnerError, job_id: str | None) -> SpawnerError:
         """Mask what an error says and give it the job id."""
@@ -165,7 +165,8 @@ class Engine:
         error.job_id = error.job_id or job_id
         return error
 
-    def _foreign(self, verb: str, error: Exception, job_id: str | None) -> SpawnerError:
+    def foreign(self, verb: str, error: Exception, job_id: str | None) -> SpawnerError:
+        """Say in our words that something which is no ``SpawnerError`` came out of a plugin."""
         kind = Ambiguous if verb in _AMBIGUOUS else SpawnerError
         text = self._masker.mask(str(error))
         where = _where(error)

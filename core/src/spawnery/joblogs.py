@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
+_STEADY_SECONDS: Final = 5.0
+"""A stream that held so long was a good one, also when the job was silent."""
 
 
 class FollowedLog(JobStream[LogChunk]):
@@ -55,6 +57,8 @@ class FollowedLog(JobStream[LogChunk]):
         self._ended = ended
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._pause = _FIRST_PAUSE
+        self._steady_at = time.monotonic()
         self._stream = self._open()
 
     def _open(self) -> JobStream[LogChunk]:
@@ -67,7 +71,9 @@ class FollowedLog(JobStream[LogChunk]):
             tail_bytes=self._tail_bytes if self._cursor is None else 0,
             deadline=self._engine.limit(),
         )
-        return self._engine.logs(request)
+        stream = self._engine.logs(request)
+        self._opened_at = time.monotonic()
+        return stream
 
     def __next__(self) -> LogChunk:
         while True:
@@ -84,23 +90,35 @@ class FollowedLog(JobStream[LogChunk]):
             except SpawnerError as error:
                 self.close()
                 raise self._engine.cleaned(error, self._job_id) from None
+            except Exception as error:  # noqa: BLE001 - nothing foreign crosses the boundary
+                self.close()
+                raise self._engine.foreign("logs", error, self._job_id) from None  # noqa: EM101
             else:
                 self._cursor = chunk.cursor
+                self._steady_at = time.monotonic()
                 return chunk
 
     def _mend(self, lost: StreamLost) -> None:
-        """Open the stream again behind the last chunk."""
+        """Open the stream again behind the last chunk.
+
+        Raises:
+            SpawnerError: It cannot be opened, or breaks as soon as it is, for too long.
+        """
         self._stream.close()
-        until = time.monotonic() + self._patience
-        pause = _FIRST_PAUSE
-        while not self._closed.wait(pause):
-            pause = min(pause * 2, _LONGEST_PAUSE)
+        if time.monotonic() - self._opened_at > _STEADY_SECONDS:
+            self._steady_at = time.monotonic()
+        if self._steady_at > self._opened_at:
+            self._pause = _FIRST_PAUSE
+        error: SpawnerError = lost
+        while not self._closed.wait(self._pause):
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            if not error.retryable or time.monotonic() - self._steady_at > self._patience:
+                self.close()
+                raise self._engine.cleaned(error, self._job_id) from error.__cause__
             try:
                 stream = self._open()
-            except SpawnerError as error:
-                if not error.retryable or time.monotonic() > until:
-                    self.close()
-                    raise error from lost
+            except SpawnerError as failure:
+                error = failure
                 continue
             with self._lock:
                 self._stream = stream

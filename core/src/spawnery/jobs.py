@@ -115,9 +115,12 @@ class Jobs:
             grace_seconds=grace,
             deadline=self._engine.limit(grace),
         )
-        # Whether it acted shows when we wait for the end.
-        with contextlib.suppress(Ambiguous):
+        try:
             self._engine.stop(request)
+        except Ambiguous as error:
+            # Whether it acted shows when we wait for the end; a plugin's bug would only be hidden.
+            if not error.retryable:
+                raise
 
     def remove(self, job_id: str, *, force: bool) -> None:
         """See ``Spawner.remove``."""

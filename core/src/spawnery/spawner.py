@@ -280,6 +280,7 @@ class Spawner:
 
         Raises:
             LogsUnavailable: The engine does not have the log (any more).
+            StreamLost: While it is read: the connection cannot be mended.
             JobNotFound: Neither the engine nor the records know the job.
         """
         check_job_id(job_id)

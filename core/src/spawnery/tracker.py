@@ -10,8 +10,8 @@ from __future__ import annotations
 import collections
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from attrs import evolve
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spawnery.ledger import Ledger
     from spawnery.records import Record
 
+T = TypeVar("T")
 Waiter = Callable[[Outcome | SpawnerError], None]
 Listener = Callable[[JobStatus], None]
 
@@ -113,6 +114,10 @@ class Tracker:
             except SpawnerError as error:
                 cursor = None
                 self._logger.warning("watch failed, trying again: %s", error.message)
+            except Exception as error:  # noqa: BLE001 - every waiter depends on this thread
+                cursor = None
+                broken = self.engine.foreign("watch", error, None)
+                self._logger.warning("watch failed, trying again: %s", broken.message)
             pause = _FIRST_PAUSE if cursor != before else min(pause * 2, _LONGEST_PAUSE)
             with self.changed:
                 if not self.closed:
@@ -261,8 +266,7 @@ class Tracker:
     def _notify(self, job_id: str, result: Outcome | SpawnerError) -> None:
         with self.lock:
             waiting = self._waiters.pop(job_id, [])
-        for waiter in waiting:
-            waiter(result)
+        self._call(waiting, result)
 
     def listen(self, listener: Listener) -> None:
         """Call ``listener`` at each change of any job, and now for each job that is known."""
@@ -281,8 +285,15 @@ class Tracker:
     def _tell(self, status: JobStatus) -> None:
         with self.lock:
             listeners = list(self._listeners)
-        for listener in listeners:
-            listener(status)
+        self._call(listeners, status)
+
+    def _call(self, callables: Iterable[Callable[[T], object]], value: T) -> None:
+        """Call each; one that fails keeps the others from nothing."""
+        for call in callables:
+            try:
+                call(value)
+            except Exception as error:  # noqa: BLE001 - belongs to whoever gave it to us
+                self._logger.warning("a callback for jobs failed: %r", error)
 
     # -- log readers -------------------------------------------------------------------------
 
