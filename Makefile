@@ -36,7 +36,7 @@ clean: ## Remove what make made
 	rm -rf .venv .uv dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(READY): pyproject.toml uv.lock $(MEMBERS) | $(UV)
-	@$(UV) sync --quiet --locked --all-packages
+	@$(UV) sync --quiet --locked --all-packages --all-extras
 	@touch $@
 
 .uv/bin/uv:

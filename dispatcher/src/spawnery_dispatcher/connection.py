@@ -63,3 +63,15 @@ def connect_blocking(url: str) -> Any:
     from redis import Redis  # noqa: PLC0415 - slow to import
 
     return Redis.from_url(checked(url), **_options())
+
+
+def is_conflict(error: Exception) -> bool:
+    """Tell whether a transaction was given up because a watched key changed.
+
+    The embedded server says so in an error's text, where Redis answers with nothing.
+    """
+    from redis import exceptions  # noqa: PLC0415 - slow to import
+
+    if isinstance(error, exceptions.WatchError):
+        return True
+    return isinstance(error, exceptions.ResponseError) and str(error).endswith("WatchError")

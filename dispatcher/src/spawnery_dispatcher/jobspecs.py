@@ -24,11 +24,16 @@ LABEL_TEAM: Final = "dispatcher.spawnery.dev/team"
 
 
 def agent_address(config: Config) -> str:
-    """Return where agents find Redis, without a scheme as they read it: ``host:port``."""
+    """Return where agents find Redis: ``host:port`` as they read it, without our credentials.
+
+    A database other than the first has no such form; then it is a whole address.
+    """
     if config.redis.agent_url is not None:
         return config.redis.agent_url
     parts = urlsplit(config.redis.url)
-    return f"{parts.hostname or '127.0.0.1'}:{parts.port or 6379}"
+    address = f"{parts.hostname or '127.0.0.1'}:{parts.port or 6379}"
+    database = parts.path.strip("/")
+    return f"{parts.scheme}://{address}/{database}" if database not in {"", "0"} else address
 
 
 def job_spec(ask: Ask, project: Project, config: Config) -> JobSpec:

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import attrs
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import RedisError
 from spawnery.errors import JobNotFound, StateError
 from spawnery.holders import is_alive
 from spawnery.outcomes import Outcome
 from spawnery.records import Begun, Kill, Record
 from spawnery.records_codec import dump, load_kill, load_outcome
 
+from spawnery_dispatcher.connection import is_conflict
 from spawnery_dispatcher.keys import Keys
 
 T = TypeVar("T")
@@ -228,18 +229,18 @@ class RedisRecords:
                     result = change(pipe)
                     if pipe.explicit_transaction:
                         pipe.execute()
-                except WatchError:
-                    continue
+                except RedisError as error:
+                    if is_conflict(error):
+                        continue
+                    raise
                 return result
 
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    """Turn what redis-py raises into our error; a broken transaction is the caller's to repeat."""
+    """Turn what redis-py raises into our error."""
     try:
         yield
-    except WatchError:
-        raise
     except RedisError as error:
         msg = f"the records in Redis cannot be used: {type(error).__name__}"
         hint = "is Redis there? redis-cli ping"

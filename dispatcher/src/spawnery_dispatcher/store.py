@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from redis.exceptions import WatchError
+from redis.exceptions import RedisError
 from spawnery.outcomes import Outcome
 
 from spawnery_dispatcher import codec
 from spawnery_dispatcher.config import Limits
+from spawnery_dispatcher.connection import is_conflict
 from spawnery_dispatcher.keys import Keys
 from spawnery_dispatcher.models import Accepted, AgentEnd, Ask, Ending, Entry, Phase, Refused
 from spawnery_dispatcher.protocol import in_key, out_key
@@ -362,6 +363,8 @@ class Store:
                     result = await change(pipe)
                     if pipe.explicit_transaction:
                         await pipe.execute()
-                except WatchError:
-                    continue
+                except RedisError as error:
+                    if is_conflict(error):
+                        continue
+                    raise
                 return result

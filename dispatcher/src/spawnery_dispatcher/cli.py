@@ -1,0 +1,74 @@
+"""The command ``spawnery-dispatcher``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import click
+from spawnery.errors import SpawnerError
+
+from spawnery_dispatcher import configfile
+
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(package_name="spawnery-dispatcher")
+def main() -> None:
+    """Turn chat messages and API requests into jobs, and their ends into answers."""
+
+
+def _config_option(command: Any) -> Any:
+    return click.option(
+        "--config", "path", metavar="PATH", help="Instead of DISPATCHER_CONFIG or dispatcher.toml."
+    )(command)
+
+
+@main.command()
+@_config_option
+@click.option("--verbose", is_flag=True, help="Show the dispatcher's own log.")
+def chat(path: str | None, *, verbose: bool) -> None:
+    """Try it in this terminal: local engine, embedded Redis, demo agent; nothing to set up."""
+    from spawnery_dispatcher import chat as room  # noqa: PLC0415 - a command loads its own
+    from spawnery_dispatcher.logs import configure, masker_of  # noqa: PLC0415
+
+    def run() -> int:
+        given = configfile.load(os.environ, path=path)
+        config = given if given.projects else None
+        logger = configure("info" if verbose else "critical", masker_of(given, os.environ))
+        return asyncio.run(room.chat(config, os.environ, logger=logger))
+
+    sys.exit(_in_words(run))
+
+
+@main.command("api-key")
+@click.argument("name")
+def api_key(name: str) -> None:
+    """Make a key of the API for the caller NAME, and what dispatcher.toml needs of it."""
+    import hashlib  # noqa: PLC0415 - a command loads its own
+    import secrets  # noqa: PLC0415
+
+    key = secrets.token_urlsafe(32)
+    click.echo(key)
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    click.echo(f'[api_keys.{name}]\nsha256 = "{digest}"', err=True)
+
+
+def _in_words(run: Any) -> int:
+    """Run a command; what goes wrong is said without a traceback."""
+    try:
+        return int(run())
+    except SpawnerError as error:
+        click.echo(f"spawnery-dispatcher: {error.message}", err=True)
+        if error.hint:
+            click.echo(error.hint, err=True)
+        return 125
+    except ModuleNotFoundError as error:
+        click.echo(f"spawnery-dispatcher: {error.name} is not installed", err=True)
+        click.echo("pip install 'spawnery-dispatcher[chat]'", err=True)
+        return 125
+    except KeyboardInterrupt:
+        return 130

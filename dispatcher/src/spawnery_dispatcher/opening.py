@@ -1,0 +1,29 @@
+"""Opens the engine for a dispatcher: by its entry point, with records for all dispatchers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spawnery.aio import AsyncSpawner
+
+from spawnery_dispatcher.config import Config
+from spawnery_dispatcher.configfile import PREFIX
+from spawnery_dispatcher.connection import connect_blocking
+from spawnery_dispatcher.keys import Keys
+from spawnery_dispatcher.records import RedisRecords
+
+
+async def open_spawner(config: Config, environ: Mapping[str, str]) -> AsyncSpawner:
+    """Open the spawner that ``SPAWNER_TYPE`` names.
+
+    Args:
+        config: Its instance owns the jobs, its Redis keeps the records.
+        environ: Our own environment; our own settings are kept from core.
+
+    Raises:
+        ConfigurationError, PluginError: See ``spawnery.Spawner.from_environment``.
+    """
+    kept = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
+    kept["SPAWNERY_INSTANCE"] = config.instance
+    records = RedisRecords(connect_blocking(config.redis.url), Keys(config.instance))
+    return await AsyncSpawner.open(environ=kept, records=records)
