@@ -298,6 +298,15 @@ class IgnoresUser(_Ignores):
         return super().plan(evolve(request, spawn=self.less(request.spawn)))
 
 
+@caught("P5", "test_a_field_is_taken_or_refused")
+class IgnoresSecurity(IgnoresUser):
+    """Has one profile for all, and declares two."""
+
+    def less(self, request: SpawnRequest) -> SpawnRequest:
+        """Leave the profile out."""
+        return evolve(request, job=evolve(request.job, security=None))
+
+
 @caught("P5", "test_env_reaches_the_program")
 class DropsEnv(_Ignores):
     """Plans the environment and forgets it."""

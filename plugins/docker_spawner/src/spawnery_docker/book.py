@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import collections
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
@@ -66,6 +67,25 @@ class Book:
         self._lock = threading.Lock()
         self._entries: collections.OrderedDict[str, Entry] = collections.OrderedDict()
         self._dropped: collections.deque[str] = collections.deque(maxlen=_DROPPED)
+        self._spawning: collections.Counter[str] = collections.Counter()
+
+    @contextmanager
+    def spawning(self, name: str) -> Iterator[None]:
+        """Mark a name whose container is being made here, by one caller or several."""
+        with self._lock:
+            self._spawning[name] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._spawning[name] -= 1
+                if not self._spawning[name]:
+                    del self._spawning[name]
+
+    def spawns(self, name: str) -> bool:
+        """Tell whether the container of this name is being made here."""
+        with self._lock:
+            return name in self._spawning
 
     def get(self, engine_id: str) -> Entry | None:
         """Return what is known of a container."""

@@ -122,6 +122,11 @@ class Containers:
         known = self._book.get(item["Id"])
         if known is not None and known.started_at is not None and item["State"] in LIVE:
             return known.status
+        name = item["Names"][0].removeprefix("/")
+        if item["State"] == "created" and self._book.spawns(name):
+            # Whoever makes it here will know first: nothing is to be learned by an inspect.
+            entry = Entry(engine_id=item["Id"], name=name, labels=item["Labels"])
+            return self._book.note(entry).status
         shown = self.own(item["Id"])
         return None if shown is None else self.seen(shown)
 

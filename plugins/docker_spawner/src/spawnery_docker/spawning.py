@@ -27,7 +27,7 @@ from spawnery_docker.settings import DockerSettings
 from spawnery_docker.start_errors import start_failure
 from spawnery_docker.status import is_ours, launched
 from spawnery_docker.tails import Tails
-from spawnery_docker.translate import body_of, pull_policy, refuse
+from spawnery_docker.translate import body_of, labels_of, pull_policy, refuse
 from spawnery_docker.waits import Waits
 
 _NOT_FOUND: Final = 404
@@ -73,6 +73,10 @@ class Spawning:
         """Make and start the container of a job, or take the one that is there; see the hook."""
         refuse(request, self._settings)
         request, image = self._with_image(request)
+        with self._book.spawning(request.name):
+            return self._spawn(request, image)
+
+    def _spawn(self, request: SpawnRequest, image: ImageFacts) -> JobHandle:
         pause = _FIRST_PAUSE
         while True:
             request, image, engine_id = self._create_of_image(request, image)
@@ -185,7 +189,7 @@ class Spawning:
             Entry(
                 engine_id=engine_id,
                 name=request.name,
-                labels=request.labels,
+                labels=labels_of(request, image),
                 accepted_at=now,
                 image=image.ran,
                 tail_bytes=request.tail_bytes,

@@ -78,13 +78,13 @@ def body_of(request: SpawnRequest, settings: DockerSettings, image: ImageFacts) 
         image: What the image says of itself.
     """
     job = request.job
-    restricted = (job.security or Security.RESTRICTED) is Security.RESTRICTED
-    user = job.user or (_restricted_user(image.user) if restricted else "")
+    restricted = _restricted(request)
+    user = _user(request, image)
     workdir = job.workdir or (_HOME if restricted and not image.workdir else "")
     body: dict[str, Any] = {
         "Image": job.image,
         "Env": _environment(request, image, home=restricted),
-        "Labels": _labels(request, image, user),
+        "Labels": labels_of(request, image),
         "AttachStdin": False,
         "AttachStdout": True,
         "AttachStderr": True,
@@ -101,14 +101,24 @@ def body_of(request: SpawnRequest, settings: DockerSettings, image: ImageFacts) 
     return body | {key: value for key, value in optional.items() if value}
 
 
-def _labels(request: SpawnRequest, image: ImageFacts, user: str) -> dict[str, str]:
+def labels_of(request: SpawnRequest, image: ImageFacts) -> dict[str, str]:
     """Return the job's labels, and what whoever reads its end later has to know."""
     labels = dict(request.labels)
     if request.secrets:
         labels[LABEL_SECRETS] = ",".join(sorted(request.secrets))
-    if user == _NOBODY and request.job.user is None:
+    if request.job.user is None and _user(request, image) == _NOBODY:
         labels[LABEL_REPLACED_USER] = image.user or "root"
     return labels
+
+
+def _restricted(request: SpawnRequest) -> bool:
+    return (request.job.security or Security.RESTRICTED) is Security.RESTRICTED
+
+
+def _user(request: SpawnRequest, image: ImageFacts) -> str:
+    """Return the user of the job; empty where it is the image's own."""
+    of_profile = _restricted_user(image.user) if _restricted(request) else ""
+    return request.job.user or of_profile
 
 
 def _options(request: SpawnRequest) -> DockerOptions:

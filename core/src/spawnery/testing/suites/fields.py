@@ -12,11 +12,19 @@ from spawnery.secret import SecretRef
 
 @frozen
 class Field:
-    """A field that is set, and the capability that it asks for."""
+    """A field that is set, and the capability that it asks for.
+
+    Attributes:
+        name: The field.
+        capability: What it asks for.
+        value: What it is set to.
+        opposite: For a value that is the default: the one that it is told apart from.
+    """
 
     name: str
     capability: str
     value: Any
+    opposite: Field | None = None
 
     @property
     def given(self) -> dict[str, Any]:
@@ -24,6 +32,7 @@ class Field:
         return {self.name.partition(".")[0]: self.value}
 
 
+_BASELINE = Field("security", "field.security.baseline", "baseline")
 FIELDS = (
     Field("image", "field.image", "registry.example/image:1"),
     Field("args", "field.args", ("one",)),
@@ -37,8 +46,8 @@ FIELDS = (
     Field("start_deadline_seconds", "field.start_deadline_seconds", 78.0),
     Field("retention_seconds", "field.retention_seconds", 79.0),
     Field("pull_policy", "field.pull_policy", "never"),
-    Field("security", "field.security.restricted", "restricted"),
-    Field("security", "field.security.baseline", "baseline"),
+    Field("security", "field.security.restricted", "restricted", opposite=_BASELINE),
+    _BASELINE,
     Field("resources.memory_request", "field.resources.requests", Resources(memory_request="9Mi")),
     Field("resources.cpu_request", "field.resources.requests", Resources(cpu_request="17m")),
     Field("resources.memory_limit", "field.resources.limits", Resources(memory_limit="99Mi")),
