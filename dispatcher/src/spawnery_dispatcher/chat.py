@@ -227,9 +227,7 @@ def _said(line: str) -> Said:
         user=_USER,
         place=_PLACE,
         at=datetime.now(UTC),
-        identify=lambda readable: identity.of_message(
-            "chat", "terminal", moment, readable=readable
-        ),
+        identify=lambda readable: identity.of_message(*key, readable=readable),
     )
 
 
