@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -232,6 +233,27 @@ def test_the_schema_is_that_of_the_job_file(cli: Cli) -> None:
 def test_completion_prints_a_script(cli: Cli, shell: str) -> None:
     """For the three shells."""
     assert "_SPAWNERY_COMPLETE" in cli.ok("completion", shell)
+
+
+def test_completion_works_in_bash(cli: Cli) -> None:
+    """The script, taken in by a real bash, registers itself and completes what is typed."""
+    script = (
+        'eval "$(spawnery completion bash)"\n'
+        "read -r _ _ _ _ function _ < <(complete -p spawnery)\n"
+        "COMP_WORDS=(spawnery spaw) COMP_CWORD=1\n"
+        '"$function" spawnery\n'
+        'echo "${COMPREPLY[@]}"\n'
+    )
+    path = f"{Path(sys.executable).parent}:{cli.env['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env=cli.env | {"PATH": path},
+        cwd=cli.folder,
+        capture_output=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (b"spawn spawners\n", b"")
 
 
 def test_completion_knows_commands_and_jobs(cli: Cli) -> None:

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,7 +26,9 @@ _SECONDS = 300
 
 def members() -> list[Path]:
     """Return the folders of all distributions of the workspace."""
-    return [CORE, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
+    workspace = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]
+    found = (ROOT.glob(f"{pattern}/pyproject.toml") for pattern in workspace["members"])
+    return sorted(path.parent for paths in found for path in paths)
 
 
 def run(

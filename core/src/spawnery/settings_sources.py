@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FIRST_PARTY: Final = ("docker", "kubernetes", "local", "fake", "dispatcher", "test")
 """Whose variables core leaves alone when another spawner is selected."""
+OWN_NAMES: Final = ("SPAWNER_TYPE", "SPAWNER_PLUGINS")
+"""Core's variables outside its prefix: a misspelt one would quietly choose or guard nothing."""
 CONFIG_VARIABLE: Final = "SPAWNERY_CONFIG"
 FILE_NAME: Final = "spawnery.toml"
 
@@ -60,7 +62,7 @@ def unknown_names(
     known = {slot.env for slot in slots.values()} | {CONFIG_VARIABLE}
     others = {_prefix(name) for name in (*FIRST_PARTY, *installed) if name != table}
     for name in sorted(environ):
-        if not name.startswith("SPAWNERY_") or name in known:
+        if name in known or not (name.startswith("SPAWNERY_") or _is_misspelt(name)):
             continue
         if name.startswith(RESERVED_ENV_PREFIX):  # We are in a job ourselves.
             continue
@@ -72,6 +74,11 @@ def unknown_names(
         msg = f"environment {name}: there is no such setting"
         near = _renamed(name, slots) or _near_miss(name, known, cutoff=0.75)
         raise ConfigurationError(msg, hint=near or f"unset {name}")
+
+
+def _is_misspelt(name: str) -> bool:
+    """Tell whether a name outside our prefix was surely meant for us: ``SPAWNER_PLUGIN``."""
+    return name.startswith("SPAWNER_") and _near_miss(name, OWN_NAMES, cutoff=0.9) is not None
 
 
 def _prefix(name: str) -> str:

@@ -170,6 +170,8 @@ def test_any_text_is_read_or_refused(text: str, field: str) -> None:
         ("SPAWNERY_SPAWNER_TYPE", "SPAWNER_TYPE"),
         ("SPAWNERY_PLUGINS", "SPAWNER_PLUGINS"),
         ("SPAWNERY_XYZZY", None),
+        ("SPAWNER_TYP", "SPAWNER_TYPE"),
+        ("SPAWNER_PLUGIN", "SPAWNER_PLUGINS"),
     ],
 )
 def test_an_unknown_variable_is_refused(name: str, near: str | None) -> None:
@@ -188,6 +190,8 @@ def test_an_unknown_variable_is_refused(name: str, near: str | None) -> None:
         ("SPAWNERY_TEST_CLUSTER", "x"),
         ("SPAWNERY_NOMAD_ADDRESS", "x"),
         ("SPAWNERY_CONFIG", ""),
+        ("SPAWNER_HOME", "x"),
+        ("SPAWNER_PORT", "tcp://10.0.0.1:80"),
         ("SPAWNERY_REDIS_SERVICE_HOST", "10.0.0.1"),
         ("SPAWNERY_REDIS_SERVICE_PORT", "6379"),
         ("SPAWNERY_REDIS_SERVICE_PORT_HTTP", "80"),
