@@ -1,0 +1,157 @@
+"""What this process knows of a job, as a status: the book's facts, judged, with its log's end."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Final
+
+from attrs import evolve, frozen
+from spawnery.outcomes import JobState, JobStatus, Outcome
+from spawnery.plugin import LABEL_JOB_ID, SpawnerRuntime
+from spawnery.workers import Workers
+
+from spawnery_kubernetes.book import Book, Entry
+from spawnery_kubernetes.client import KubeClient
+from spawnery_kubernetes.facts import JobFacts, facts_of_pod
+from spawnery_kubernetes.reflector import list_all
+from spawnery_kubernetes.settings import KubernetesSettings
+from spawnery_kubernetes.status import status_of
+from spawnery_kubernetes.tails import Tails
+
+_AT_ONCE: Final = 8
+"""Ends that are looked into at once: each is a request for a log, sometimes two."""
+
+
+@frozen(kw_only=True)
+class _End:
+    """What is known of an end."""
+
+    entry: Entry
+    job: JobFacts
+    outcome: Outcome
+
+
+class Judge:
+    """Judges Jobs by what the book has of them.
+
+    Args:
+        client: The cluster.
+        settings: Ours.
+        runtime: The host.
+        book: What was seen.
+        tails: Ends of logs.
+
+    Attributes:
+        workers: Where ends are looked into, so that nobody who reads a stream waits for it.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        settings: KubernetesSettings,
+        runtime: SpawnerRuntime,
+        *,
+        book: Book,
+        tails: Tails,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._runtime = runtime
+        self._book = book
+        self._tails = tails
+        self.workers = Workers(_AT_ONCE, name="spawnery-kubernetes-ends")
+
+    def look(self, uid: str) -> JobStatus | None:
+        """Judge a Job without asking the cluster; an end may lack the end of the log still."""
+        entry = self._book.get(uid)
+        if entry is None or entry.job is None:
+            return None
+        status = self._judged(entry, entry.job)
+        if entry.outcome is None:
+            return status
+        return evolve(status, state=entry.outcome.state, outcome=entry.outcome)
+
+    def status(self, uid: str) -> JobStatus | None:
+        """Judge a Job; of one that has ended this is the last word, with the end of its log.
+
+        Raises:
+            SpawnerError: The cluster does not answer.
+        """
+        end = self._unsettled(uid)
+        if end is not None and not end.entry.pods and not end.job.gone:
+            # Its pods may have been seen by nobody yet, and one that is there tells more.
+            self._look_for_pods(end.job)
+            end = self._unsettled(uid)
+        if end is not None:
+            tail, missing = self._tail(end)
+            status = self._judged(end.entry, end.job, tail=tail, missing=missing)
+            self._book.ended(uid, status.outcome or end.outcome)
+        return self.look(uid)
+
+    def _unsettled(self, uid: str) -> _End | None:
+        """Return an end of which the last word is not said yet."""
+        entry, status = self._book.get(uid), self.look(uid)
+        if entry is None or entry.job is None or status is None:
+            return None
+        if entry.outcome is not None or status.outcome is None:
+            return None
+        return _End(entry=entry, job=entry.job, outcome=status.outcome)
+
+    def all(self, uids: Iterable[str]) -> list[JobStatus]:
+        """Judge Jobs as ``status`` does, several at once.
+
+        Raises:
+            SpawnerError: The cluster does not answer.
+        """
+        found = [self.workers.submit(functools.partial(self.status, uid)) for uid in uids]
+        statuses = (future.result() for future in found)
+        return [status for status in statuses if status is not None]
+
+    def forgotten(self, name: str) -> JobStatus | None:
+        """Judge a Job that is not in the cluster any more, by what was seen here of its end.
+
+        Returns:
+            None where nothing was, or where it was removed on purpose.
+        """
+        found = self._book.last(name)
+        if found is None:
+            return None
+        uid, entry = found
+        if entry.removed or entry.job is None:
+            return None
+        self._book.saw_job(evolve(entry.job, gone=True))
+        status = self.status(uid)
+        if status is None or status.outcome is not None:
+            return status
+        return None if entry.over else status
+
+    def _tail(self, end: _End) -> tuple[str | None, str | None]:
+        if end.outcome.state is JobState.SUCCEEDED:
+            return None, "it is read of jobs that fail only"
+        return self._tails.of(end.entry)
+
+    def _look_for_pods(self, job: JobFacts) -> None:
+        selector = f"{LABEL_JOB_ID}={job.labels[LABEL_JOB_ID]}"
+        timeout = self._runtime.io_timeout_seconds
+        found = list_all(self._client, "pods", selector, facts_of_pod, timeout=timeout)
+        for pod in found.items:
+            self._book.saw_pod(pod)
+
+    def _judged(
+        self, entry: Entry, job: JobFacts, *, tail: str | None = None, missing: str | None = None
+    ) -> JobStatus:
+        return status_of(
+            job,
+            entry.pods,
+            entry.events,
+            now=self._runtime.clock.now(),
+            pull_grace=self._settings.pull_grace_seconds,
+            start_grace=self._settings.start_grace_seconds,
+            tail=tail,
+            tail_missing=missing,
+        )
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self.workers.close()

@@ -1,0 +1,183 @@
+"""The pod of a job, and one request for its log: ``GET /pods/{name}/log``."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from attrs import frozen
+from spawnery.contract import LogsRequest
+from spawnery.errors import LogsUnavailable, StreamLost
+from spawnery.plugin import LABEL_JOB_ID, SpawnerRuntime
+
+from spawnery_kubernetes.book import Book
+from spawnery_kubernetes.client import KubeClient
+from spawnery_kubernetes.cursors import Place
+from spawnery_kubernetes.ends import the_pod
+from spawnery_kubernetes.errors import ApiError, Broken, in_words
+from spawnery_kubernetes.facts import CONTAINER, PodFacts, facts_of_job, facts_of_pod
+from spawnery_kubernetes.reflector import list_all, ours
+from spawnery_kubernetes.stamps import Piece, Stamps
+from spawnery_kubernetes.status import is_ours
+from spawnery_kubernetes.transport import LineStream
+
+_SILENT_SECONDS: Final = 300.0
+"""A job may say nothing for long, but then it is made sure that the connection still lives."""
+_KEEP: Final = "keep ended jobs for a while: --retention-seconds 15m"
+
+
+@frozen(kw_only=True)
+class Found:
+    """Where the log of a job is.
+
+    Attributes:
+        pod: The pod that tells of it, None where there is none.
+        over: Whether none will come any more.
+    """
+
+    pod: PodFacts | None
+    over: bool = False
+
+    @property
+    def readable(self) -> PodFacts | None:
+        """The pod, once its container has run."""
+        return self.pod if self.pod is not None and self.pod.started else None
+
+
+class PodLogs:
+    """Finds pods and opens their logs.
+
+    Args:
+        client: The cluster.
+        runtime: The host.
+        book: What was seen.
+    """
+
+    def __init__(self, client: KubeClient, runtime: SpawnerRuntime, book: Book) -> None:
+        self._client = client
+        self._runtime = runtime
+        self._timeout = runtime.io_timeout_seconds
+        self.book = book
+
+    def find(self, request: LogsRequest) -> Found:
+        """Look for the pod of a job.
+
+        Raises:
+            SpawnerError: The cluster does not answer, or does not let us.
+        """
+        selector = f"{ours(self._runtime.instance)},{LABEL_JOB_ID}={request.job_id}"
+        pods = list_all(self._client, "pods", selector, facts_of_pod, timeout=self._timeout).items
+        for seen in pods:
+            self.book.saw_pod(seen)
+        pod = the_pod(pods)
+        if pod is not None and (pod.started or pod.terminated):
+            return Found(pod=pod, over=pod.terminated)
+        return Found(pod=pod, over=self._over(request))
+
+    def _over(self, request: LogsRequest) -> bool:
+        """Tell whether a Job makes no pod any more."""
+        path = self._client.path("jobs", request.name)
+        try:
+            facts = facts_of_job(self._client.call("GET", path, timeout=self._timeout).json())
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return True
+            raise in_words(error, f"look at the Job {request.name}") from None
+        if not is_ours(facts.labels, self._runtime.instance):
+            return True
+        last = (facts.condition(kind) for kind in ("Complete", "Failed"))
+        return any(word is not None and word.status for word in last)
+
+    def look(self, pod: PodFacts) -> PodFacts | None:
+        """Look at a pod again; None when it is gone.
+
+        Raises:
+            SpawnerError: The cluster does not answer, or does not let us.
+        """
+        path = self._client.path("pods", pod.name)
+        try:
+            facts = facts_of_pod(self._client.call("GET", path, timeout=self._timeout).json())
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise in_words(error, f"look at the pod {pod.name}") from None
+        return facts if facts.uid == pod.uid else None
+
+    def open(self, request: LogsRequest, pod: PodFacts, place: Place, *, follow: bool) -> Pieces:
+        """Ask for a log from the second of a place on.
+
+        Raises:
+            LogsUnavailable: It is not there, or not any more.
+            SpawnerError: The cluster does not answer.
+        """
+        query = {"container": CONTAINER, "timestamps": "true"}
+        if place.since is not None:
+            query["sinceTime"] = place.since
+        if follow:
+            query["follow"] = "true"
+        path = self._client.path("pods", pod.name, "log")
+        silent = _SILENT_SECONDS if follow else self._timeout
+        try:
+            stream = self._client.stream(
+                path, query=query, timeout=self._timeout, idle_timeout=silent
+            )
+        except ApiError as error:
+            if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}:
+                raise _unreadable(request, error.message) from None
+            doing = f"read the log of the pod {pod.name}"
+            raise in_words(error, doing, job_id=request.job_id) from None
+        return Pieces(stream)
+
+
+class Pieces:
+    """The lines of one answer. One thread reads; any thread may close."""
+
+    def __init__(self, stream: LineStream) -> None:
+        self._stream = stream
+        self._stamps = Stamps()
+        self._any = False
+
+    def some(self) -> list[Piece] | None:
+        """Wait for the next pieces; None at a clean end.
+
+        Raises:
+            StreamLost: The connection broke.
+        """
+        try:
+            while data := self._stream.read1():
+                if found := self._stamps.feed(data):
+                    self._any = True
+                    return found
+        except Broken as error:
+            msg = f"the connection to the log broke: {error}"
+            raise StreamLost(msg) from None
+        self._stamps.end()
+        return None
+
+    @property
+    def trouble(self) -> str:
+        """What the node said in the place of a log; empty where it gave one."""
+        return "" if self._any else self._stamps.said.strip()
+
+    def close(self) -> None:
+        """End it; a reader that waits wakes up."""
+        self._stream.close()
+
+
+def gone(request: LogsRequest) -> LogsUnavailable:
+    """Say that the pod is not there, and its log with it."""
+    msg = (
+        f"the log of job {request.job_id} is not here: the Job {request.name} has no pod; it went,"
+        " and its log with it, or never was"
+    )
+    return LogsUnavailable(msg, hint=_KEEP, job_id=request.job_id)
+
+
+def _unreadable(request: LogsRequest, why: str) -> LogsUnavailable:
+    msg = f"the log of job {request.job_id} cannot be read: {why}"
+    return LogsUnavailable(msg, hint=_KEEP, job_id=request.job_id)
+
+
+def refused(request: LogsRequest, said: str) -> LogsUnavailable:
+    """Say that the node has no log of a pod that is there, in its words."""
+    return _unreadable(request, f"its node says: {said}")

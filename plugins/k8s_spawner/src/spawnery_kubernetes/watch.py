@@ -1,0 +1,84 @@
+"""The hook ``watch``: two connections, Jobs and Pods with our label, joined to one stream."""
+
+from __future__ import annotations
+
+import functools
+
+from spawnery.contract import WatchRequest
+from spawnery.errors import SpawnerError, StreamLost
+from spawnery.outcomes import WatchEvent
+from spawnery.plugin import SpawnerRuntime
+from spawnery.streams import JobStream, ThreadedStream
+
+from spawnery_kubernetes.book import Book
+from spawnery_kubernetes.client import KubeClient
+from spawnery_kubernetes.facts import facts_of_job, facts_of_pod
+from spawnery_kubernetes.feed import Cursor, Feed
+from spawnery_kubernetes.judging import Judge
+from spawnery_kubernetes.reflector import Reflector, ours
+from spawnery_kubernetes.stuck import Stuck
+from spawnery_kubernetes.tails import Tails
+
+
+class Watching:
+    """Opens the stream of changes.
+
+    Args:
+        client: The cluster.
+        runtime: The host.
+        book, judge, tails, stuck: The other rooms.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        runtime: SpawnerRuntime,
+        *,
+        book: Book,
+        judge: Judge,
+        tails: Tails,
+        stuck: Stuck,
+    ) -> None:
+        self._client = client
+        self._runtime = runtime
+        self._book = book
+        self._judge = judge
+        self._tails = tails
+        self._stuck = stuck
+
+    def open(self, request: WatchRequest) -> JobStream[WatchEvent]:
+        """Open the stream.
+
+        The whole list is taken in any case, so that nothing is missed. With a cursor only what has
+        changed since is told of it, and the watch begins there: it tells what went meanwhile.
+
+        Raises:
+            StreamLost: The cluster does not answer; the cursor still holds.
+            SpawnerError: It does not answer, or does not let us.
+        """
+        selector, timeout = ours(self._runtime.instance), self._runtime.io_timeout_seconds
+        cursor = None if request.cursor is None else Cursor.parse(request.cursor)
+        jobs = Reflector(self._client, "jobs", selector, facts_of_job, timeout=timeout)
+        pods = Reflector(self._client, "pods", selector, facts_of_pod, timeout=timeout)
+        try:
+            # In this order: of a Job that has ended in the list the pods have ended too.
+            listed = jobs.list(), pods.list()
+        except SpawnerError as error:
+            if cursor is None or not error.retryable:
+                raise
+            raise StreamLost(error.message, cursor=request.cursor) from None
+        feed = Feed(
+            jobs,
+            pods,
+            self._runtime,
+            book=self._book,
+            judge=self._judge,
+            tails=self._tails,
+            stuck=self._stuck,
+        )
+        return ThreadedStream(
+            functools.partial(feed.run, listed, cursor),
+            interrupt=feed.close,
+            start=self._runtime.start_thread,
+            name="spawnery-kubernetes-watch",
+        )
