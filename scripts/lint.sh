@@ -14,6 +14,7 @@ check() {
 check "ruff check" .venv/bin/ruff check .
 check "ruff format" .venv/bin/ruff format --check .
 check "mypy" .venv/bin/mypy
+check "mypy of what users write" .venv/bin/mypy tests/typing
 check "import rules" .venv/bin/lint-imports
 if [ ${#failed[@]} -gt 0 ]; then
     printf 'lint: failed: %s\n' "${failed[*]}" >&2

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from attrs import field, frozen
 
@@ -58,19 +58,34 @@ class Resources:
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-def _frozen_mapping(value: Any) -> Any:
+# What a converter takes is what a type checker lets a caller give; validators look at all of it.
+
+
+def _frozen(value: Any) -> Any:
     return MappingProxyType(dict(value)) if isinstance(value, Mapping) else value
 
 
-def _frozen_list(value: Any) -> Any:
+def _texts(value: Mapping[str, str]) -> Mapping[str, str]:
+    return cast("Mapping[str, str]", _frozen(value))
+
+
+def _secrets(value: Mapping[str, SecretRef]) -> Mapping[str, SecretRef]:
+    return cast("Mapping[str, SecretRef]", _frozen(value))
+
+
+def _options(value: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    return cast("Mapping[str, Mapping[str, Any]]", _frozen(value))
+
+
+def _words(value: list[str] | tuple[str, ...] | None) -> tuple[str, ...] | None:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _pull_policy(value: Any) -> PullPolicy | None:
+def _pull_policy(value: PullPolicy | str | None) -> PullPolicy | None:
     return checks.choice("pull_policy", value, PullPolicy)
 
 
-def _security(value: Any) -> Security | None:
+def _security(value: Security | str | None) -> Security | None:
     return checks.choice("security", value, Security)
 
 
@@ -107,21 +122,15 @@ class JobSpec:
 
     job_id: str = field(factory=naming.generate_job_id, validator=checks.job_id)
     image: str | None = field(default=None, validator=checks.image)
-    command: tuple[str, ...] | None = field(
-        default=None, converter=_frozen_list, validator=checks.words
-    )
-    args: tuple[str, ...] | None = field(
-        default=None, converter=_frozen_list, validator=checks.words
-    )
-    env: Mapping[str, str] = field(default=_EMPTY, converter=_frozen_mapping, validator=checks.env)
+    command: tuple[str, ...] | None = field(default=None, converter=_words, validator=checks.words)
+    args: tuple[str, ...] | None = field(default=None, converter=_words, validator=checks.words)
+    env: Mapping[str, str] = field(default=_EMPTY, converter=_texts, validator=checks.env)
     secrets: Mapping[str, SecretRef] = field(
-        default=_EMPTY, converter=_frozen_mapping, validator=checks.secrets
+        default=_EMPTY, converter=_secrets, validator=checks.secrets
     )
     resources: Resources | None = field(default=None, validator=checks.optional(Resources))
     network: str | None = field(default=None, validator=checks.network)
-    labels: Mapping[str, str] = field(
-        default=_EMPTY, converter=_frozen_mapping, validator=checks.labels
-    )
+    labels: Mapping[str, str] = field(default=_EMPTY, converter=_texts, validator=checks.labels)
     workdir: str | None = field(default=None, validator=checks.workdir)
     user: str | None = field(default=None, validator=checks.user)
     deadline_seconds: float | None = field(default=None, validator=checks.positive_seconds)
@@ -130,7 +139,7 @@ class JobSpec:
     pull_policy: PullPolicy | None = field(default=None, converter=_pull_policy)
     security: Security | None = field(default=None, converter=_security)
     options: Mapping[str, Mapping[str, Any]] = field(
-        default=_EMPTY, converter=_frozen_mapping, validator=checks.options
+        default=_EMPTY, converter=_options, validator=checks.options
     )
 
     def __attrs_post_init__(self) -> None:
