@@ -130,6 +130,13 @@ def test_every_cause_in_core_is_documented() -> None:
     assert causes_in_source() - documented("causes.md") == set()
 
 
+@pytest.mark.parametrize("page", ["causes.md", "capabilities.md", "settings.md"])
+def test_nothing_is_documented_twice(page: str) -> None:
+    """Each code stands in one row: two of them would come to disagree."""
+    rows = CODE.findall((DOCS / page).read_text(encoding="utf-8"))
+    assert sorted(rows) == sorted(set(rows))
+
+
 def test_documented_causes_of_core_exist() -> None:
     """A cause that the page ascribes to core or the local engine is in its source."""
     rows = (DOCS / "causes.md").read_text(encoding="utf-8").splitlines()
