@@ -48,7 +48,7 @@ SPAWNER_RULES: Final = (
     Rule("batch", "jobs", ("create", "get", "list", "watch", "delete", "patch")),
     Rule("", "pods", ("get", "list", "watch", "delete")),
     Rule("", "pods/log", ("get",)),
-    Rule("", "events", ("list", "watch")),
+    Rule("", "events", ("list",)),
     Rule("", "secrets", ("create",)),
 )
 """Without one of these some job cannot be spawned, followed, stopped or removed."""
