@@ -30,10 +30,11 @@ _NOBODY: Final = "65532:65532"
 """The user that distroless images call ``nonroot``; no node has it by default."""
 _HOME: Final = "/home/job"
 _TMP: Final = "/tmp"  # noqa: S108 - in the container
-_DEFAULTS: Final = {
+DEFAULTS: Final = {
     "memory": ("512Mi", "1Gi"),
     "cpu": ("250m", "1000m"),
 }
+"""Resource to request and limit of a job that asks for nothing, the same on every engine."""
 _POLICIES: Final = {
     PullPolicy.ALWAYS: "Always",
     PullPolicy.IF_NOT_PRESENT: "IfNotPresent",
@@ -260,7 +261,7 @@ def _reference(key: str, source: Secret | SecretRef, secret: str) -> dict[str, A
 def _resources(asked: Resources) -> dict[str, Any]:
     """Map requests and limits; a default never contradicts what the job sets."""
     requests, limits = {}, {}
-    for name, (least, most) in _DEFAULTS.items():
+    for name, (least, most) in DEFAULTS.items():
         request = getattr(asked, f"{name}_request")
         limit = getattr(asked, f"{name}_limit")
         requests[name] = request or _smaller(least, limit or most)

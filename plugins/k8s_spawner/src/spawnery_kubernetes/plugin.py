@@ -1,0 +1,138 @@
+"""The declaration of the Kubernetes spawner, and its hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from spawnery.contract import (
+    CheckItem,
+    Deadline,
+    LogsRequest,
+    Plan,
+    PlanRequest,
+    RemoveRequest,
+    SpawnRequest,
+    StopRequest,
+    WatchRequest,
+)
+from spawnery.hookspecs import hookimpl
+from spawnery.outcomes import JobHandle, JobStatus, LogChunk, WatchEvent
+from spawnery.plugin import API_VERSION, SpawnerPlugin, SpawnerRuntime
+from spawnery.streams import JobStream
+
+from spawnery_kubernetes.options import KubernetesOptions
+from spawnery_kubernetes.settings import KubernetesSettings
+
+if TYPE_CHECKING:
+    from spawnery_kubernetes.rooms import Rooms
+
+CAPABILITIES: Final = frozenset(
+    {
+        "field.image",
+        "field.command",
+        "field.args",
+        "field.env",
+        "field.secrets",
+        "secrets.engine",
+        "field.labels",
+        "field.workdir",
+        "field.user",
+        "field.deadline_seconds",
+        "field.start_deadline_seconds",
+        "field.retention_seconds",
+        "field.pull_policy",
+        "field.security.restricted",
+        "field.security.baseline",
+        "field.resources.requests",
+        "field.resources.limits",
+        "field.resources.gpus",
+        "field.resources.ephemeral_storage",
+        "deadline.engine",
+        "oom",
+        "stop.graceful",
+        "logs",
+        "logs.follow",
+        "logs.resume",
+        "logs.after_exit",
+        "tail",
+        "watch.resume",
+        "plan.validate",
+    }
+)
+
+
+class KubernetesSpawner:
+    """Runs jobs as Jobs in one namespace of a cluster.
+
+    Args:
+        settings: Ours.
+        runtime: Of the host.
+    """
+
+    def __init__(self, settings: KubernetesSettings, runtime: SpawnerRuntime) -> None:
+        from spawnery_kubernetes.rooms import Rooms  # noqa: PLC0415 - the declaration stays light
+
+        self._runtime = runtime
+        self._rooms: Rooms = Rooms(settings, runtime)
+
+    @hookimpl
+    def spawn(self, request: SpawnRequest) -> JobHandle:
+        """See the hookspec."""
+        return self._rooms.spawning.spawn(request)
+
+    @hookimpl
+    def status(self, job_id: str) -> JobStatus | None:
+        """See the hookspec."""
+        return self._rooms.jobs.status(job_id)
+
+    @hookimpl
+    def list_jobs(self) -> Sequence[JobStatus]:
+        """See the hookspec."""
+        return self._rooms.jobs.list_jobs()
+
+    @hookimpl
+    def watch(self, request: WatchRequest) -> JobStream[WatchEvent]:
+        """See the hookspec."""
+        return self._rooms.watching.open(request)
+
+    @hookimpl
+    def logs(self, request: LogsRequest) -> JobStream[LogChunk]:
+        """See the hookspec."""
+        return self._rooms.logs.open(request)
+
+    @hookimpl
+    def stop(self, request: StopRequest) -> None:
+        """See the hookspec."""
+        self._rooms.jobs.stop(request)
+
+    @hookimpl
+    def remove(self, request: RemoveRequest) -> None:
+        """See the hookspec."""
+        self._rooms.jobs.remove(request)
+
+    @hookimpl
+    def plan(self, request: PlanRequest) -> Plan:
+        """See the hookspec."""
+        limit = Deadline.after(self._runtime.io_timeout_seconds)
+        return self._rooms.planning.plan(request, deadline=limit)
+
+    @hookimpl
+    def check(self) -> Sequence[CheckItem]:
+        """See the hookspec."""
+        return self._rooms.doctor.examine()
+
+    def close(self) -> None:
+        """Close connections; Jobs go on."""
+        self._rooms.close()
+
+
+plugin: Final = SpawnerPlugin(
+    name="kubernetes",
+    api=API_VERSION,
+    capabilities=CAPABILITIES,
+    settings=KubernetesSettings,
+    options=KubernetesOptions,
+    create=KubernetesSpawner,
+    summary="Jobs of a Kubernetes cluster, restricted by default, removed at their end.",
+)

@@ -1,0 +1,52 @@
+"""Puts the rooms of the spawner together."""
+
+from __future__ import annotations
+
+from spawnery.plugin import SpawnerRuntime
+
+from spawnery_kubernetes.access import resolve_access
+from spawnery_kubernetes.book import Book
+from spawnery_kubernetes.client import KubeClient
+from spawnery_kubernetes.doctor import Doctor
+from spawnery_kubernetes.jobs import Jobs
+from spawnery_kubernetes.judging import Judge
+from spawnery_kubernetes.logs import Logs
+from spawnery_kubernetes.planning import Planning
+from spawnery_kubernetes.podlogs import PodLogs
+from spawnery_kubernetes.settings import KubernetesSettings
+from spawnery_kubernetes.spawning import Spawning
+from spawnery_kubernetes.stuck import Stuck
+from spawnery_kubernetes.tails import Tails
+from spawnery_kubernetes.watch import Watching
+
+
+class Rooms:
+    """Everything that one spawner works with; nothing is asked of the cluster yet.
+
+    Args:
+        settings: Ours.
+        runtime: The host.
+    """
+
+    def __init__(self, settings: KubernetesSettings, runtime: SpawnerRuntime) -> None:
+        access = resolve_access(settings, runtime.environ)
+        client = KubeClient(access)
+        book = Book()
+        tails = Tails(client, runtime)
+        judge = Judge(client, settings, runtime, book=book, tails=tails)
+        stuck = Stuck(client, timeout=runtime.io_timeout_seconds)
+        self._client = client
+        self._tails = tails
+        self._judge = judge
+        self.jobs = Jobs(client, runtime, book=book, judge=judge, stuck=stuck)
+        self.spawning = Spawning(client, settings, runtime, jobs=self.jobs, tails=tails)
+        self.watching = Watching(client, runtime, book=book, judge=judge, tails=tails, stuck=stuck)
+        self.logs = Logs(PodLogs(client, runtime, book))
+        self.planning = Planning(client, settings)
+        self.doctor = Doctor(client=client, told=access.told, runtime=runtime)
+
+    def close(self) -> None:
+        """Close connections and end the threads."""
+        self._tails.close()
+        self._judge.close()
+        self._client.close()
