@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -52,7 +53,12 @@ class LineStream:
         self._shut = shut
         self._release = release
         self._over = False
-        self.closed = False
+        self._closed = threading.Event()
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closed.is_set()
 
     def read1(self, size: int = _PIECE) -> bytes:
         """Wait for the next bytes; empty at a clean end and after ``close``.
@@ -97,8 +103,8 @@ class LineStream:
 
     def close(self) -> None:
         """End it: a reader that waits wakes up at once."""
-        if not self.closed:
-            self.closed = True
+        if not self._closed.is_set():
+            self._closed.set()
             self._shut()
 
 
