@@ -66,20 +66,20 @@ class LineStream:
         Raises:
             Broken: The connection broke, or stayed silent for too long.
         """
-        if self.closed or self._over:
+        if self._closed.is_set() or self._over:
             return b""
         try:
             data = self._read(size)
         except Exception:
             self._over = True
             self._release()
-            if self.closed:
+            if self._closed.is_set():
                 return b""
             raise
         if not data:
             self._over = True
             self._release()
-        return b"" if self.closed else data
+        return b"" if self._closed.is_set() else data
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines without their ends; one that is far too long is left out.
