@@ -13,6 +13,7 @@ from collections import Counter
 import pytest
 from engine_probe import BRING, probe
 
+pytest_plugins = ["spawnery.testing.report"]
 ABSENT = "engine absent: "
 
 # A shell that runs us in the background has SIGINT ignored, which commands under test inherit.

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
+from spawnery.testing.fake import FakeOptions, program
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -55,9 +57,31 @@ def test_library_page_runs(number: int, expected: str, tmp_path: Path) -> None:
     assert run(blocks("library.md")[number], tmp_path) == expected
 
 
-def test_library_page_has_no_other_block() -> None:
-    """A block that is added to docs/library.md is added to the test above."""
-    assert len(blocks("library.md")) == 4
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (0, "b'working\\n'\nFAILED 3\n"),
+        (1, "True {'agentsmith-a'}\nengine.error\n"),
+    ],
+)
+def test_testing_page_runs(number: int, expected: str, tmp_path: Path) -> None:
+    """Each block of docs/testing.md runs and prints what its text says."""
+    assert run(blocks("testing.md")[number], tmp_path) == expected
+
+
+@pytest.mark.parametrize(("page", "count"), [("library.md", 4), ("testing.md", 2)])
+def test_pages_have_no_other_block(page: str, count: int) -> None:
+    """A block that is added to a page is added to a test above."""
+    assert len(blocks(page)) == count
+
+
+def test_testing_page_knows_every_option() -> None:
+    """Each option and each step of the fake stands in docs/testing.md."""
+    page = (DOCS / "testing.md").read_text(encoding="utf-8")
+    assert all(f"`{item.name}`" in page for item in attrs.fields(FakeOptions))
+    steps = re.findall(r"^``([a-z-]+)", program.__doc__, re.MULTILINE)
+    assert len(steps) > 10
+    assert all(re.search(rf"`{step}[:`]", page) for step in steps)
 
 
 def test_extension_page_refuses(tmp_path: Path) -> None:
