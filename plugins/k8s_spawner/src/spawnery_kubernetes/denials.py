@@ -102,13 +102,17 @@ def denial(text: str, namespace: str, look: str) -> Finding:
         # What the API server refuses may be let through later; nobody can tell.
         message = f"the cluster takes no pod of it; {said}"
         return Finding(cause="start.failed", message=message, hint=look, patience=Patience.START)
-    patience = Patience.NONE if _never_fits(text) else kind.patience
-    message = kind.message if patience is kind.patience else "it asks for more than the whole quota"
+    if _never_fits(text):
+        return Finding(
+            cause=kind.cause,
+            message=f"it asks for more than the namespace's whole quota; {said}",
+            hint=f"ask for less, or raise it: kubectl -n {namespace} describe quota",
+        )
     return Finding(
         cause=kind.cause,
-        message=f"{message}; {said}",
+        message=f"{kind.message}; {said}",
         hint=kind.hint.replace("{ns}", namespace).replace("{look}", look),
-        patience=patience,
+        patience=kind.patience,
     )
 
 

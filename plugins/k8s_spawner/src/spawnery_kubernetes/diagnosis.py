@@ -28,9 +28,9 @@ _CONFIG: Final = (
         hint="name a user: --user 1000, or let it run as its image says: --security baseline",
     ),
     Kind(
-        words=r"couldn't find key",
+        words=r"couldn't find key .* in Secret",
         cause="secret.not_found",
-        message="a Secret or ConfigMap does not have the key that the job asks for",
+        message="a Secret does not have the key that the job asks for",
         hint="its keys: kubectl -n {ns} describe secret",
         patience=Patience.START,
     ),
@@ -43,10 +43,10 @@ _CONFIG: Final = (
         patience=Patience.START,
     ),
     Kind(
-        words=r"configmap .*not found",
+        words=r"configmap .*not found|couldn't find key .* in ConfigMap",
         cause="start.failed",
-        message="a ConfigMap that the job needs does not exist",
-        hint="what is there: kubectl -n {ns} get configmaps",
+        message="a ConfigMap that the job needs, or its key, does not exist",
+        hint="what is there: kubectl -n {ns} describe configmaps",
         patience=Patience.START,
     ),
 )

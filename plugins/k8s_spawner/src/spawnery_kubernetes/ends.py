@@ -35,6 +35,9 @@ _KILLED: Final = _SIGNALLED + signal.SIGKILL
 _NOT_STARTED: Final = frozenset({"StartError", "ContainerCannotRun"})
 _UNKNOWN: Final = "ContainerStatusUnknown"
 """The kubelet found no trace of the container: its exit code 137 is made up."""
+_NOT_FOUND_CODE: Final = 127
+_NOT_RUN_CODE: Final = 126
+"""What shells, and other engines, say of a program that could not be run; the runtime says 128."""
 _DENIED: Final = re.compile(
     r"permission denied|operation not permitted|must be (run )?(as )?root|are you root"
     r"|superuser|EACCES|EPERM",
@@ -118,6 +121,9 @@ def outcome_of(
         end = None
     seen = _Evidence(job=job, pod=pod, end=end, tail=tail)
     told, oom = _judge(seen)
+    code = 0 if told.state is JobState.SUCCEEDED else seen.code
+    if end is not None and _not_run(end):
+        code = _NOT_FOUND_CODE if told.cause == "start.command_not_found" else _NOT_RUN_CODE
     if tail is None:
         never = pod is not None and not pod.started
         tail_missing = NEVER_RAN if never else tail_missing or NOT_HEARD
@@ -126,7 +132,7 @@ def outcome_of(
         cause=told.cause,
         message=told.message,
         hint=told.hint,
-        exit_code=0 if told.state is JobState.SUCCEEDED else seen.code,
+        exit_code=code,
         oom=oom,
         started_at=None if end is None else end.started_at,
         finished_at=_finished_at(job, end),
@@ -192,7 +198,8 @@ def _judge(seen: _Evidence) -> tuple[Finding, bool | None]:
         return by_cluster, None
     if seen.end is None:
         return _unseen(seen), None
-    return _by_itself(seen, seen.end), seen.end.reason == "OOMKilled"
+    ran = not _not_run(seen.end)
+    return _by_itself(seen, seen.end), seen.end.reason == "OOMKilled" if ran else None
 
 
 def _stopped(seen: _Evidence, reason: str) -> Finding:
@@ -209,13 +216,18 @@ def _stopped(seen: _Evidence, reason: str) -> Finding:
 
 def _by_itself(seen: _Evidence, end: Terminated) -> Finding:
     """Say how a container ended that neither we nor the cluster are known to have ended."""
-    if end.reason in _NOT_STARTED or (end.started_at is None and end.code != 0):
+    if _not_run(end):
         return start_failure(end.message or end.reason, seen.look)
     if end.code == 0 and not (seen.job.gone and seen.deleted and not seen.complete):
         return _exit_zero(seen, end)
     if seen.deleted:
         return _deleted(seen)
     return _by_code(seen, end)
+
+
+def _not_run(end: Terminated) -> bool:
+    """Tell whether the container could not be started."""
+    return end.reason in _NOT_STARTED or (end.started_at is None and end.code != 0)
 
 
 def _exit_zero(seen: _Evidence, end: Terminated) -> Finding:

@@ -70,9 +70,10 @@ _KINDS: Final = (
         hint=_GET_IT,
     ),
     Kind(
-        words=r"invalid reference|couldn't parse image|manifest invalid|unsupported media type"
-        r"|unsupported manifest|verification failed|invalid repository name|invalid tar header"
-        r"|digest invalid|failed commit on ref|mediaType in manifest",
+        words=r"invalid reference|couldn't parse image|manifest invalid"
+        r"|(unsupported|unexpected) media type|unsupported manifest|verification failed"
+        r"|invalid repository name|invalid tar header"
+        r"|digest invalid|failed commit on ref",
         cause="image.invalid",
         message="the reference or the image itself is broken",
         hint="look at it by hand: docker pull {image}",

@@ -1,0 +1,145 @@
+"""Promise 2 for facts of any kind: no success without positive evidence."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+from kube_objects import moment
+from spawnery.outcomes import JobState
+from spawnery_kubernetes.ends import the_pod
+from spawnery_kubernetes.facts import (
+    ANNOTATION_STOPPED,
+    Condition,
+    ContainerFacts,
+    EventFacts,
+    JobFacts,
+    PodFacts,
+    Terminated,
+)
+from spawnery_kubernetes.status import status_of
+
+words = st.sampled_from(["", "Evicted", "NodeLost", "StartError", "OOMKilled", "Completed", "x"])
+times = st.none() | st.integers(0, 5).map(moment)
+messages = st.sampled_from(["", 'secret "own" not found', "not found", "exceeded quota", "denied"])
+conditions = st.lists(
+    st.builds(
+        Condition,
+        type=st.sampled_from(
+            ["Complete", "Failed", "FailureTarget", "DisruptionTarget", "PodScheduled", "Ready"]
+        ),
+        status=st.booleans(),
+        reason=st.sampled_from(
+            ["DeadlineExceeded", "BackoffLimitExceeded", "DeletionByPodGC", "SchedulingGated", ""]
+        ),
+        message=messages,
+        at=times,
+    ),
+    max_size=3,
+).map(tuple)
+ends = st.builds(
+    Terminated,
+    code=st.sampled_from([0, 0, 0, 1, 128, 137, 143]),
+    reason=words | st.just("ContainerStatusUnknown"),
+    message=messages,
+    started_at=times,
+    finished_at=times,
+)
+containers = st.builds(
+    ContainerFacts,
+    name=st.just("job"),
+    waiting=st.none() | st.sampled_from(["ErrImagePull", "CreateContainerConfigError", "", "x"]),
+    message=messages,
+    running_since=times,
+    terminated=st.none() | ends,
+)
+pods = st.builds(
+    PodFacts,
+    name=st.sampled_from(["a", "b"]),
+    namespace=st.just("n"),
+    uid=st.sampled_from(["1", "2"]),
+    labels=st.just({}),
+    phase=st.sampled_from(["Pending", "Running", "Succeeded", "Failed", "Unknown"]),
+    reason=words,
+    message=messages,
+    created_at=times,
+    deleting=st.booleans(),
+    gone=st.booleans(),
+    conditions=conditions,
+    main=st.none() | containers,
+    init=st.none() | containers,
+)
+notes = st.sampled_from(
+    [{}, {}, {}, {ANNOTATION_STOPPED: "stop x"}, {ANNOTATION_STOPPED: "?"}, {"o": "own"}]
+)
+jobs = st.builds(
+    JobFacts,
+    name=st.just("j"),
+    namespace=st.just("n"),
+    uid=st.just("j"),
+    labels=st.just({"spawnery.dev/job-id": "j", "spawnery.dev/instance": "i"}),
+    annotations=notes,
+    created_at=times,
+    started_at=times,
+    suspended=st.booleans(),
+    deleting=st.booleans(),
+    gone=st.booleans(),
+    conditions=conditions,
+)
+events = st.builds(
+    EventFacts,
+    about=st.sampled_from(["j", "1", "2"]),
+    kind=st.just("Pod"),
+    reason=st.sampled_from(["FailedCreate", "Pulling", "FailedMount"]),
+    message=messages,
+    warning=st.booleans(),
+    first_at=times,
+    last_at=times,
+)
+
+
+def said(job: JobFacts, kind: str, reason: str | None = None) -> bool:
+    found = job.condition(kind)
+    return found is not None and found.status and reason in {None, found.reason}
+
+
+@given(
+    job=jobs,
+    pods=st.lists(pods, max_size=3),
+    events=st.lists(events, max_size=3),
+    tail=st.none() | st.sampled_from(["", "permission denied"]),
+)
+def test_no_facts_without_positive_evidence_are_a_success(job, pods, events, tail) -> None:
+    """SUCCEEDED needs exit 0 after a start, or Complete, and no word of a kill before it."""
+    status = status_of(
+        job,
+        pods,
+        events,
+        now=moment(9) + timedelta(days=1),
+        pull_grace=1.0,
+        start_grace=1.0,
+        tail=tail,
+    )
+    if status.outcome is None or status.state is not JobState.SUCCEEDED:
+        return
+    assert status.outcome.exit_code == 0
+    assert ANNOTATION_STOPPED not in job.annotations
+    for kind in ("FailureTarget", "Failed"):
+        assert not said(job, kind, "DeadlineExceeded")
+    pod = the_pod(pods)
+    end = pod.main.terminated if pod is not None and pod.main is not None else None
+    proof = end is not None and end.code == 0 and end.started_at is not None
+    assert said(job, "Complete") or proof
+    if end is not None and end.reason != "ContainerStatusUnknown":
+        assert end.code == 0
+
+
+@given(job=jobs, pods=st.lists(pods, max_size=3), events=st.lists(events, max_size=3))
+def test_any_facts_are_a_status(job, pods, events) -> None:
+    """Whatever the cluster shows is judged without an error, and a given up job is PENDING."""
+    status = status_of(job, pods, events, now=moment(9), pull_grace=1.0, start_grace=1.0)
+    assert status.job_id == "j"
+    assert not status.fatal or status.state is JobState.PENDING
+    if status.outcome is not None and status.outcome.state is JobState.FAILED:
+        assert status.outcome.message
