@@ -43,7 +43,7 @@ class LineStream:
     Args:
         read: Waits for the next bytes; empty at a clean end. Raises ``Broken``.
         shut: Ends the connection and wakes who waits in ``read``.
-        release: Frees the connection, by the reader, once it is done.
+        release: Frees the connection; may be called again.
     """
 
     def __init__(
@@ -102,10 +102,11 @@ class LineStream:
             yield last
 
     def close(self) -> None:
-        """End it: a reader that waits wakes up at once."""
+        """End it and free the connection: a reader that waits wakes up at once."""
         if not self._closed.is_set():
             self._closed.set()
             self._shut()
+            self._release()
 
 
 def error_of(
