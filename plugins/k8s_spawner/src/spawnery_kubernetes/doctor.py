@@ -1,0 +1,195 @@
+"""What ``spawnery check`` says of the cluster and of our place in it."""
+
+from __future__ import annotations
+
+import email.utils
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from attrs import frozen
+from spawnery.contract import CheckItem
+from spawnery.errors import SpawnerError
+from spawnery.plugin import SpawnerRuntime
+
+from spawnery_kubernetes import headroom
+from spawnery_kubernetes.client import KubeClient
+from spawnery_kubernetes.errors import ApiError, in_words
+from spawnery_kubernetes.rights import (
+    CHECK_RULES,
+    SPAWNER_RULES,
+    Right,
+    Rule,
+    rights_of,
+    rules_yaml,
+)
+from spawnery_kubernetes.translate import DEFAULTS
+from spawnery_kubernetes.transport import Reply
+
+_OLDEST: Final = (1, 29)
+"""``podReplacementPolicy`` is on from here (kubernetes.io/docs/reference/command-line-tools-
+reference/feature-gates, JobPodReplacementPolicy)."""
+_SKEW_SECONDS: Final = 10.0
+_WHO: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_MAY: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+@frozen(kw_only=True)
+class Doctor:
+    """Looks at everything that a spawn needs; never raises.
+
+    Attributes:
+        client: The cluster.
+        told: Where its address and our credentials come from, for a person.
+        runtime: The host.
+    """
+
+    client: KubeClient
+    told: str
+    runtime: SpawnerRuntime
+
+    def examine(self) -> list[CheckItem]:
+        """Collect the findings; without an answer of the cluster they end there."""
+        items = [CheckItem(name="credentials", detail=self.told)]
+        checks: tuple[tuple[str, Callable[[], Iterator[CheckItem]]], ...] = (
+            ("server", self._server),
+            ("account", self._account),
+            ("namespace", self._namespace),
+            ("rights", self._rights),
+            ("quota", self._quotas),
+            ("limits", self._limits),
+        )
+        for name, check in checks:
+            try:
+                items += check()
+            except ApiError as error:
+                items.append(_failed(name, in_words(error, f"look at {name}")))
+            except SpawnerError as error:
+                items.append(_failed(name, error))
+                if name == "server":
+                    break
+        return items
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
+        return self.client.call(method, path, body=body, timeout=self.runtime.io_timeout_seconds)
+
+    def _server(self) -> Iterator[CheckItem]:
+        reply = self._call("GET", "/version")
+        version = reply.json()
+        detail = f"Kubernetes {version['gitVersion']}"
+        number = (int(version["major"]), int(version["minor"].rstrip("+")))
+        if number < _OLDEST:
+            oldest = ".".join(map(str, _OLDEST))
+            detail += f" is older than {oldest}: a lost pod may be replaced while it still runs"
+            hint = f"use a cluster of {oldest} or newer"
+            yield CheckItem(name="server", level="warning", detail=detail, hint=hint)
+        else:
+            yield CheckItem(name="server", detail=detail)
+        yield self._clock(reply.headers.get("Date"))
+
+    def _clock(self, date: str | None) -> CheckItem:
+        """Compare our clock with the server's, which is told in whole seconds."""
+        if date is None:
+            return CheckItem(name="clock", detail="the server does not tell its time")
+        ahead = (self.runtime.clock.now() - email.utils.parsedate_to_datetime(date)).total_seconds()
+        if abs(ahead) <= _SKEW_SECONDS:
+            return CheckItem(name="clock", detail="agrees with the server's")
+        way = "ahead of" if ahead > 0 else "behind"
+        detail = f"ours is {abs(ahead):.0f} s {way} the server's: ages and deadlines look wrong"
+        return CheckItem(name="clock", level="warning", detail=detail, hint="timedatectl status")
+
+    def _account(self) -> Iterator[CheckItem]:
+        kind = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        try:
+            found = self._call("POST", _WHO, kind).json()
+        except ApiError as error:
+            if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+                raise
+            yield CheckItem(name="account", detail="the server does not tell who we are")
+        else:
+            yield CheckItem(name="account", detail=found["status"]["userInfo"]["username"])
+
+    def _namespace(self) -> Iterator[CheckItem]:
+        name = self.client.namespace
+        try:
+            found = self._call("GET", f"/api/v1/namespaces/{name}").json()
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                hint = f"kubectl create namespace {name}"
+                detail = f"{name} does not exist"
+                yield CheckItem(name="namespace", level="failed", detail=detail, hint=hint)
+                return
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+            yield CheckItem(name="namespace", detail=name)
+            yield self._not_visible("pod security", CHECK_RULES[0])
+            return
+        phase = (found.get("status") or {}).get("phase")
+        if phase == "Terminating":
+            detail = f"{name} is being deleted: nothing can be created in it"
+            hint = f"kubectl describe namespace {name}"
+            yield CheckItem(name="namespace", level="failed", detail=detail, hint=hint)
+        else:
+            yield CheckItem(name="namespace", detail=name)
+        yield headroom.pod_security(found)
+
+    def _rights(self) -> Iterator[CheckItem]:
+        asked = rights_of(SPAWNER_RULES)
+        missing = [right for right in asked if not self._may(right)]
+        if not missing:
+            detail = f"all {len(asked)} that the spawner needs in {self.client.namespace}"
+            yield CheckItem(name="rights", detail=detail)
+            return
+        detail = f"in {self.client.namespace} we may not: {', '.join(map(str, missing))}"
+        hint = f"add to the rules of our Role:\n{rules_yaml(missing)}"
+        yield CheckItem(name="rights", level="failed", detail=detail, hint=hint)
+
+    def _may(self, right: Right) -> bool:
+        resource, _, subresource = right.resource.partition("/")
+        attributes = {
+            "namespace": self.client.namespace,
+            "group": right.group,
+            "resource": resource,
+            "subresource": subresource,
+            "verb": right.verb,
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        allowed: bool = self._call("POST", _MAY, review).json()["status"]["allowed"]
+        return allowed
+
+    def _quotas(self) -> Iterator[CheckItem]:
+        found = self._listed("resourcequotas")
+        if found is None:
+            yield self._not_visible("quota", CHECK_RULES[1])
+        else:
+            yield from headroom.quotas(found, DEFAULTS)
+
+    def _limits(self) -> Iterator[CheckItem]:
+        found = self._listed("limitranges")
+        if found is None:
+            yield self._not_visible("limits", CHECK_RULES[2])
+        else:
+            yield from headroom.limits(found, DEFAULTS)
+
+    def _listed(self, kind: str) -> Sequence[Mapping[str, Any]] | None:
+        """List objects; None where we may not."""
+        try:
+            reply = self._call("GET", f"/api/v1/namespaces/{self.client.namespace}/{kind}")
+        except ApiError as error:
+            if error.status == HTTPStatus.FORBIDDEN:
+                return None
+            raise
+        found: Sequence[Mapping[str, Any]] = reply.json()["items"]
+        return found
+
+    def _not_visible(self, name: str, rule: Rule) -> CheckItem:
+        hint = f"to see it, add to the rules of our Role:\n{rules_yaml(rule.rights())}"
+        return CheckItem(name=name, detail="not visible", hint=hint)
+
+
+def _failed(name: str, error: SpawnerError) -> CheckItem:
+    return CheckItem(name=name, level="failed", detail=error.message, hint=error.hint)
