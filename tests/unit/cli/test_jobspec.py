@@ -98,6 +98,17 @@ def test_env_files_come_before_env(tmp_path: Path) -> None:
     assert spec.env == {"A": "2", "B": "two words", "HERE": "x"}
 
 
+@pytest.mark.parametrize("line", ["1A=b", "B AD=x", "export C", "JOB_ID=me", "D=\0"])
+def test_a_bad_line_of_an_env_file_is_named(tmp_path: Path, line: str) -> None:
+    """With file and number, and nothing of its value."""
+    file = tmp_path / "some.env"
+    file.write_text(f"# a comment\nA=1\n\n{line}\n")
+    with pytest.raises(InvalidSpec) as caught:
+        parse("--env-file", str(file))
+    assert caught.value.message.startswith(f"{file} line 4: env")
+    assert caught.value.field is not None
+
+
 def test_an_env_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """The refusal has the path and the reason."""
     error = refused("--env-file", str(tmp_path / "none"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from spawnery.cli.params import refuse
+from spawnery.errors import InvalidSpec
 from spawnery.models import JobSpec, Resources
 from spawnery.secret import SecretRef
 
@@ -89,22 +90,35 @@ def _variables(app: App, flags: Mapping[str, Any], base: JobSpec | None) -> dict
 
 def _env(app: App, files: Sequence[Path], pairs: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for text in [*(line for path in files for line in _env_lines(path)), *pairs]:
-        key, equals, value = text.partition("=")
-        if equals:
-            found[key] = value
-        elif key in app.environ:
-            found[key] = app.environ[key]
+    for path in files:
+        for number, line in _env_lines(path):
+            found |= _variable(app, line, where=f"{path} line {number}: ")
+    for pair in pairs:
+        found |= _variable(app, pair)
     return found
 
 
-def _env_lines(path: Path) -> list[str]:
+def _variable(app: App, text: str, *, where: str = "") -> dict[str, str]:
+    """Read ``KEY=VALUE``, or ``KEY``, which is our own variable if we have it."""
+    key, equals, value = text.partition("=")
+    try:
+        JobSpec(env={key: value})
+    except InvalidSpec as error:
+        msg = f"{where}{error.message}"
+        raise InvalidSpec(msg, field=error.field, hint=error.hint) from None
+    if not equals and key not in app.environ:
+        return {}
+    return {key: value if equals else app.environ[key]}
+
+
+def _env_lines(path: Path) -> list[tuple[int, str]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         refuse("--env-file", f"{path} cannot be read: {reason}")
-    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    numbered = enumerate(map(str.strip, lines), 1)
+    return [(number, line) for number, line in numbered if line and not line.startswith("#")]
 
 
 def _secret(text: str) -> tuple[str, SecretRef]:
