@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import ssl
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kubectl import Kubectl
+from spawnery.plugin import SpawnerRuntime
 from spawnery.testing.proxy import TransportProxy
 from spawnery_kubernetes.rights import Right, Rule
 
@@ -178,3 +180,23 @@ def right_of(method: str, target: str) -> Right | None:
     else:
         verb = VERBS[method]
     return Right(group, resource, verb)
+
+
+def runtime_of(folder: Path, instance: str, **fields: Any) -> SpawnerRuntime:
+    """Return a host for a spawner or for one of its rooms.
+
+    Args:
+        folder: For the state directory.
+        instance: Owner of the jobs, also the prefix of their names.
+        fields: More of the runtime.
+    """
+    given = {
+        "instance": instance,
+        "name_prefix": instance,
+        "state_dir": folder,
+        "io_timeout_seconds": 60.0,
+        "environ": {"HOME": str(folder), "PATH": os.environ["PATH"]},
+        "logger": logging.getLogger("spawnery.kubernetes"),
+        "emit": lambda _event: None,
+    }
+    return SpawnerRuntime(**(given | fields))
