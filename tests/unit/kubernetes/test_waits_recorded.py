@@ -82,3 +82,11 @@ def test_a_job_without_its_own_secret_was_not_launched() -> None:
     """Whoever spawns it again may finish it; one that lacks another Secret was launched."""
     assert not recorded("own-secret-missing").seen().launched
     assert recorded("secret-missing").seen().launched
+
+
+@pytest.mark.parametrize("name", ["node-silent", "node-silent-tainted"])
+def test_a_job_whose_node_is_silent_still_runs(name) -> None:
+    """Nothing says that it has ended: it may run on, and no time makes it hopeless."""
+    status = recorded(name).seen(10_000_000)
+    assert (status.state, status.cause, status.fatal) == (JobState.RUNNING, "node.silent", False)
+    assert "may still run" in (status.message or "")

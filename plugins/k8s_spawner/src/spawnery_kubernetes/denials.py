@@ -81,7 +81,7 @@ _KINDS: Final = (
     ),
     Kind(
         words=r"is being terminated",
-        cause="start.failed",
+        cause="namespace.not_found",
         message="the namespace is being deleted",
         hint="kubectl get namespace {ns}",
     ),

@@ -23,7 +23,7 @@ from spawnery.plugin import (
 from spawnery_kubernetes.diagnosis import diagnose, failing_since, waits_for_own_secret
 from spawnery_kubernetes.ends import outcome_of, the_pod
 from spawnery_kubernetes.facts import LABEL_QUEUE, EventFacts, JobFacts, PodFacts
-from spawnery_kubernetes.findings import Finding, Patience
+from spawnery_kubernetes.findings import Finding, Patience, describe
 
 
 @frozen
@@ -138,13 +138,21 @@ def _gated(message: str) -> Finding:
 
 
 def _out_of_sight(pod: PodFacts) -> Finding | None:
-    """Tell where the cluster does not know any more how a pod is."""
+    """Tell where the cluster has lost sight of a pod, or is putting it out."""
+    disruption = pod.condition("DisruptionTarget")
     ready = pod.condition("Ready")
-    if pod.phase != "Unknown" and (ready is None or ready.reason != "NodeStatusUnknown"):
-        return None
-    return Finding(
-        cause="node.silent",
-        message=f"its node {pod.node} does not answer; it may still run there",
-        hint=f"kubectl describe node {pod.node}",
-        patience=Patience.ENDLESS,
-    )
+    # The kubelet always gives a reason; without one it is the node's controller that says so.
+    if pod.phase == "Unknown" or (ready is not None and not ready.status and not ready.reason):
+        return Finding(
+            cause="node.silent",
+            message=f"its node {pod.node} does not answer; it may still run there",
+            hint=f"kubectl describe node {pod.node}",
+            patience=Patience.ENDLESS,
+        )
+    if disruption is not None and disruption.status:
+        said = f"{disruption.reason}: {disruption.message}"
+        message = f"the cluster is putting it out; it says {said}"
+        return Finding(
+            cause="evicted", message=message, hint=describe(pod), patience=Patience.ENDLESS
+        )
+    return None
