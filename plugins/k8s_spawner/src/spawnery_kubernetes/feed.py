@@ -56,6 +56,10 @@ class Cursor:
         match = _CURSOR.fullmatch(text)
         return None if match is None else cls(*match.groups())
 
+    def beyond(self, other: Cursor) -> bool:
+        """Tell whether it is later than another one."""
+        return is_newer(self.jobs, other.jobs) or is_newer(self.pods, other.pods)
+
     def covers(self, entry: Entry) -> bool:
         """Tell whether all that is known of a job had been told by then."""
         jobs = () if entry.job is None else (entry.job,)

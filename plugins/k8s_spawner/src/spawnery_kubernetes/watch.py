@@ -67,6 +67,9 @@ class Watching:
             if cursor is None or not error.retryable:
                 raise
             raise StreamLost(error.message, cursor=request.cursor) from None
+        now = Cursor(listed[0].version, listed[1].version)
+        if cursor is not None and cursor.beyond(now):
+            cursor = None  # of a cluster that was set back, or of another one
         feed = Feed(
             jobs,
             pods,
