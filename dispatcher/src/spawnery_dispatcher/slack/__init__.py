@@ -1,0 +1,1 @@
+"""Slack: events and buttons come in, the messages of jobs go out."""
