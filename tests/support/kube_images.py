@@ -29,9 +29,14 @@ def load_busybox(kubectl: Kubectl) -> str:
 
 
 def on_every_node(kubectl: Kubectl, image: str) -> bool:
-    """Tell whether the nodes say that they have an image; they may say so some seconds late."""
+    """Tell whether all ready nodes have an image; they may tell of it some seconds late."""
     for node in kubectl.get("nodes")["items"]:
-        names = [name for known in node["status"].get("images", []) for name in known["names"]]
+        conditions = {item["type"]: item["status"] for item in node["status"]["conditions"]}
+        if conditions.get("Ready") != "True":
+            continue
+        names = [
+            name for known in node["status"].get("images", []) for name in known["names"] or ()
+        ]
         if not {image, f"docker.io/{image}"} & set(names):
             return False
     return True
