@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shlex
+import sqlite3
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import Path
+import pytest
+from spawnery.testing import eventually
 
+if TYPE_CHECKING:
     from conftest import Cli
 
 LIMIT = 60.0
@@ -53,3 +59,69 @@ def test_a_home_that_cannot_be_written(cli: Cli) -> None:
     assert done.returncode == 125
     assert b"/proc/" in done.stderr
     assert b"SPAWNERY_STATE_DIR" in done.stderr
+
+
+def error_of(cli: Cli, *args: str) -> dict[str, str]:
+    """Return the error of a command that cannot do it."""
+    done = cli("--json", *args)
+    assert (done.returncode, done.stdout) == (125, b"")
+    found: dict[str, str] = json.loads(done.stderr)["error"]
+    return found
+
+
+def test_records_of_a_newer_version(cli: Cli, tmp_path: Path) -> None:
+    """They are left as they are, and the way out is told."""
+    cli.ok("ps")
+    (records,) = (tmp_path / "state").glob("records.sqlite3")
+    with contextlib.closing(sqlite3.connect(records)) as file:
+        file.execute("PRAGMA user_version = 99")
+    before = records.read_bytes()
+    error = error_of(cli, "ps")
+    assert (error["cause"], str(records) in error["message"]) == ("state.newer", True)
+    assert "--upgrade" in error["hint"]
+    assert records.read_bytes() == before
+
+
+def test_a_state_directory_of_another_user(cli: Cli, tmp_path: Path) -> None:
+    """Both users are named, and nothing is made in it."""
+    foreign = tmp_path / "foreign"
+    if os.geteuid() == 0:
+        foreign.mkdir()
+        os.chown(foreign, 65534, 65534)
+    else:
+        foreign = Path("/")
+    before = sorted(foreign.iterdir())
+    error = error_of(cli, "ps", "--state-dir", str(foreign))
+    assert error["cause"] == "state.denied"
+    assert f"belongs to user {foreign.stat().st_uid}, we are {os.geteuid()}" in error["message"]
+    assert sorted(foreign.iterdir()) == before
+
+
+@pytest.fixture
+def small(cli: Cli, tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MiB as the state directory; root alone can mount one."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, timeout=LIMIT).returncode:
+        pytest.skip("a small disk can only be mounted by root")
+    yield folder
+    cli.close()
+    subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=LIMIT)
+
+
+def test_a_full_disk_loses_no_job_that_runs(cli: Cli, small: Path, tmp_path: Path) -> None:
+    """New jobs are refused, the one that runs goes on, and its end is known when there is room."""
+    script = f"echo begin; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; exit 5"
+    cli.ok("spawn", "--job-id", "demo", "--", "sh", "-c", script)
+    filler = small / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(b"x" * 512):
+            pass
+    assert error_of(cli, "spawn", "--job-id", "other", "true")["cause"] == "state.full"
+    (tmp_path / "go").touch()
+    exit_record = small / "local" / "jobs" / "agentsmith-demo" / "exit.json"
+    eventually(exit_record.exists)
+    filler.unlink()
+    assert cli("wait", "demo").returncode == 5
+    assert [row["job_id"] for row in cli.json("ps", "-a")] == ["demo"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import secrets
@@ -119,8 +120,7 @@ def state_folder(settings: Settings) -> Path:
         raise StateError(msg, cause="state.denied", hint=hint) from None
     except OSError as error:
         msg = f"the state directory {folder} cannot be used: {error.strerror}"
-        cause = "state.full" if error.errno == 28 else "state.denied"  # noqa: PLR2004 - ENOSPC
-        raise StateError(msg, cause=cause, hint=hint) from None
+        raise StateError(msg, cause=_state_cause(error), hint=hint) from None
     if facts.st_uid != os.geteuid():
         msg = f"the state directory {folder} belongs to user {facts.st_uid}, we are {os.geteuid()}"
         raise StateError(msg, cause="state.denied", hint=hint)
@@ -142,9 +142,12 @@ def instance_name(settings: Settings, folder: Path) -> str:
         return label_value(path.read_text(encoding="utf-8").strip() or _made_up())
     except OSError as error:
         msg = f"the instance name in {path} cannot be kept: {error.strerror}"
-        cause = "state.full" if error.errno == 28 else "state.denied"  # noqa: PLR2004 - ENOSPC
         hint = "make the folder writable, or name the instance: export SPAWNERY_INSTANCE=..."
-        raise StateError(msg, cause=cause, hint=hint) from None
+        raise StateError(msg, cause=_state_cause(error), hint=hint) from None
+
+
+def _state_cause(error: OSError) -> str:
+    return "state.full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "state.denied"
 
 
 def _made_up() -> str:

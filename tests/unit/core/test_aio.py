@@ -202,3 +202,20 @@ def test_closing_tells_who_waits(story):
         assert caught.value.cause == "spawner.closed"
 
     story(tell)
+
+
+def test_open_logs_do_not_starve_verbs(story):
+    """More followed logs than the pool has threads, and a spawn still goes through."""
+
+    async def tell(spawner: AsyncSpawner) -> None:
+        await spawner.spawn(job("a", "sleep:600"))
+        logs = [await spawner.logs("a", follow=True) for _ in range(40)]
+        readers = [asyncio.create_task(anext(log, None)) for log in logs]
+        await asyncio.sleep(0)
+        await spawner.spawn(job("b", "exit:5"))
+        assert (await spawner.wait("b")).exit_code == 5
+        for log in logs:
+            await log.aclose()
+        assert await asyncio.gather(*readers) == [None] * len(logs)
+
+    story(tell)
