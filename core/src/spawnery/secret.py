@@ -149,7 +149,8 @@ class Masker:
     """Replaces known secret values in text.
 
     Values under four characters are left alone: they would be found in any text. Each line of a
-    value that has several is masked too, since logs break lines.
+    value that has several is masked too, since logs break lines, and so is what JSON makes of it,
+    since engines quote what they refuse.
     """
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
@@ -161,7 +162,8 @@ class Masker:
         values = set(self._values)
         for secret in secrets:
             whole = secret.reveal()
-            values.update(v for v in (whole, *whole.splitlines()) if len(v) >= _SHORTEST_MASKED)
+            forms = (whole, *whole.splitlines(), *_quoted(whole))
+            values.update(form for form in forms if len(form) >= _SHORTEST_MASKED)
         self._values = sorted(values, key=len, reverse=True)
 
     @property
@@ -178,6 +180,15 @@ class Masker:
             masked += [text[position:start], MASK]
             position = end
         return "".join([*masked, text[position:]])
+
+
+def _quoted(text: str) -> tuple[str, ...]:
+    """Return how a text with quotes, backslashes or other letters stands inside of quotes."""
+    if text.isascii() and text.isprintable() and not {'"', "\\"} & set(text):
+        return ()
+    import json  # noqa: PLC0415 - costs at import
+
+    return json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _places(text: str, values: Iterable[str]) -> Iterator[tuple[int, int]]:

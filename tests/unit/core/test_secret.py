@@ -195,6 +195,14 @@ def test_each_line_of_a_value_is_masked():
         assert found.mask(f"12:00 {line}\r\n") == f"12:00 {MASK}\r\n"
 
 
+@pytest.mark.parametrize("value", ['pa"ss\\word', "käse-und-brot", "tab\there", "two\nlines"])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_value_in_quotes_is_masked(value, ascii_only):
+    """Engines put what they refuse into quotes, with escapes."""
+    quoted = json.dumps({"refused": value}, ensure_ascii=ascii_only)
+    assert masker(value).mask(quoted) == json.dumps({"refused": MASK})
+
+
 def test_values_inside_each_other():
     """The longer of two values hides the shorter one inside it."""
     assert masker("pass", "password").mask("password pass") == f"{MASK} {MASK}"
