@@ -21,6 +21,7 @@ from spawnery_dispatcher import identity
 from spawnery_dispatcher.config import Config, Limits, Project, Redis
 from spawnery_dispatcher.embedded import embedded_redis
 from spawnery_dispatcher.intake import Said
+from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.models import Entry, Place, Platform
 from spawnery_dispatcher.opening import open_spawner
 from spawnery_dispatcher.service import Parts, Service
@@ -93,7 +94,7 @@ async def chat(config: Config | None, environ: Mapping[str, str], *, logger: Any
         given = _with_demo(config, url)
         ours = {"SPAWNER_TYPE": "local", "SPAWNERY_STATE_DIR": folder, **environ}
         spawner = await open_spawner(given, ours)
-        service = Service(given, spawner, logger=logger)
+        service = Service(given, spawner, metrics=Metrics(), logger=logger)
         running = asyncio.create_task(service.run({Platform.CHAT: terminal}))
         talk = asyncio.create_task(_Conversation(service.parts, terminal).run())
         try:

@@ -44,6 +44,22 @@ def chat(path: str | None, *, verbose: bool) -> None:
     sys.exit(_in_words(run))
 
 
+@main.command()
+@_config_option
+def serve(path: str | None) -> None:
+    """Serve: Slack, the JSON API, health and metrics. SPAWNER_TYPE says where jobs run."""
+    from spawnery_dispatcher import serving  # noqa: PLC0415 - a command loads its own
+    from spawnery_dispatcher.logs import configure, masker_of  # noqa: PLC0415
+
+    def run() -> int:
+        config = configfile.load(os.environ, path=path)
+        logger = configure(config.log_level, masker_of(config, os.environ))
+        asyncio.run(serving.serve(config, os.environ, logger=logger))
+        return 0
+
+    sys.exit(_in_words(run))
+
+
 @main.command("api-key")
 @click.argument("name")
 def api_key(name: str) -> None:

@@ -17,7 +17,8 @@ from spawnery.outcomes import JobState, Outcome
 
 from spawnery_dispatcher.bus import Bus, Said
 from spawnery_dispatcher.judging import judge
-from spawnery_dispatcher.models import AgentEnd, Entry, Phase, Progress
+from spawnery_dispatcher.metrics import Metrics
+from spawnery_dispatcher.models import AgentEnd, Ending, Entry, Phase, Progress
 from spawnery_dispatcher.patience import Health, Patience, is_away
 from spawnery_dispatcher.spawns import Spawns, refused_ending
 from spawnery_dispatcher.store import Store
@@ -54,6 +55,7 @@ class Follower:
         store: What is remembered.
         bus: What agents say.
         patience, health: For Redis and the engine.
+        metrics: Where it is counted.
         now: Wall clock with zone.
         logger: structlog's.
     """
@@ -67,6 +69,7 @@ class Follower:
         bus: Bus,
         patience: Patience,
         health: Health,
+        metrics: Metrics,
         now: Callable[[], datetime],
         logger: Any,
     ) -> None:
@@ -76,6 +79,7 @@ class Follower:
         self._bus = bus
         self._patience = patience
         self._health = health
+        self._metrics = metrics
         self._now = now
         self._logger = logger
         self._followed: dict[str, Followed] = {}
@@ -93,6 +97,7 @@ class Follower:
             read=entry.read, progress=entry.progress, ended=entry.agent_end is not None
         )
         self._followed[entry.job_id] = followed
+        self._metrics.followed.set(len(self._followed))
         followed.task = asyncio.create_task(self._run(entry), name=f"follow-{entry.job_id}")
         if entry.cancelled_by:
             self.cancel(entry.job_id)
@@ -120,6 +125,7 @@ class Follower:
             self._logger.exception("follow_failed", job=entry.job_id, error=type(error).__name__)
         finally:
             self._followed.pop(entry.job_id, None)
+            self._metrics.followed.set(len(self._followed))
 
     async def _live(self, entry: Entry) -> None:
         if entry.phase is Phase.SPAWNING and not await self._started(entry):
@@ -128,8 +134,11 @@ class Follower:
         self._logger.info("job_ended", job=entry.job_id, state=outcome.state, cause=outcome.cause)
         await self._patience(lambda: self._store.witness(entry.job_id, outcome=outcome))
         agent = await self._last_words(entry.job_id)
-        ending = judge(outcome, agent, now=self._now())
-        await self._patience(lambda: self._store.end(entry.job_id, ending))
+        await self._end(entry.job_id, judge(outcome, agent, now=self._now()))
+
+    async def _end(self, job_id: str, ending: Ending) -> None:
+        if await self._patience(lambda: self._store.end(job_id, ending)):
+            self._metrics.ended(ending)
 
     async def _started(self, entry: Entry) -> bool:
         """See to it that the engine has the job; False when it never will, and that is written."""
@@ -147,8 +156,7 @@ class Follower:
             return True
         self._logger.info("job_refused", job=entry.job_id, cause=error.cause)
         latest = await self._patience(lambda: self._store.get(entry.job_id)) or entry
-        ending = refused_ending(error, latest, now=self._now())
-        await self._patience(lambda: self._store.end(entry.job_id, ending))
+        await self._end(entry.job_id, refused_ending(error, latest, now=self._now()))
         return False
 
     async def _outcome(self, job_id: str) -> Outcome:
@@ -225,6 +233,7 @@ class Follower:
             if followed is None:
                 continue
             await self._notice_gap(words, followed)
+            self._metrics.heard(len(words.entries))
             taken = take_in(words, followed.progress, ended=followed.ended)
             followed.read, followed.progress = taken.read, taken.progress
             followed.ended = followed.ended or taken.agent_end is not None

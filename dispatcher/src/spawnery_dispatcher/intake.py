@@ -13,6 +13,7 @@ from spawnery.outcomes import JobState
 from spawnery_dispatcher import commands, words
 from spawnery_dispatcher.commands import About, Fix, Help, ListJobs, Misunderstood
 from spawnery_dispatcher.config import Config
+from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.models import Ask, Ending, Entry, Phase, Place, Platform, Refused, Reply
 from spawnery_dispatcher.protocol import answer
 from spawnery_dispatcher.store import Store
@@ -49,6 +50,7 @@ class Intake:
         store: What is remembered.
         config: Projects and limits.
         read_log: Returns the end of a job's log as text; raises ``SpawnerError``.
+        metrics: Where it is counted.
         now: Wall clock with zone.
         logger: structlog's.
     """
@@ -59,12 +61,14 @@ class Intake:
         config: Config,
         *,
         read_log: Callable[[str], Any],
+        metrics: Metrics,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         logger: Any,
     ) -> None:
         self._store = store
         self._config = config
         self._read_log = read_log
+        self._metrics = metrics
         self._now = now
         self._logger = logger
 
@@ -113,6 +117,8 @@ class Intake:
         result = await self._store.accept(ask, self._config.limits)
         if isinstance(result, Refused):
             return Reply(text=words.refused(text, result), problem=True)
+        if result.new:
+            self._metrics.accepted(name)
         self._logger.info("job_accepted", job=ask.job_id, new=result.new, project=name)
         return Reply(text=f"{text}: {ask.job_id}", entry=result.entry, new=result.new)
 
@@ -134,7 +140,7 @@ class Intake:
         if command.verb == "cancel":
             return await self.cancel(entry, said.user)
         if command.verb == "logs":
-            return await self._logs(entry)
+            return await self.log_of(entry)
         return Reply(text=words.view(entry).text(), entry=entry)
 
     async def _meant(self, command: About, place: Place) -> Entry | Reply:
@@ -165,7 +171,8 @@ class Intake:
             await self._store.end(entry.job_id, ending)
         return Reply(text=f"{entry.job_id} is being cancelled.", entry=changed or entry)
 
-    async def _logs(self, entry: Entry) -> Reply:
+    async def log_of(self, entry: Entry) -> Reply:
+        """Return the end of a job's log."""
         if entry.ending is not None and entry.ending.log_tail:
             return Reply(text=entry.ending.log_tail[-words.TAIL_SHOWN :], entry=entry)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from spawnery.aio import AsyncSpawner
 
@@ -13,12 +13,15 @@ from spawnery_dispatcher.keys import Keys
 from spawnery_dispatcher.records import RedisRecords
 
 
-async def open_spawner(config: Config, environ: Mapping[str, str]) -> AsyncSpawner:
+async def open_spawner(
+    config: Config, environ: Mapping[str, str], *, observers: Sequence[object] = ()
+) -> AsyncSpawner:
     """Open the spawner that ``SPAWNER_TYPE`` names.
 
     Args:
         config: Its instance owns the jobs, its Redis keeps the records.
         environ: Our own environment; our own settings are kept from core.
+        observers: Objects with the hook ``job_event``.
 
     Raises:
         ConfigurationError, PluginError: See ``spawnery.Spawner.from_environment``.
@@ -26,4 +29,4 @@ async def open_spawner(config: Config, environ: Mapping[str, str]) -> AsyncSpawn
     kept = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
     kept["SPAWNERY_INSTANCE"] = config.instance
     records = RedisRecords(connect_blocking(config.redis.url), Keys(config.instance))
-    return await AsyncSpawner.open(environ=kept, records=records)
+    return await AsyncSpawner.open(environ=kept, records=records, extensions=observers)

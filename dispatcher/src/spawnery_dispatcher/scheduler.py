@@ -14,6 +14,7 @@ from spawnery.serialize import to_json
 from spawnery_dispatcher.config import Config
 from spawnery_dispatcher.fairness import order, startable
 from spawnery_dispatcher.jobspecs import job_spec
+from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.models import Ask, Entry, Phase
 from spawnery_dispatcher.spawns import refused_ending
 from spawnery_dispatcher.store import Store
@@ -27,15 +28,23 @@ class Scheduler:
     Args:
         store: What is remembered.
         config: Limits and projects.
+        metrics: Where it is counted.
         now: Wall clock with zone.
         logger: structlog's.
     """
 
     def __init__(
-        self, store: Store, config: Config, *, now: Callable[[], datetime], logger: Any
+        self,
+        store: Store,
+        config: Config,
+        *,
+        metrics: Metrics,
+        now: Callable[[], datetime],
+        logger: Any,
     ) -> None:
         self._store = store
         self._config = config
+        self._metrics = metrics
         self._now = now
         self._logger = logger
         self._asks: dict[str, Ask] = {}
@@ -98,7 +107,10 @@ class Scheduler:
                 return None
             return {"phase": Phase.SPAWNING, "spec": spec}
 
-        return await self._store.change(ask.job_id, change) is not None
+        if await self._store.change(ask.job_id, change) is None:
+            return False
+        self._metrics.started((self._now() - ask.asked_at).total_seconds())
+        return True
 
     async def _refuse(self, ask: Ask, error: SpawnerError) -> bool:
         self._logger.info("job_refused", job=ask.job_id, cause=error.cause)

@@ -19,6 +19,7 @@ from spawnery_dispatcher.follower import Follower
 from spawnery_dispatcher.intake import Intake
 from spawnery_dispatcher.keys import Keys
 from spawnery_dispatcher.memory import Memory
+from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.models import Phase, Platform
 from spawnery_dispatcher.outbox import Messenger, Outbox
 from spawnery_dispatcher.ownership import RENEW_SECONDS, Ownership
@@ -64,10 +65,13 @@ class Service:
     Args:
         config: All settings.
         spawner: The engine, opened with the instance of the configuration.
+        metrics: Where it is counted.
         logger: structlog's.
     """
 
-    def __init__(self, config: Config, spawner: AsyncSpawner, *, logger: Any) -> None:
+    def __init__(
+        self, config: Config, spawner: AsyncSpawner, *, metrics: Metrics, logger: Any
+    ) -> None:
         keys = Keys(config.instance)
         self._redis = connect(config.redis.url)
         self._blocked = connect(config.redis.url)
@@ -76,7 +80,7 @@ class Service:
         patience = Patience(health, logger)
         self._owner = f"{os.uname().nodename}/{os.getpid()}/{secrets.token_hex(4)}"
         self._ownership = Ownership(self._redis, keys, self._owner)
-        self._scheduler = Scheduler(store, config, now=_now, logger=logger)
+        self._scheduler = Scheduler(store, config, metrics=metrics, now=_now, logger=logger)
         self._memory = Memory(store, spawner, health, now=_now, logger=logger)
         self._wakes: list[asyncio.Event] = []
         self._follower = Follower(
@@ -86,10 +90,13 @@ class Service:
             bus=Bus(self._blocked, keys.wake),
             patience=patience,
             health=health,
+            metrics=metrics,
             now=_now,
             logger=logger,
         )
-        intake = Intake(store, config, read_log=self._read_log, now=_now, logger=logger)
+        intake = Intake(
+            store, config, read_log=self._read_log, metrics=metrics, now=_now, logger=logger
+        )
         self.parts = Parts(
             config=config,
             store=store,

@@ -1,8 +1,8 @@
 """The Slack app: slack-bolt's, with what we hear wired to it.
 
-A listener runs before the event is acknowledged: it writes the job down, which takes milliseconds and
-asks no engine. So what is acknowledged is not lost, and what cannot be written down (Redis away) is
-not acknowledged, and Slack delivers it again.
+A listener runs before the event is acknowledged: it writes the job down, which takes milliseconds
+and asks no engine. So what is acknowledged is not lost, and what cannot be written down (Redis
+away) is not acknowledged, and Slack delivers it again.
 """
 
 from __future__ import annotations
@@ -73,7 +73,6 @@ def make_app(parts: Parts, client: Any) -> AsyncApp:
         process_before_response=True,
         request_verification_enabled=False,
         ssl_check_enabled=False,
-        token_verification_enabled=False,
     )
 
     async def hear(event: dict[str, Any], body: dict[str, Any], client: Any) -> None:
@@ -136,7 +135,7 @@ async def run_socket_mode(app: AsyncApp, parts: Parts, environ: Mapping[str, str
         AsyncSocketModeHandler,
     )
 
-    handler = AsyncSocketModeHandler(app, secret_of(environ, APP_TOKEN).reveal())
+    handler: Any = AsyncSocketModeHandler(app, secret_of(environ, APP_TOKEN).reveal())
     handler.client.web_client.base_url = parts.config.slack.api_url
     try:
         await handler.start_async()

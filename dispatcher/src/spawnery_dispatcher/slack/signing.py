@@ -1,7 +1,7 @@
 """Lets in only what Slack has signed, and no request twice (docs.slack.dev, verifying requests).
 
-HMAC-SHA256 over timestamp and raw body, compared in constant time, five minutes at most old. What was
-handled is remembered for that window; what failed is not, so that Slack may deliver it again.
+HMAC-SHA256 over timestamp and raw body, compared in constant time, five minutes at most old. What
+was handled is remembered for that window; what failed is not: Slack may deliver it again.
 """
 
 from __future__ import annotations
