@@ -36,6 +36,8 @@ ENDS = [
     ("complete-without-pod", SUCCEEDED, "exit.zero", 0, "the Job is complete"),
     ("failed-without-pod", FAILED, "killed.external", None, "its pod is gone"),
     ("evicted-by-api-seen", FAILED, "evicted", 143, "EvictionByEvictionAPI"),
+    ("node-lost-seen", LOST, "lost.node", None, "node no longer exists"),
+    ("node-lost", FAILED, "killed.external", None, "BackoffLimitExceeded"),
     ("preempted", FAILED, "evicted", 143, "higher priority"),
 ]
 
