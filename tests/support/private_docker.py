@@ -162,6 +162,10 @@ class PrivateDocker:
         for pid in found:
             os.kill(pid, signal.SIGKILL)
 
+    def pid(self, container: str) -> int:
+        """Return the process id that a container's first process has on this machine."""
+        return int(self.docker("inspect", "-f", "{{.State.Pid}}", container))
+
     def containers(self) -> list[str]:
         """Name all containers, in every state."""
         return self.docker("ps", "-a", "--format", "{{.Names}}").split()
@@ -206,6 +210,15 @@ class PrivateDocker:
         tops = [*root.glob(self.name), *root.glob(f"*/{self.name}")]
         found = [group for top in tops for group in (top, *top.glob("**/*")) if group.is_dir()]
         return sorted(found, key=lambda group: len(group.parts), reverse=True)
+
+
+def let_end(pid: int) -> None:
+    """Tell a job that waits for ``/tmp/go`` to end, and wait until it has; no daemon is needed."""
+    Path(f"/proc/{pid}/root/tmp/go").touch()
+    until = time.monotonic() + PATIENCE
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}").exists()
 
 
 def _need() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from docker_case import DockerCase
 from docker_images import make_busybox
+from spawnery.testing.proxy import TransportProxy
 
 
 @pytest.fixture(scope="session")
@@ -22,5 +23,21 @@ def docker_engine(docker_socket: str) -> str:
 def case(docker_engine: str, tmp_path: Path) -> Iterator[DockerCase]:
     """A corner of the engine for one test."""
     made = DockerCase(tmp_path, docker_engine)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def proxy(docker_engine: str) -> Iterator[TransportProxy]:
+    """A way to the engine that counts, and on which things happen."""
+    with TransportProxy(docker_engine) as made:
+        yield made
+
+
+@pytest.fixture
+def led(tmp_path: Path, docker_engine: str, proxy: TransportProxy) -> Iterator[DockerCase]:
+    """A corner of the engine whose spawners go through the proxy."""
+    made = DockerCase(tmp_path, docker_engine)
+    made.environ["DOCKER_HOST"] = proxy.address
     yield made
     made.close()

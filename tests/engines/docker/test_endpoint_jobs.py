@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import ssh_server
 from certificates import authority, certificate, server_context
-from docker_case import DockerCase, output, running, sh
+from docker_case import DockerCase, eventually, output, running, sh
 from spawnery.outcomes import JobState
 from spawnery.testing.proxy import TransportProxy
 
@@ -49,7 +49,7 @@ def test_the_life_of_jobs(case: DockerCase, reached: dict[str, str]) -> None:
         spawner.spawn(sh("sleep 600", job_id="stays"))
         running(spawner, "stays")
         assert spawner.stop("stays", grace_seconds=0).state is JobState.CANCELLED
-    assert case.containers() == set()
+    eventually(lambda: not case.containers())
 
 
 def test_a_large_log(case: DockerCase, reached: dict[str, str]) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from docker_case import PATIENCE, DockerCase, Events, at_once, eventually, running, sh
 from docker_images import BUSYBOX
-from spawnery.errors import NameConflict, SpecConflict
+from spawnery.errors import JobNotFound, NameConflict, SpecConflict
 from spawnery.outcomes import JobHandle, JobState
 from spawnery.plugin import LABEL_INSTANCE, LABEL_JOB_ID
 from spawnery.testing.faults import Fault, Rule, Seen
@@ -26,23 +25,6 @@ with Spawner.open() as spawner:
     spec = JobSpec(job_id="one", image={BUSYBOX!r}, command=["sh", "-c", "sleep 600"])
     print(json.dumps(spawner.spawn(spec).created), flush=True)
 """
-
-
-@pytest.fixture
-def proxy(docker_engine: str) -> Iterator[TransportProxy]:
-    """A way to the engine on which things happen."""
-    with TransportProxy(docker_engine) as made:
-        yield made
-
-
-@pytest.fixture
-def led(tmp_path: Path, docker_engine: str, proxy: TransportProxy) -> Iterator[DockerCase]:
-    """A corner of the engine whose spawners go through the proxy."""
-    made = DockerCase(tmp_path, docker_engine)
-    made.environ["DOCKER_HOST"] = proxy.address
-    made.address = docker_engine
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -244,3 +226,49 @@ def test_an_answer_that_comes_too_late(
         running(spawner, "one")
         assert spawner.stop("one", grace_seconds=0).state is JobState.CANCELLED
     assert events.of("one") == ["create", "start"]
+
+
+def test_a_start_whose_answer_is_lost_with_the_container(
+    led: DockerCase, events: Events, proxy: TransportProxy
+) -> None:
+    """It ran, ended and removed itself before the lost answer: its code is known all the same."""
+
+    def lose(seen: Seen) -> None:
+        if seen.path.endswith("/start"):
+            eventually(lambda: not led.containers())
+            raise ConnectionError
+
+    proxy.on_response = lose
+    with led.open() as spawner:
+        spawner.spawn(sh("exit 3", job_id="one"))
+        proxy.on_response = None
+        assert spawner.wait("one", PATIENCE).exit_code == 3
+    assert events.of("one") == ["create", "start"]
+
+
+def test_a_container_that_is_removed_before_its_start(
+    led: DockerCase, events: Events, proxy: TransportProxy
+) -> None:
+    """The engine answers its wait with 0 (moby, container/state.go): a success for nobody."""
+
+    def remove(seen: Seen) -> None:
+        if seen.path.endswith("/start"):
+            led.docker("rm", f"{led.prefix}-one")
+
+    proxy.on_request = remove
+    with led.open() as spawner:
+        spawner.spawn(sh("true", job_id="one"))
+        outcome = spawner.wait("one", PATIENCE)
+    assert (outcome.state, outcome.exit_code) == (JobState.LOST, None)
+    assert events.of("one") == ["create"]
+
+
+def test_removed_by_several_at_once(case: DockerCase) -> None:
+    """Removals that meet each other (409, 404) are done when the container is gone."""
+    with case.open() as a, case.open() as b:
+        a.spawn(sh("sleep 600", job_id="one"))
+        removals = [lambda s=s: s.remove("one", force=True) for s in (a, b, a, b)]
+        by_hand = [lambda: case.docker("rm", "-f", f"{case.prefix}-one")] * 2
+        results = at_once([*removals, *by_hand])[:4]
+        assert all(r is None or isinstance(r, JobNotFound) for r in results), results
+        assert case.containers() == set()

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import subprocess
 import sys
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from docker_case import eventually
 from docker_images import make_busybox
 from docker_jobs import PATIENCE, docker, environ_of, joined, open_spawner, shell
 from spawnery.errors import InvalidSpec, LogsUnavailable
-from spawnery_docker.ears import Ear
 
 pytestmark = pytest.mark.engine("docker")
 
@@ -167,17 +165,13 @@ def test_a_driver_that_cannot_be_read_can_be_followed(docker_socket, tmp_path):
             assert b"".join(chunk.data for chunk in stream) == b"heard\n"
 
 
-def test_a_log_that_went_with_its_container(spawner):
+def test_a_log_that_went_with_its_container(spawner, docker_socket):
     """The log of a job that removed itself is gone, and the hint says how to keep the next one."""
-    job = spawner.spawn(shell("echo gone")).job_id
+    handle = spawner.spawn(shell("echo gone"))
+    job = handle.job_id
     spawner.wait(job, PATIENCE)
-    until = time.monotonic() + PATIENCE
-    while spawner._engine.status(job) is not None and time.monotonic() < until:
-        try:
-            spawner.logs(job).close()
-        except LogsUnavailable:
-            break
-        time.sleep(0.05)
+    mine = ("--filter", f"name={handle.name}")
+    eventually(lambda: not docker(docker_socket, "ps", "-aq", *mine))
     with pytest.raises(LogsUnavailable, match=r"gone|removed") as caught:
         spawner.logs(job)
     assert "--retention-seconds" in caught.value.hint
@@ -212,24 +206,17 @@ def test_a_flood_is_read_at_the_readers_pace(spawner):
     spawner.stop("flood", grace_seconds=0)
 
 
-def test_a_cut_connection_goes_on_in_the_engines_log(spawner):
-    """The attached connection is cut in between: each line comes exactly once all the same."""
+def test_a_cut_connection_goes_on_in_the_engines_log(led, proxy):
+    """All connections are cut in between: each line comes exactly once all the same."""
     script = "i=0; while [ $i -lt 50 ]; do echo $i; echo e$i >&2; sleep 0.1; i=$((i+1)); done"
-    job = spawner.spawn(shell(script), follow=True).job_id
-    found = []
-    with spawner.logs(job, follow=True) as stream:
-        for chunk in stream:
-            if not found:
-                cut_attached(spawner)
-            found.append(chunk)
-    assert joined(found)["stdout"].split() == [b"%d" % n for n in range(50)]
-    assert joined(found)["stderr"].split() == [b"e%d" % n for n in range(50)]
-    assert spawner.wait(job, PATIENCE).exit_code == 0
-
-
-def cut_attached(spawner):
-    """Cut the connections over which jobs are heard, as a proxy does."""
-    rooms = spawner._parts.spawner._rooms
-    for key in list(rooms._sockets._selector.get_map().values()):
-        if isinstance(getattr(getattr(key.data, "on_data", None), "__self__", None), Ear):
-            key.fileobj.shutdown(socket.SHUT_RDWR)
+    with led.open() as spawner:
+        job = spawner.spawn(shell(script), follow=True).job_id
+        found = []
+        with spawner.logs(job, follow=True) as stream:
+            for chunk in stream:
+                if not found:
+                    proxy.cut_all()
+                found.append(chunk)
+        assert joined(found)["stdout"].split() == [b"%d" % n for n in range(50)]
+        assert joined(found)["stderr"].split() == [b"e%d" % n for n in range(50)]
+        assert spawner.wait(job, PATIENCE).exit_code == 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +14,8 @@ from spawnery.errors import SpawnFailed
 from spawnery.models import JobSpec, Resources
 from spawnery.outcomes import JobState, Outcome
 from spawnery.spawner import Spawner
+from spawnery.testing.faults import Seen
+from spawnery.testing.proxy import TransportProxy
 
 pytestmark = pytest.mark.engine("docker")
 
@@ -201,6 +205,23 @@ def test_an_image_that_needs_root(spawner: Spawner) -> None:
     assert outcome.exit_code == 3
     assert "--user" in (outcome.hint or "")
     assert "--security baseline" in (outcome.hint or "")
+
+
+def test_an_image_that_needs_root_when_its_end_comes_late(
+    led: DockerCase, proxy: TransportProxy
+) -> None:
+    """What the spawn itself knows is enough: no event and no list told of the job before."""
+    spawned = threading.Event()
+
+    def hold(seen: Seen) -> None:
+        if re.search("/(_ping|events|containers/json)", seen.path):
+            spawned.wait(PATIENCE)
+
+    proxy.on_request = hold
+    with led.open() as spawner:
+        job = spawner.spawn(sh(ROOT_ONLY)).job_id
+        spawned.set()
+        assert spawner.wait(job, PATIENCE).cause == "security.root_image"
 
 
 @pytest.mark.parametrize("fields", [{"security": "baseline"}, {"user": "0"}])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from docker_case import DockerCase, sh
+from docker_case import DockerCase, eventually, sh
 from docker_images import BUSYBOX
 from spawnery.models import JobSpec
 from spawnery.secret import MASK
@@ -183,7 +183,7 @@ def test_check_with_a_probe(case: DockerCase) -> None:
     items = {item["name"]: item for item in json.loads(done.stdout)}
     assert items["probe"]["level"] == "ok", items["probe"]
     assert done.returncode == 0
-    assert case.containers() == set()
+    eventually(lambda: not case.containers())
     assert case.cli("--json", "ps", "-a").stdout.strip() in {"", "[]"}
 
 

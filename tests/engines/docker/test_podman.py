@@ -7,7 +7,7 @@ from pathlib import Path
 
 import podman_service
 import pytest
-from docker_case import DockerCase, output, running, sh
+from docker_case import DockerCase, eventually, output, running, sh
 from spawnery.models import JobSpec
 from spawnery.outcomes import JobState
 
@@ -62,7 +62,7 @@ def test_stop(podman: DockerCase) -> None:
         spawner.spawn(baseline("sleep 600", job_id="stays"))
         running(spawner, "stays")
         assert spawner.stop("stays", grace_seconds=1).state is JobState.CANCELLED
-    assert podman.containers() == set()
+    eventually(lambda: not podman.containers())
 
 
 def test_retention(podman: DockerCase) -> None:

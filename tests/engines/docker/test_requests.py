@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+import threading
 
 import pytest
 from docker_case import PATIENCE, DockerCase, sh
@@ -20,22 +19,6 @@ _ID = re.compile(r"/[0-9a-f]{64}(?=/|$)")
 _CONTAINER = re.compile(r"/containers/([^/?]+)")
 _WATCHING = re.compile(r"^GET (/_ping|/events|/containers/json)$")
 """The watch's own, at its opening and every relist_seconds."""
-
-
-@pytest.fixture
-def proxy(docker_engine: str) -> Iterator[TransportProxy]:
-    """A proxy that counts."""
-    with TransportProxy(docker_engine) as made:
-        yield made
-
-
-@pytest.fixture
-def counted(tmp_path: Path, docker_engine: str, proxy: TransportProxy) -> Iterator[DockerCase]:
-    """A corner of the engine whose spawners go through the proxy."""
-    made = DockerCase(tmp_path, docker_engine)
-    made.environ["DOCKER_HOST"] = proxy.address
-    yield made
-    made.close()
 
 
 def short(seen: Seen) -> str:
@@ -70,13 +53,14 @@ def asked_by(spawner: Spawner, proxy: TransportProxy, spec: JobSpec) -> list[str
     return found
 
 
+LIST = "GET /containers/json"
 CREATE, START = "POST /containers/create", "POST /containers/ID/start"
 ATTACH, WAIT = "POST /containers/ID/attach", "POST /containers/ID/wait"
 
 
-def test_a_job_that_removes_itself(counted: DockerCase, proxy: TransportProxy) -> None:
+def test_a_job_that_removes_itself(led: DockerCase, proxy: TransportProxy) -> None:
     """Create, attach for the tail, wait for the code, start: nothing else is asked."""
-    with counted.open() as spawner:
+    with led.open() as spawner:
         warm(spawner)
         for _ in range(3):
             spec = sh("sleep 600")
@@ -84,52 +68,72 @@ def test_a_job_that_removes_itself(counted: DockerCase, proxy: TransportProxy) -
             spawner.remove(spec.job_id, force=True)
 
 
-def test_without_a_tail_nobody_attaches(counted: DockerCase, proxy: TransportProxy) -> None:
+def test_without_a_tail_nobody_attaches(led: DockerCase, proxy: TransportProxy) -> None:
     """Where no tail is kept the attach is left out."""
-    with counted.open(SPAWNERY_DOCKER_KEEP_TAIL="false") as spawner:
+    with led.open(SPAWNERY_DOCKER_KEEP_TAIL="false") as spawner:
         warm(spawner)
         assert asked_by(spawner, proxy, sh("sleep 600")) == [CREATE, WAIT, START]
-    with counted.open(SPAWNERY_TAIL_BYTES="0") as spawner:
+    with led.open(SPAWNERY_TAIL_BYTES="0") as spawner:
         warm(spawner)
         assert asked_by(spawner, proxy, sh("sleep 600")) == [CREATE, WAIT, START]
 
 
-def test_a_job_that_is_kept(counted: DockerCase, proxy: TransportProxy) -> None:
+def test_a_job_that_is_kept(led: DockerCase, proxy: TransportProxy) -> None:
     """A retained container keeps its log and its code: create and start are all."""
-    with counted.open() as spawner:
+    with led.open() as spawner:
         warm(spawner)
         spec = sh("sleep 600", retention_seconds=600)
         assert asked_by(spawner, proxy, spec) == [CREATE, START]
 
 
-def test_a_fresh_process_asks_once_for_the_image(
-    counted: DockerCase, proxy: TransportProxy
-) -> None:
+def test_a_fresh_process_asks_once_for_the_image(led: DockerCase, proxy: TransportProxy) -> None:
     """The first spawn of an image looks at it once; no version, no list, no inspect."""
-    with counted.open() as spawner:
+    with led.open() as spawner:
         first = asked_by(spawner, proxy, sh("sleep 600"))
         assert first == ["GET /images/spawnery-test/busybox:1/json", CREATE, ATTACH, WAIT, START]
         assert proxy.count(path="/version") == 0
         assert proxy.count("GET", r"/containers/[^/]+/json") == 0
 
 
-def test_the_wait_is_registered_before_the_start(
-    counted: DockerCase, proxy: TransportProxy
-) -> None:
+def test_a_list_that_has_what_is_being_made(led: DockerCase, proxy: TransportProxy) -> None:
+    """The watch's first list may show the container before its start: nothing more is asked."""
+    created, listed = threading.Event(), threading.Event()
+
+    def before(seen: Seen) -> None:
+        if short(seen) == LIST:
+            created.wait(PATIENCE)
+
+    def after(seen: Seen) -> None:
+        if short(seen) == LIST:
+            listed.set()
+        if short(seen) == CREATE:
+            created.set()
+            listed.wait(PATIENCE)
+
+    proxy.on_request, proxy.on_response = before, after
+    with led.open() as spawner:
+        handle = spawner.spawn(sh("sleep 600"))
+        # The end of another job is told by the watch when it is past that list.
+        spawner.wait(spawner.spawn(sh("true")).job_id, PATIENCE)
+        assert listed.is_set()
+        assert proxy.count("GET", f"/containers/({handle.engine_id}|{handle.name})/json") == 0
+
+
+def test_the_wait_is_registered_before_the_start(led: DockerCase, proxy: TransportProxy) -> None:
     """The engine has answered attach and wait before it is asked to start."""
     answered: list[str] = []
     asked: list[tuple[str, list[str]]] = []
     proxy.on_request = lambda seen: asked.append((short(seen), list(answered)))
     proxy.on_response = lambda seen: answered.append(short(seen))
-    with counted.open() as spawner:
+    with led.open() as spawner:
         assert spawner.wait(spawner.spawn(sh("exit 5")).job_id, PATIENCE).exit_code == 5
     before_start = next(known for request, known in asked if request == START)
     assert {CREATE, ATTACH, WAIT} <= set(before_start)
 
 
-def test_all_waiters_share_one_watch(counted: DockerCase, proxy: TransportProxy) -> None:
+def test_all_waiters_share_one_watch(led: DockerCase, proxy: TransportProxy) -> None:
     """However often a process asks how jobs stand, one stream of events is open."""
-    with counted.open() as spawner:
+    with led.open() as spawner:
         jobs = [spawner.spawn(sh("true")).job_id for _ in range(5)]
         for job in jobs:
             assert spawner.wait(job, PATIENCE).state is JobState.SUCCEEDED

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from docker_case import PATIENCE, DockerCase, output, running, sh
+from docker_case import PATIENCE, DockerCase, eventually, output, running, sh
 from docker_images import BUSYBOX
 from spawnery.errors import SpawnFailed
 from spawnery.models import JobSpec, Resources
@@ -49,7 +49,7 @@ def test_the_container_removes_itself_and_its_code_is_known(case: DockerCase) ->
     done = case.cli("run", *JOB, "once", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
     assert (done.returncode, done.stdout) == (7, "out\n"), done.stderr
     assert done.stderr.startswith("err\n")
-    assert case.containers() == set()
+    eventually(lambda: not case.containers())
     known = json.loads(case.cli("--json", "status", "once").stdout)
     assert (known["state"], known["outcome"]["exit_code"]) == ("FAILED", 7)
 
@@ -77,7 +77,7 @@ def test_two_hundred_fast_exits(case: DockerCase) -> None:
         with ThreadPoolExecutor(4) as pool:
             codes = list(pool.map(code, range(156, 356)))
     assert codes == [number % 256 for number in range(156, 356)]
-    assert case.containers() == set()
+    eventually(lambda: not case.containers())
 
 
 def test_our_own_variables_are_forwarded_as_secrets(case: DockerCase) -> None:
@@ -182,7 +182,7 @@ def test_a_missing_image(case: DockerCase) -> None:
         # The id is free: nothing of the attempt stays.
         assert spawner.spawn(sh("true", job_id="missing")).created
         spawner.wait("missing", PATIENCE)
-    assert case.containers() == set()
+    eventually(lambda: not case.containers())
 
 
 def test_a_missing_network(case: DockerCase) -> None:
