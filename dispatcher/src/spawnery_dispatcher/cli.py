@@ -60,6 +60,35 @@ def serve(path: str | None) -> None:
     sys.exit(_in_words(run))
 
 
+@main.command()
+@_config_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(path: str | None, *, as_json: bool) -> None:
+    """Look what works, what does not, and what to do about it.
+
+    The exit code is 1 when something does not work.
+    """
+    import json  # noqa: PLC0415 - a command loads its own
+
+    from spawnery.serialize import to_json  # noqa: PLC0415
+
+    from spawnery_dispatcher.doctor import examine  # noqa: PLC0415
+
+    def run() -> int:
+        config = configfile.load(os.environ, path=path)
+        items = asyncio.run(examine(config, os.environ))
+        if as_json:
+            click.echo(json.dumps(to_json(items)))
+        else:
+            for item in items:
+                click.echo(f"{item.level:8} {item.name}: {item.detail}")
+                if item.hint:
+                    click.echo(f"{'':8} {item.hint}")
+        return int(any(item.level == "failed" for item in items))
+
+    sys.exit(_in_words(run))
+
+
 @main.command("api-key")
 @click.argument("name")
 def api_key(name: str) -> None:
