@@ -38,6 +38,8 @@ class KubeBench(Bench):
     spawner_type = "kubernetes"
     image = BUSYBOX
     faults_shared = True
+    starts_at_once = True
+    start_seconds = 15.0
     stuck: ClassVar[Mapping[str, Any]] = {
         "options": {"kubernetes": {"node_selector": {"spawnery.dev/test": "no-such-node"}}}
     }

@@ -562,6 +562,41 @@ def _tls(folder):
     return module.contexts(folder)
 
 
+def test_tls_stream(engine, tmp_path):
+    """A stream in TLS comes piece by piece, is cut exactly, and ends where its reader goes."""
+    server_tls, client_tls = _tls(tmp_path)
+    engine.context = server_tls
+    address = f"tcp://127.0.0.1:{engine.server_port}"
+    with TransportProxy(address, server_tls=server_tls, upstream_tls=client_tls) as proxy:
+        port = port_of(proxy)
+        proxy.arm(Rule(Fault.CUT_MID_STREAM, nth=2, after_bytes=8))
+        made = [
+            http.client.HTTPSConnection("127.0.0.1", port, timeout=LONG, context=client_tls)
+            for _ in range(3)
+        ]
+        streamed, cut, left = map(contextlib.closing, made)
+        with streamed as connection:
+            connection.request("GET", "/events")
+            response = connection.getresponse()
+            for item in (b"first\n", b"second\n"):
+                engine.feed.append(item)
+                assert response.readline() == item
+            engine.feed.append(b"")
+            assert response.read() == b""
+        with cut as connection:
+            engine.feed += [b"12345", b"67890", b""]
+            connection.request("GET", "/events")
+            response = connection.getresponse()
+            assert response.read(8) == b"12345678"
+            with pytest.raises((OSError, http.client.HTTPException)):
+                response.read()
+        with left as connection:
+            connection.request("GET", "/events")
+            assert connection.getresponse().status == 200
+        until(lambda: not proxy._tasks)
+        engine.feed.append(b"")
+
+
 def test_tls(engine, tmp_path):
     """TLS ends at the proxy and begins again with a client certificate; faults work the same."""
     server_tls, client_tls = _tls(tmp_path)

@@ -54,6 +54,10 @@ class Bench(ABC):
         fault_points: Name of a call (create, start, status, list, watch, logs, stop, remove) to
             how its requests look at the fault port.
         crash_steps: Most steps at which the caller is killed in the crash sweep.
+        starts_at_once: Whether one request makes the object and lets it run, so that its program
+            may run before the record knows the object. It must then be taken up by the next spawn.
+        start_seconds: What a job may take from its spawn until its program runs: deadlines that
+            must not strike before that are longer by so much.
     """
 
     spawner_type: ClassVar[str]
@@ -69,6 +73,8 @@ class Bench(ABC):
     faults_shared: ClassVar[bool] = False
     fault_points: ClassVar[Mapping[str, FaultPoint]] = {}
     crash_steps: ClassVar[int] = 25
+    starts_at_once: ClassVar[bool] = False
+    start_seconds: ClassVar[float] = 0.0
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

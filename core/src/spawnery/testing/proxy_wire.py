@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LIMIT = 256 * 1024
 _FLUSH_SECONDS = 30.0
+_GOODBYE_SECONDS = 1.0
+"""For the peer's end of TLS: one that is gone, or deep in work, never says it."""
 _BACKLOG = 512
 _LINGER_RESET = struct.pack("ii", 1, 0)
 
@@ -167,7 +169,10 @@ class Wire:
         loop = asyncio.get_running_loop()
         reader = _Reader()
         transport, protocol = await loop.connect_accepted_socket(
-            lambda: asyncio.StreamReaderProtocol(reader), sock, ssl=tls
+            lambda: asyncio.StreamReaderProtocol(reader),
+            sock,
+            ssl=tls,
+            ssl_shutdown_timeout=_goodbye(tls),
         )
         return cls(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
@@ -181,11 +186,19 @@ class Wire:
         if address.path is not None:
             name = "localhost" if tls else None
             transport, _ = await loop.create_unix_connection(
-                lambda: protocol, address.path, ssl=tls, server_hostname=name
+                lambda: protocol,
+                address.path,
+                ssl=tls,
+                server_hostname=name,
+                ssl_shutdown_timeout=_goodbye(tls),
             )
         else:
             transport, _ = await loop.create_connection(
-                lambda: protocol, address.host, address.port, ssl=tls
+                lambda: protocol,
+                address.host,
+                address.port,
+                ssl=tls,
+                ssl_shutdown_timeout=_goodbye(tls),
             )
         return cls(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
@@ -250,6 +263,11 @@ class Wire:
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_FLUSH_SECONDS):
                 await self._writer.wait_closed()
+
+
+def _goodbye(tls: ssl.SSLContext | None) -> float | None:
+    """Return how long to wait for the end of TLS; asyncio takes none without TLS."""
+    return _GOODBYE_SECONDS if tls else None
 
 
 async def pipe(one: Wire, other: Wire) -> None:

@@ -67,7 +67,8 @@ class Proof(Suite):
     ) -> None:
         """A program that traps SIGTERM and exits 0 after a kill of ours has not succeeded."""
         need(spawner, "field.deadline_seconds" if kill == "deadline" else "stop.graceful")
-        fields = {"deadline_seconds": 2} if kill == "deadline" else {}
+        seconds = 2 + bench.start_seconds
+        fields = {"deadline_seconds": seconds} if kill == "deadline" else {}
         spawner.spawn(bench.spec(bench.commands.traps_term(0), job_id="trap", **fields))
         until_ready(spawner, "trap")
         if kill == "stop":

@@ -136,8 +136,9 @@ class Deadlines(Suite):
     def test_a_job_that_started_in_time(self, bench: Bench, spawner: Spawner) -> None:
         """A start deadline that is over does nothing to a job that runs."""
         need(spawner, "field.start_deadline_seconds")
-        command = bench.commands.sleeps(3)
-        spawner.spawn(bench.spec(command, job_id="started", start_deadline_seconds=2))
+        seconds = 2 + bench.start_seconds
+        command = bench.commands.sleeps(seconds + 1)
+        spawner.spawn(bench.spec(command, job_id="started", start_deadline_seconds=seconds))
         assert spawner.wait("started", timeout=PATIENCE).state is JobState.SUCCEEDED
 
     @promise("P8")
