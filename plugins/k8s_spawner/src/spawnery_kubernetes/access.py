@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from attrs import field, frozen
 from spawnery.errors import ConfigurationError
 
-from spawnery_kubernetes import kubeconfig
-from spawnery_kubernetes.credentials import Credentials, of_token_file
+from spawnery_kubernetes import kubeconfig, proxies
+from spawnery_kubernetes.credentials import Credentials, Identity, Proof, of_token_file
 from spawnery_kubernetes.settings import KubernetesSettings
 
-_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a pod finds its service account (kubernetes.io, accessing the API from a pod)."""
 _DEFAULT_NAMESPACE: Final = "default"
+_EXTENSION: Final = "client.authentication.k8s.io/exec"
 
 
 @frozen(kw_only=True)
@@ -37,82 +41,153 @@ class Access:
     authority: bytes | None = field(default=None, repr=False)
     verify: bool = True
     server_name: str | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     credentials: Credentials = field(repr=False)
     namespace: str
     told: str
 
+    def identity(self, limit: float) -> Identity:
+        """Return who we are.
 
-def resolve_access(settings: KubernetesSettings, environ: Mapping[str, str]) -> Access:
-    """Find the cluster; nothing is asked of it yet.
+        Args:
+            limit: Seconds that it may take to find out.
+
+        Raises:
+            ConfigurationError: It is not known, or would be told to anybody on the way.
+            EngineError: It takes longer.
+        """
+        found, address = self.credentials.identity(limit), urlsplit(self.server)
+        if address.scheme == "https" and found.anonymous:
+            msg = f"there are no credentials for the cluster ({self.told})"
+            raise ConfigurationError(msg, hint="kubectl config set-credentials -h")
+        exposed = address.scheme == "http" and not proxies.is_loopback(address.hostname or "")
+        if exposed and not found.anonymous:
+            msg = f"credentials are not sent to {self.server}, where anybody can read them"
+            raise ConfigurationError(msg, hint="the server's address must begin with https://")
+        return found
+
+
+def resolve_access(
+    settings: KubernetesSettings, environ: Mapping[str, str], *, account: Path = ACCOUNT
+) -> Access:
+    """Find the cluster; nothing is asked of it yet, and no command is run.
+
+    A kubeconfig that is named comes first, then our own pod's account, then ``~/.kube/config``.
 
     Args:
         settings: Ours.
         environ: Our own environment.
+        account: Folder of our own pod's service account.
 
     Raises:
         ConfigurationError: There is none, or what names it is broken.
     """
     asked = settings.kubeconfig or environ.get("KUBECONFIG")
-    if asked is None and settings.context is None and environ.get("KUBERNETES_SERVICE_HOST"):
-        return _of_own_pod(settings, environ)
-    if asked is not None:
+    if asked:
+        source = "KUBECONFIG" if settings.kubeconfig is None else "the settings"
         paths = [Path(part).expanduser() for part in asked.split(os.pathsep) if part]
+        # As kubectl does it: of several files, those that are not there are passed over.
         paths = [path for path in paths if path.exists()] or paths[:1]
-    else:
-        home = environ.get("HOME")
-        paths = [(Path(home) if home else Path.home()) / ".kube" / "config"]
-        if not paths[0].exists():
-            msg = "no cluster is known: KUBECONFIG is not set, there is no ~/.kube/config, and this"
-            msg += " is no pod of a cluster"
-            hint = "export KUBECONFIG=..., or SPAWNERY_KUBERNETES_KUBECONFIG=..."
-            raise ConfigurationError(msg, hint=hint)
-    return _of_kubeconfig(paths, settings, environ)
+        return _of_kubeconfig(paths, settings, environ, source)
+    if settings.context is None and environ.get("KUBERNETES_SERVICE_HOST"):
+        return _of_own_pod(settings, environ, account)
+    home = environ.get("HOME")
+    path = (Path(home) if home else Path.home()) / ".kube" / "config"
+    if not path.exists():
+        msg = "no cluster is known: KUBECONFIG is not set, this is no pod of a cluster, and there"
+        msg += f" is no {path}"
+        hint = "export KUBECONFIG=FILE, or SPAWNERY_KUBERNETES_KUBECONFIG=FILE"
+        raise ConfigurationError(msg, hint=hint)
+    return _of_kubeconfig([path], settings, environ, "the default place")
 
 
 def _of_kubeconfig(
-    paths: list[Path], settings: KubernetesSettings, environ: Mapping[str, str]
+    paths: Sequence[Path], settings: KubernetesSettings, environ: Mapping[str, str], source: str
 ) -> Access:
     config = kubeconfig.read(paths)
     name = settings.context or config.current
     if not name:
         msg = f"the kubeconfig {config.files} has no current context"
-        hint = "export SPAWNERY_KUBERNETES_CONTEXT=..., or: kubectl config use-context NAME"
+        hint = "kubectl config use-context NAME, or export SPAWNERY_KUBERNETES_CONTEXT=NAME"
         raise ConfigurationError(msg, hint=hint)
     context = config.entry("contexts", name).value
     cluster = config.entry("clusters", str(context.get("cluster") or ""))
-    user = str(context.get("user") or "")
-    server = str(cluster.value.get("server") or "")
-    if not server.startswith(("https://", "http://")):
-        msg = f"the kubeconfig {cluster.file} has no address of a server in context {name!r}"
-        raise ConfigurationError(msg, hint="kubectl config set-cluster -h")
-    namespace = settings.namespace or context.get("namespace") or _DEFAULT_NAMESPACE
+    user = config.entry("users", str(context["user"])) if context.get("user") else None
+    server = _server(cluster)
+    verify = not cluster.value.get("insecure-skip-tls-verify")
+    authority = kubeconfig.data_or_file(cluster, "certificate-authority")
+    facts = _facts(cluster, server, authority)
+
+    def find(limit: float) -> Proof:
+        # Read again each time: another program may have put new credentials there.
+        there = kubeconfig.read(paths).entry("users", user.name if user else "")
+        return kubeconfig.proof_of(there, cluster=facts, environ=environ, limit=limit)
+
+    unsafe = "" if verify else ", whose certificate is not checked (insecure-skip-tls-verify)"
     return Access(
-        server=server.rstrip("/"),
-        authority=kubeconfig.data_or_file(cluster, "certificate-authority"),
-        verify=not cluster.value.get("insecure-skip-tls-verify"),
-        server_name=cluster.value.get("tls-server-name"),
-        proxy=cluster.value.get("proxy-url"),
-        credentials=kubeconfig.credentials_of(config.entry("users", user), user, environ),
-        namespace=str(namespace),
-        told=f"context {name} of {config.files}",
+        server=server,
+        authority=authority,
+        verify=verify,
+        server_name=cluster.value.get("tls-server-name") or None,
+        proxy=_proxy(cluster, server, environ),
+        credentials=Credentials(find if user else _nobody),
+        namespace=settings.namespace or str(context.get("namespace") or _DEFAULT_NAMESPACE),
+        told=f"context {name} of {config.files} ({source}): {server}{unsafe}",
     )
 
 
-def _of_own_pod(settings: KubernetesSettings, environ: Mapping[str, str]) -> Access:
-    host, port = environ["KUBERNETES_SERVICE_HOST"], environ.get("KUBERNETES_SERVICE_PORT", "443")
-    where = f"[{host}]" if ":" in host else host
+def _nobody(_limit: float) -> Proof:
+    """Stand for a context without a user, as ``kubectl proxy`` needs none."""
+    return Proof(identity=Identity())
+
+
+def _server(cluster: kubeconfig.Entry) -> str:
+    server = str(cluster.value.get("server") or "").rstrip("/")
+    if urlsplit(server).scheme not in {"http", "https"} or not urlsplit(server).hostname:
+        msg = f"the kubeconfig {cluster.file} has no address of a server in its cluster"
+        msg += f" {cluster.name!r}: {server!r}"
+        hint = f"kubectl config set-cluster {cluster.name} --server https://HOST:PORT"
+        raise ConfigurationError(msg, hint=hint)
+    return server
+
+
+def _proxy(cluster: kubeconfig.Entry, server: str, environ: Mapping[str, str]) -> str | None:
+    if cluster.value.get("proxy-url"):
+        where = f"proxy-url of the cluster {cluster.name!r}"
+        return proxies.checked(str(cluster.value["proxy-url"]), where)
+    return proxies.proxy_for(server, environ)
+
+
+def _facts(cluster: kubeconfig.Entry, server: str, authority: bytes | None) -> Mapping[str, Any]:
+    """Return what a command for credentials may be told (ExecCredential, spec.cluster)."""
+    extensions = cluster.value.get("extensions") or ()
+    found: dict[str, Any] = {"server": server}
+    if authority is not None:
+        found["certificate-authority-data"] = base64.b64encode(authority).decode()
+    for name in ("tls-server-name", "insecure-skip-tls-verify", "proxy-url"):
+        if cluster.value.get(name):
+            found[name] = cluster.value[name]
+    for extension in extensions:
+        if isinstance(extension, Mapping) and extension.get("name") == _EXTENSION:
+            found["config"] = extension.get("extension")
+    return found
+
+
+def _of_own_pod(settings: KubernetesSettings, environ: Mapping[str, str], account: Path) -> Access:
+    host, port = environ["KUBERNETES_SERVICE_HOST"], environ.get("KUBERNETES_SERVICE_PORT") or "443"
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     try:
-        authority = (_ACCOUNT / "ca.crt").read_bytes()
-        own = (_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+        authority = (account / "ca.crt").read_bytes()
+        own = (account / "namespace").read_text(encoding="utf-8").strip()
     except OSError as error:
-        msg = f"this pod has no service account token to use: {error.filename}: {error.strerror}"
-        hint = "set automountServiceAccountToken: true for this pod, or export KUBECONFIG=..."
+        msg = f"our own pod has no service account to use: {error.filename}: {error.strerror}"
+        hint = "its spec needs automountServiceAccountToken: true; or export KUBECONFIG=FILE"
         raise ConfigurationError(msg, hint=hint) from None
     return Access(
-        server=f"https://{where}:{port}",
+        server=server,
         authority=authority,
-        credentials=of_token_file(_ACCOUNT / "token"),
+        proxy=proxies.proxy_for(server, environ),
+        credentials=Credentials(lambda _limit: of_token_file(account / "token")),
         namespace=settings.namespace or own or _DEFAULT_NAMESPACE,
-        told="the service account of our own pod",
+        told=f"the service account of our own pod: {server}",
     )

@@ -1,6 +1,6 @@
 """The thin module that talks to the cluster, over urllib3.
 
-The official client is left out: importing it costs 0.7 s and 48 MB before its first call, its
+The official client is left out: importing it costs 0.6 s and 48 MB before its first call, its
 hidden retries repeat what may have been done, and its watch ends like a finished one when the
 connection breaks. API: kubernetes.io/docs/reference/using-api.
 """
@@ -8,42 +8,90 @@ connection breaks. API: kubernetes.io/docs/reference/using-api.
 from __future__ import annotations
 
 import json
-import os
-import random
-import ssl
-import tempfile
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any, Final, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
-from spawnery.errors import EngineDenied, EngineError, EngineUnreachable, SpawnerError
-from urllib3 import exceptions as urllib3_errors
+from attrs import field, frozen
+from spawnery.errors import EngineError, SpawnerError
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
 from spawnery_kubernetes.access import Access
+from spawnery_kubernetes.connect_errors import connect_error, refused_certificate
 from spawnery_kubernetes.credentials import Identity
 from spawnery_kubernetes.errors import ApiError, Broken, Unanswered, in_words
+from spawnery_kubernetes.retry import Attempts
+from spawnery_kubernetes.tls import context_of
 from spawnery_kubernetes.transport import LineStream, Reply, error_of, warnings_of
 
 T = TypeVar("T")
 
-_CONNECTIONS: Final = 16
+_IDLE: Final = 16
+"""Connections that are kept for the next call."""
+_PIECE: Final = 64 * 1024
 _GROUPS: Final = {"jobs": "/apis/batch/v1"}
 """API group of a kind; the core one where none is named."""
-_UNAUTHORIZED: Final = 401
-_TOO_MANY: Final = 429
-_SERVER: Final = 500
-_GOOD: Final = range(200, 400)
-_NEVER_SENT: Final = (
-    urllib3_errors.NewConnectionError,  # NameResolutionError is one
-    urllib3_errors.ConnectTimeoutError,
-    urllib3_errors.ProxyError,
-)
-_FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 2.0
-_LEAST_TIMEOUT: Final = 0.001
+_GOOD: Final = range(200, 300)
+_KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+
+
+class _UnsentError(Exception):
+    """No connection came about, for the reason that is its cause."""
+
+
+class _Connection(HTTPConnection):
+    """A connection that tells a request that was never sent from one that was."""
+
+    wire: socket.socket
+
+    def connect(self) -> None:
+        """Connect, by TLS and through a proxy where there is one."""
+        try:
+            super().connect()
+        except (OSError, HTTPError, HTTPException) as error:
+            raise _UnsentError from error
+        self.wire = self.sock
+
+
+class _TlsConnection(HTTPSConnection):
+    """The same, with TLS."""
+
+    wire: socket.socket
+
+    def connect(self) -> None:
+        """See ``_Connection``."""
+        try:
+            super().connect()
+        except (OSError, HTTPError, HTTPException) as error:
+            raise _UnsentError from error
+        self.wire = self.sock
+        # Else urllib3 warns at each request of what the kubeconfig asks for by name.
+        self.is_verified = True
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+@frozen
+class _Request:
+    method: str
+    path: str
+    query: Mapping[str, str]
+    data: bytes | None = field(repr=False)
+    headers: Mapping[str, str]
 
 
 class KubeClient:
@@ -51,14 +99,19 @@ class KubeClient:
 
     Args:
         access: Where it is and who we are.
+
+    Attributes:
+        namespace: Of all jobs.
     """
 
     def __init__(self, access: Access) -> None:
+        self.namespace = access.namespace
         self._access = access
         self._lock = threading.Lock()
-        self._pool: urllib3.PoolManager | None = None
-        self._identity: Identity | None = None
-        self.namespace = access.namespace
+        self._closed = threading.Event()
+        self._line: tuple[Identity, urllib3.HTTPConnectionPool] | None = None
+        forwarded = access.proxy is not None and access.server.startswith("http://")
+        self._prefix = access.server if forwarded else urlsplit(access.server).path
 
     def path(self, kind: str, name: str | None = None, sub: str | None = None) -> str:
         """Return the path of a kind, an object or a part of it, in our namespace."""
@@ -79,8 +132,8 @@ class KubeClient:
     ) -> Reply:
         """Send a request and read the whole answer.
 
-        What the cluster did not act upon is sent again within the limit: too many requests (429),
-        a connection that never came about, and any failure of a GET. Nothing else is.
+        It is sent again within the limit where the cluster cannot have acted upon it: a connection
+        that did not come about, too many requests (429); and a GET after any failure that may pass.
 
         Args:
             method: Of HTTP.
@@ -95,27 +148,22 @@ class KubeClient:
             ApiError: The cluster answered with an error status.
             Unanswered: It was sent, or a part of it, and no answer came.
             EngineUnreachable: There is no connection: nothing happened.
-            EngineDenied: Our credentials are not accepted.
+            EngineDenied: Our credentials are not accepted, found again once.
             ConfigurationError: There are no credentials.
+            EngineError: They took too long, or the client is closed.
         """
-        fields = {"Content-Type": content_type, **(headers or {})} if body is not None else headers
+        fields = {"Content-Type": content_type} if body is not None else {}
         data = None if body is None else json.dumps(body).encode()
-        until = time.monotonic() + timeout
+        request = _Request(method, path, query or {}, data, {**fields, **(headers or {})})
 
-        def once(left: float) -> Reply:
-            response = self._request(method, path, query, data, fields, timeout=left, read=left)
-            try:
-                answer = response.read(decode_content=True)
-            except (urllib3_errors.HTTPError, OSError) as error:
-                raise self._unanswered(method, path, error, timeout) from None
-            finally:
-                response.release_conn()
-            if response.status not in _GOOD:
-                raise error_of(response.status, response.headers, answer, method=method, path=path)
+        def once(identity: Identity, left: float) -> Reply:
+            until = time.monotonic() + left
+            response = self._send(request, identity, left)
+            answer = self._whole(request, response, until, left)
             warned = warnings_of(response.headers.getlist("Warning"))
             return Reply(response.status, response.headers, answer, warned)
 
-        return self._persistently(once, method, until)
+        return self._persistently(request, once, timeout)
 
     def stream(
         self,
@@ -134,220 +182,186 @@ class KubeClient:
             idle_timeout: The stream breaks when nothing comes for so many seconds.
 
         Raises:
-            ApiError, Unanswered, EngineUnreachable, EngineDenied, ConfigurationError: As ``call``.
+            ApiError, Unanswered, EngineUnreachable, EngineDenied, ConfigurationError, EngineError:
+                As ``call``.
         """
-        until = time.monotonic() + timeout
+        # The connection is the stream's own, so that closing one can never touch another request.
+        request = _Request("GET", path, query or {}, None, {"Connection": "close"})
 
-        def once(left: float) -> LineStream:
-            response = self._request("GET", path, query, None, None, timeout=left, read=left)
+        def once(identity: Identity, left: float) -> LineStream:
+            until = time.monotonic() + left
+            response = self._send(request, identity, left)
             if response.status not in _GOOD:
-                self._whole(response, "GET", path, timeout)
+                self._whole(request, response, until, left)
             return _stream_of(response, idle_timeout)
 
-        return self._persistently(once, "GET", until)
+        return self._persistently(request, once, timeout)
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the connections that nobody uses; calls that go on end by themselves."""
+        self._closed.set()
         with self._lock:
-            pool, self._pool, self._identity = self._pool, None, None
-        if pool is not None:
-            pool.clear()
+            line, self._line = self._line, None
+        if line is not None:
+            line[1].close()
 
     # -- inside ------------------------------------------------------------------------------
 
-    def _persistently(self, once: Callable[[float], T], method: str, until: float) -> T:
+    def _persistently(
+        self, request: _Request, once: Callable[[Identity, float], T], timeout: float
+    ) -> T:
         """Send again what may be sent again, as long as there is time."""
-        pause, reloaded = _FIRST_PAUSE, False
+        attempts, renewed = Attempts(request.method, timeout), False
         while True:
+            identity = self._access.identity(attempts.left())
             try:
-                return once(max(_LEAST_TIMEOUT, until - time.monotonic()))
-            except ApiError as error:
-                if error.status == _UNAUTHORIZED:
-                    if reloaded or not self._access.credentials.reload():
-                        raise in_words(error, f"{method} {error.path}") from None
-                    reloaded = True
+                return once(identity, attempts.left())
+            except (ApiError, SpawnerError) as error:
+                if isinstance(error, ApiError) and error.status == HTTPStatus.UNAUTHORIZED:
+                    if renewed or not self._access.credentials.renew(identity, attempts.left()):
+                        raise in_words(error, f"{request.method} {request.path}") from None
+                    renewed = True
                     continue
-                if not _not_acted_upon(error, method):
+                pause = attempts.pause(error)
+                if pause is None or self._closed.wait(pause):
                     raise
-                wait = error.retry_after or pause
-                last: Exception = error
-            except (Unanswered, EngineUnreachable) as error:
-                if isinstance(error, Unanswered) and method != "GET":
-                    raise
-                wait, last = pause, error
-            wait *= random.uniform(0.7, 1.0) if wait == pause else 1.0  # noqa: S311 - jitter
-            if time.monotonic() + wait >= until:
-                raise last
-            time.sleep(wait)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _send(
+        self, request: _Request, identity: Identity, limit: float
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request once and read the header of the answer."""
+        fields = {"Accept": "application/json", "User-Agent": "spawnery", **request.headers}
+        if identity.header is not None:
+            fields["Authorization"] = identity.header.reveal()
+        target = f"{self._prefix}{request.path}"
+        try:
+            return self._pool(identity).urlopen(
+                request.method,
+                f"{target}?{urlencode(request.query)}" if request.query else target,
+                body=request.data,
+                headers=fields,
+                timeout=urllib3.Timeout(total=limit),
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+            )
+        except _UnsentError as error:
+            raise connect_error(self._access, _root(error), limit) from None
+        except (HTTPError, OSError, HTTPException) as error:
+            raise self._unanswered(request, error, limit) from None
 
     def _whole(
-        self, response: urllib3.BaseHTTPResponse, method: str, path: str, timeout: float
+        self,
+        request: _Request,
+        response: urllib3.BaseHTTPResponse,
+        until: float,
+        limit: float,
     ) -> bytes:
-        """Read an answer to its end; raises ``ApiError`` where it tells of an error."""
+        """Read an answer to its end, within the limit also where it comes drop by drop."""
+        wire, pieces = _wire(response), []
         try:
-            answer = response.read(decode_content=True)
-        except (urllib3_errors.HTTPError, OSError) as error:
-            raise self._unanswered(method, path, error, timeout) from None
-        finally:
-            response.release_conn()
+            while data := response.read1(_PIECE):
+                pieces.append(data)
+                if response.connection is None:
+                    break  # it was the end, and another request may have the connection
+                wire.settimeout(max(0.001, until - time.monotonic()))
+        except BaseException as error:
+            response.close()
+            if isinstance(error, HTTPError | OSError | HTTPException):
+                raise self._unanswered(request, error, limit) from None
+            raise
+        answer, method, path = b"".join(pieces), request.method, request.path
         if response.status not in _GOOD:
             raise error_of(response.status, response.headers, answer, method=method, path=path)
         return answer
 
-    def _request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        data: bytes | None,
-        headers: Mapping[str, str] | None,
-        *,
-        timeout: float,
-        read: float,
-    ) -> urllib3.BaseHTTPResponse:
-        pool, identity = self._connected()
-        target = f"{self._access.server}{path}" + (f"?{urlencode(query)}" if query else "")
-        fields = {"Accept": "application/json", "User-Agent": "spawnery", **(headers or {})}
-        if identity.header is not None:
-            fields["Authorization"] = identity.header.reveal()
-        try:
-            return pool.request(
-                method,
-                target,
-                body=data,
-                headers=fields,
-                timeout=urllib3.Timeout(connect=timeout, read=read),
-                retries=False,
-                redirect=False,
-                preload_content=False,
-            )
-        except (urllib3_errors.HTTPError, OSError) as error:
-            raise self._failed(method, path, error, timeout) from None
-
-    def _connected(self) -> tuple[urllib3.PoolManager, Identity]:
+    def _pool(self, identity: Identity) -> urllib3.HTTPConnectionPool:
+        """Return the connections of an identity; another certificate needs new ones."""
         with self._lock:
-            identity = self._access.credentials.identity()
-            before = self._identity
-            if self._pool is None or before is None or _other_certificate(before, identity):
-                self._pool = self._new_pool(identity)
-            self._identity = identity
-            return self._pool, identity
+            if self._closed.is_set():
+                msg = "the connection to the cluster was closed by ourselves"
+                raise EngineError(msg, cause="spawner.closed")
+            if self._line is not None:
+                before, pool = self._line
+                if (before.certificate, before.key) == (identity.certificate, identity.key):
+                    return pool
+                pool.close()
+            pool = _new_pool(self._access, identity)
+            self._line = identity, pool
+            return pool
 
-    def _new_pool(self, identity: Identity) -> urllib3.PoolManager:
-        access = self._access
-        options: dict[str, Any] = {"maxsize": _CONNECTIONS, "block": False}
-        if access.server.startswith("https://"):
-            options["ssl_context"] = _tls(access, identity)
-            if access.server_name is not None:
-                options["server_hostname"] = access.server_name
-                options["assert_hostname"] = access.server_name
-            if not access.verify:
-                options["assert_hostname"] = False
-        if access.proxy is not None:
-            return urllib3.ProxyManager(access.proxy, **options)
-        return urllib3.PoolManager(**options)
-
-    def _failed(self, method: str, path: str, error: Exception, timeout: float) -> SpawnerError:
-        """Tell a request that was never sent from one that may have been acted upon."""
-        server = self._access.server
-        if isinstance(error, urllib3_errors.SSLError | ssl.SSLError):
-            return _tls_error(server, error)
-        never = (urllib3_errors.NewConnectionError, urllib3_errors.ConnectTimeoutError)
-        if isinstance(
-            error, (*never, urllib3_errors.ProxyError, urllib3_errors.NameResolutionError)
-        ):
-            msg = f"nothing answers at {server} ({self._access.told}): {_reason(error)}"
-            hint = "is the cluster there? kubectl cluster-info"
-            return EngineUnreachable(msg, hint=hint)
-        return self._unanswered(method, path, error, timeout)
-
-    def _unanswered(self, method: str, path: str, error: Exception, timeout: float) -> Unanswered:
-        timed_out = isinstance(error, urllib3_errors.TimeoutError | TimeoutError)
-        why = f"within {timeout:.3g} s" if timed_out else f"({_reason(error)})"
-        msg = f"the cluster at {self._access.server} did not answer {method} {path} {why}"
+    def _unanswered(self, request: _Request, error: Exception, limit: float) -> SpawnerError:
+        root = _root(error)
+        denied = refused_certificate(self._access, root)
+        if denied is not None:
+            return denied
+        timed_out = isinstance(error, Urllib3Timeout | TimeoutError)
+        why = f"within {limit:.3g} s" if timed_out else f"({type(root).__name__}: {root})"
+        what = f"{request.method} {request.path}"
+        msg = f"the cluster did not answer {what} {why} ({self._access.told})"
         return Unanswered(msg, timed_out=timed_out)
 
 
-def _not_acted_upon(error: ApiError, method: str) -> bool:
-    """Tell whether a request that was answered by an error may be sent again."""
-    if error.status == _TOO_MANY:
-        return True
-    return method == "GET" and error.status >= _SERVER
+def _new_pool(access: Access, identity: Identity) -> urllib3.HTTPConnectionPool:
+    options: dict[str, Any] = {"maxsize": _IDLE, "block": False, "socket_options": _options()}
+    if access.server.startswith("https://"):
+        options["ssl_context"] = context_of(access, identity)
+        if access.server_name is not None:
+            options["server_hostname"] = access.server_name
+    if access.proxy is None:
+        manager = urllib3.PoolManager(num_pools=1, **options)
+    else:
+        login = urllib3.util.parse_url(access.proxy).auth
+        sent = urllib3.make_headers(proxy_basic_auth=login) if login else None
+        manager = urllib3.ProxyManager(access.proxy, num_pools=1, proxy_headers=sent, **options)
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+    return manager.connection_from_url(access.server)
 
 
-def _other_certificate(before: Identity, now: Identity) -> bool:
-    return (before.certificate, before.key) != (now.certificate, now.key)
+def _options() -> list[tuple[int, int, int]]:
+    """Return options of a socket: a peer that is gone without a word is noticed (half-open TCP)."""
+    found = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, seconds in _KEEPALIVE:
+        if hasattr(socket, name):
+            found.append((socket.IPPROTO_TCP, getattr(socket, name), seconds))
+    return found
 
 
-def _tls(access: Access, identity: Identity) -> ssl.SSLContext:
-    """Make the TLS context; Python takes a client certificate from a file alone."""
-    authority = access.authority.decode() if access.authority else None
-    try:
-        context = ssl.create_default_context(cadata=authority)
-        if not access.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        elif access.server_name is not None:
-            context.check_hostname = True
-        if identity.certificate is not None and identity.key is not None:
-            _load_certificate(context, identity.certificate, identity.key.reveal())
-    except (ssl.SSLError, ValueError) as error:
-        msg = f"the certificates of {access.told} cannot be used: {error}"
-        raise EngineError(msg, hint="kubectl config view --raw shows them") from None
-    return context
+def _wire(response: urllib3.BaseHTTPResponse) -> socket.socket:
+    """Return the socket of an answer; its connection forgets it where the server closes it."""
+    wire: socket.socket = response.connection.wire  # type: ignore[union-attr]
+    return wire
 
 
-def _load_certificate(context: ssl.SSLContext, certificate: bytes, key: str) -> None:
-    handle, name = tempfile.mkstemp(prefix="spawnery-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(certificate + b"\n" + key.encode())
-        context.load_cert_chain(name)
-    finally:
-        os.unlink(name)  # noqa: PTH108 - as it was made
-
-
-def _tls_error(server: str, error: Exception) -> SpawnerError:
-    reason = _reason(error)
-    if "CERTIFICATE_VERIFY_FAILED" in reason or "doesn't match" in reason:
-        msg = f"the certificate of {server} is not one that we trust: {reason}"
-        return EngineDenied(msg, hint="is it the right kubeconfig? kubectl cluster-info")
-    if "ALERT" in reason:
-        msg = f"{server} does not accept our client certificate: {reason}"
-        return EngineDenied(msg, hint="kubectl auth whoami")
-    return EngineUnreachable(
-        f"no TLS connection to {server}: {reason}", hint="kubectl cluster-info"
+def _root(error: BaseException) -> BaseException:
+    """Return what urllib3 has wrapped."""
+    inner = error.__cause__ or next(
+        (item for item in error.args if isinstance(item, BaseException)), None
     )
-
-
-def _reason(error: BaseException) -> str:
-    """Return the innermost words of an exception, without objects' addresses."""
-    inner = getattr(error, "reason", None) or next(
-        (arg for arg in reversed(error.args) if isinstance(arg, BaseException)), None
-    )
-    if isinstance(inner, BaseException):
-        return _reason(inner)
-    text = str(error.args[-1]) if error.args else type(error).__name__
-    return text.rpartition("object at 0x")[2].partition(">: ")[2] or text
+    return error if inner is None else _root(inner)
 
 
 def _stream_of(response: urllib3.BaseHTTPResponse, idle_timeout: float | None) -> LineStream:
-    connection: Any = response.connection
-    sock = getattr(connection, "sock", None)
-    if sock is not None:
-        sock.settimeout(idle_timeout)
+    wire = _wire(response)
+    wire.settimeout(idle_timeout)
 
     def read(size: int) -> bytes:
         try:
-            return response.read1(size, decode_content=True)
-        except (urllib3_errors.HTTPError, OSError, ValueError, AttributeError) as error:
-            raise Broken(_reason(error)) from None
+            return response.read1(size)
+        except (Urllib3Timeout, TimeoutError):
+            msg = f"nothing came for {idle_timeout:g} s"
+            raise Broken(msg) from None
+        except (HTTPError, OSError, HTTPException, ValueError) as error:
+            root = _root(error)
+            msg = f"{type(root).__name__}: {root}"
+            raise Broken(msg) from None
 
     def shut() -> None:
         try:
-            response.shutdown()
-        except (OSError, ValueError, AttributeError):
+            # Not SSLSocket's own, which takes the TLS object from a thread that reads.
+            socket.socket.shutdown(wire, socket.SHUT_RDWR)
+        except OSError:
             return
 
     return LineStream(read, shut, response.close)

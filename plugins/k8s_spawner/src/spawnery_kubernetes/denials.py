@@ -17,7 +17,7 @@ from spawnery_kubernetes.findings import Finding, Kind, Patience, kind_of, quote
 _QUOTA: Final = re.compile(
     r"exceeded quota: [^,]+, requested: (?P<wanted>\S+), used: \S+, limited: (?P<hard>\S+)"
 )
-_KINDS: Final = (
+KINDS: Final = (
     Kind(
         words=r"exceeded quota",
         cause="quota",
@@ -96,7 +96,7 @@ def denial(text: str, namespace: str, look: str) -> Finding:
         namespace: Where the Job is.
         look: The command that shows more.
     """
-    kind = kind_of(_KINDS, text)
+    kind = kind_of(KINDS, text)
     said = f"the cluster says: {quote(text)}"
     if kind is None:
         # What the API server refuses may be let through later; nobody can tell.

@@ -1,27 +1,37 @@
 """What the cluster answers instead of what was asked for, in our words.
 
-Statuses and reasons: the Kubernetes API conventions (metav1.Status) and its API server.
+Statuses and reasons: the Kubernetes API conventions (metav1.Status); the texts are those of the API
+server, its authorizer and its admission plugins.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
-from spawnery.errors import Ambiguous, EngineDenied, EngineError, InvalidSpec, SpawnerError
+from spawnery.errors import (
+    Ambiguous,
+    EngineDenied,
+    EngineError,
+    InvalidSpec,
+    SpawnerError,
+    SpawnFailed,
+)
+
+from spawnery_kubernetes.denials import KINDS, denial
+from spawnery_kubernetes.findings import Patience, kind_of
 
 _QUOTE_LIMIT: Final = 800
-_UNAUTHORIZED: Final = 401
-_FORBIDDEN: Final = 403
-_NOT_FOUND: Final = 404
-_INVALID: Final = 422
-_TOO_MANY: Final = 429
-_SERVER: Final = 500
 _RBAC: Final = re.compile(
-    r'cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
+    r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)"'
+    r' in API group "(?P<group>[^"]*)"(?: in the namespace "(?P<namespace>[^"]+)")?'
 )
-_NAMESPACE: Final = re.compile(r'namespaces "(?P<name>[^"]+)" not found')
+_NO_NAMESPACE: Final = re.compile(r'^namespaces "(?P<name>[^"]+)" not found')
+_UNKNOWN_FIELD: Final = re.compile(r'unknown field "(?P<field>[^"]+)"')
+_IN_NAMESPACE: Final = re.compile(r"/namespaces/([^/?]+)/")
+_UNWELL: Final = "how the API server is: kubectl get --raw /readyz"
 
 
 class ApiError(Exception):
@@ -48,7 +58,8 @@ class ApiError(Exception):
         path: str = "",
     ) -> None:
         self.status = status
-        self.message = " ".join(message.split())[:_QUOTE_LIMIT]
+        text = " ".join(message.split())
+        self.message = text if len(text) <= _QUOTE_LIMIT else f"{text[:_QUOTE_LIMIT]}..."
         super().__init__(f"{method} {path}: {status} {self.message}")
         self.reason = reason
         self.details = details or {}
@@ -62,8 +73,7 @@ class Unanswered(Ambiguous):
 
     def __init__(self, message: str, *, timed_out: bool) -> None:
         cause = "engine.timeout" if timed_out else None
-        hint = "is the API server well? kubectl get --raw /readyz"
-        super().__init__(message, cause=cause, hint=hint)
+        super().__init__(message, cause=cause, hint=_UNWELL)
 
 
 class Broken(Exception):
@@ -77,59 +87,74 @@ def in_words(error: ApiError, doing: str, *, job_id: str | None = None) -> Spawn
         error: The cluster's answer.
         doing: What was tried, for example ``create the Job agentsmith-1``.
         job_id: The job that it is about.
+
+    Returns:
+        ``EngineDenied`` where we may not, ``SpawnFailed`` where quota or a policy forbids it,
+        ``InvalidSpec`` where it is malformed, ``Ambiguous`` where the cluster failed while it may
+        have acted, else ``EngineError``.
     """
     msg = f"cannot {doing}: the cluster answered {error.status}: {error.message}"
-    if error.status == _UNAUTHORIZED:
-        hint = "the credentials are not accepted (any more): kubectl auth whoami"
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        hint = "our credentials are not accepted (any more): kubectl auth whoami"
         return EngineDenied(msg, hint=hint, job_id=job_id)
-    if error.status == _FORBIDDEN:
-        return _forbidden(error, msg, doing, job_id)
-    missing = _NAMESPACE.search(error.message)
-    if error.status == _NOT_FOUND and missing:
-        hint = f"kubectl create namespace {missing['name']}"
+    if error.status == HTTPStatus.FORBIDDEN and (rule := _RBAC.search(error.message)):
+        return EngineDenied(msg, hint=_rule_hint(rule), job_id=job_id)
+    if kind_of(KINDS, error.message) is not None:
+        return _not_admitted(error, doing, job_id)
+    if error.status == HTTPStatus.FORBIDDEN:
+        return EngineDenied(msg, hint="what we may: spawnery check", job_id=job_id)
+    if missing := _NO_NAMESPACE.search(error.message):
+        hint = f"kubectl create namespace {missing['name']}, or name another one"
         return EngineError(msg, cause="namespace.not_found", hint=hint, job_id=job_id)
-    if error.status == _INVALID:
-        return _invalid(error, msg, job_id)
-    return _other(error, msg, job_id)
+    malformed = error.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
+    if malformed and error.method != "GET":
+        hint = "what was sent: spawnery plan"
+        return InvalidSpec(msg, field=_field(error), hint=hint, job_id=job_id)
+    return _failed(error, msg, job_id)
 
 
-def _forbidden(error: ApiError, msg: str, doing: str, job_id: str | None) -> SpawnerError:
-    text = error.message
-    if "exceeded quota" in text:
-        hint = "wait until others end, ask for less, or raise it: kubectl describe resourcequota"
-        return EngineError(msg, cause="quota", hint=hint, job_id=job_id, retryable=True)
-    if "is being terminated" in text:
-        hint = "the namespace is being deleted: name another one, or wait and create it again"
-        return EngineError(msg, cause="namespace.not_found", hint=hint, job_id=job_id)
-    rule = _RBAC.search(text)
-    if rule is not None:
-        hint = (
-            "the Role of whoever we are lacks this rule:\n"
-            f'- apiGroups: ["{rule["group"]}"]\n'
-            f'  resources: ["{rule["resource"]}"]\n'
-            f'  verbs: ["{rule["verb"]}"]'
-        )
-        told = f"cannot {doing}: the cluster does not let us ({text})"
-        return EngineDenied(told, hint=hint, job_id=job_id)
-    if "violates PodSecurity" in text or "denied the request" in text or "admission" in text:
-        hint = "ask for what the namespace's policies allow, or another namespace"
-        return EngineError(msg, cause="security.forbidden", hint=hint, job_id=job_id)
-    return EngineDenied(msg, hint="spawnery check", job_id=job_id)
+def _rule_hint(rule: re.Match[str]) -> str:
+    if rule["user"] == "system:anonymous":
+        return "our credentials do not reach the cluster: kubectl auth whoami"
+    where = f"a Role in the namespace {rule['namespace']}" if rule["namespace"] else "a ClusterRole"
+    return (
+        f"{rule['user']} needs this rule in {where}:\n"
+        f'- apiGroups: ["{rule["group"]}"]\n'
+        f'  resources: ["{rule["resource"]}"]\n'
+        f'  verbs: ["{rule["verb"]}"]'
+    )
 
 
-def _invalid(error: ApiError, msg: str, job_id: str | None) -> SpawnerError:
+def _not_admitted(error: ApiError, doing: str, job_id: str | None) -> SpawnerError:
+    """Say which admission plugin was against it; nothing was created or changed then."""
+    where = _IN_NAMESPACE.search(error.path)
+    found = denial(error.message, where[1] if where else "default", "spawnery plan")
+    about_us = error.method != "POST" or found.cause.startswith(("engine.", "namespace."))
+    kind: type[SpawnerError] = EngineError if about_us else SpawnFailed
+    return kind(
+        f"cannot {doing}: {found.message}",
+        cause=found.cause,
+        hint=found.hint,
+        job_id=job_id,
+        retryable=found.patience is not Patience.NONE,
+    )
+
+
+def _field(error: ApiError) -> str | None:
     causes = error.details.get("causes") or ()
-    field = next((str(c["field"]) for c in causes if c.get("field")), None)
-    hint = "look at what was sent: spawnery plan"
-    return InvalidSpec(msg, field=field, hint=hint, job_id=job_id)
+    named = next((str(cause["field"]) for cause in causes if cause.get("field")), None)
+    unknown = _UNKNOWN_FIELD.search(error.message)
+    return named or (unknown["field"] if unknown else None)
 
 
-def _other(error: ApiError, msg: str, job_id: str | None) -> SpawnerError:
-    retryable = error.status == _TOO_MANY or error.status >= _SERVER
-    if "failed calling webhook" in error.message:
-        hint = "an admission webhook does not answer: kubectl get validatingwebhookconfigurations"
-    elif "etcd" in error.message:
-        hint = "the cluster's store is not well: try again"
-    else:
-        hint = "kubectl get --raw /readyz tells how the API server is"
-    return EngineError(msg, hint=hint, job_id=job_id, retryable=retryable)
+def _failed(error: ApiError, msg: str, job_id: str | None) -> SpawnerError:
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.method != "GET":
+        return Ambiguous(msg, hint=_UNWELL, job_id=job_id)
+    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        hint = "too many requests at once, ours or others': try again later"
+        return EngineError(msg, hint=hint, job_id=job_id, retryable=True)
+    if error.status == HTTPStatus.CONFLICT:
+        hint = "something else changed it at the same time: try again"
+        return EngineError(msg, hint=hint, job_id=job_id, retryable=True)
+    retryable = error.status == HTTPStatus.GONE or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return EngineError(msg, hint=_UNWELL, job_id=job_id, retryable=retryable)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 from attrs import field, frozen
+from spawnery.errors import EngineError
 
 from spawnery_kubernetes.errors import ApiError
 
 _PIECE: Final = 64 * 1024
 _LINE_LIMIT: Final = 16 * 1024 * 1024
 """No object of etcd is larger than 1.5 MiB; its JSON may be several times that."""
+_WARNING: Final = re.compile(r'\b\d{3} [^ ,"]+ "((?:[^"\\]|\\.)*)"')
+_ESCAPED: Final = re.compile(r"\\(.)")
 
 
 @frozen
@@ -21,7 +26,7 @@ class Reply:
     """An answer that was read to its end.
 
     Attributes:
-        status: HTTP status, below 400.
+        status: HTTP status, 200 to 299.
         headers: Its header fields, by name in any case.
         body: Its body.
         warnings: Texts of its ``Warning`` header fields.
@@ -33,8 +38,18 @@ class Reply:
     warnings: tuple[str, ...] = ()
 
     def json(self) -> Any:
-        """Decode the body; None where it is empty."""
-        return json.loads(self.body) if self.body else None
+        """Decode the body; None where it is empty.
+
+        Raises:
+            EngineError: It is no JSON, so what answers is no Kubernetes API.
+        """
+        try:
+            return json.loads(self.body) if self.body else None
+        except ValueError:
+            text = self.body[:60].decode("utf-8", "replace")
+            msg = f"what answers in the place of the cluster is no Kubernetes API: {text!r}"
+            hint = "look at the server of the kubeconfig: kubectl cluster-info"
+            raise EngineError(msg, hint=hint) from None
 
 
 class LineStream:
@@ -42,17 +57,18 @@ class LineStream:
 
     Args:
         read: Waits for the next bytes; empty at a clean end. Raises ``Broken``.
-        shut: Ends the connection and wakes who waits in ``read``.
-        release: Frees the connection; may be called again.
+        shut: Wakes who waits in ``read``.
+        free: Closes the connection, when nobody is in ``read``; may be called again.
     """
 
     def __init__(
-        self, read: Callable[[int], bytes], shut: Callable[[], None], release: Callable[[], None]
+        self, read: Callable[[int], bytes], shut: Callable[[], None], free: Callable[[], None]
     ) -> None:
         self._read = read
         self._shut = shut
-        self._release = release
+        self._free = free
         self._over = False
+        self._reading = threading.Lock()
         self._closed = threading.Event()
 
     @property
@@ -66,20 +82,19 @@ class LineStream:
         Raises:
             Broken: The connection broke, or stayed silent for too long.
         """
-        if self._closed.is_set() or self._over:
-            return b""
         try:
-            data = self._read(size)
+            with self._reading:
+                data = b"" if self._over or self.closed else self._read(size)
+                self._over = not data
         except Exception:
             self._over = True
-            self._release()
-            if self._closed.is_set():
+            if self.closed:
                 return b""
             raise
-        if not data:
-            self._over = True
-            self._release()
-        return b"" if self._closed.is_set() else data
+        finally:
+            if self._over or self.closed:
+                self._free()
+        return b"" if self.closed else data
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines without their ends; one that is far too long is left out.
@@ -96,17 +111,34 @@ class LineStream:
                     yield b"".join([*parts, line])
                 parts, length = [], 0
             length += len(rest)
-            parts = [*parts, rest] if length <= _LINE_LIMIT else []
-        last = b"".join(parts)
-        if last and not self.closed:
+            if length > _LINE_LIMIT:
+                parts = []
+            else:
+                parts.append(rest)
+        if (last := b"".join(parts)) and not self.closed:
             yield last
 
     def close(self) -> None:
         """End it and free the connection: a reader that waits wakes up at once."""
-        if not self._closed.is_set():
-            self._closed.set()
-            self._shut()
-            self._release()
+        self._closed.set()
+        self._shut()
+        # Who is still reading frees it, when it sees that it is closed.
+        if self._reading.acquire(blocking=False):
+            try:
+                self._free()
+            finally:
+                self._reading.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 def error_of(
@@ -118,10 +150,9 @@ def error_of(
     except ValueError:
         said = None
     known = said if isinstance(said, dict) and said.get("kind") == "Status" else {}
-    text = known.get("message") or body.decode("utf-8", "replace")
     return ApiError(
         status,
-        text,
+        str(known.get("message") or body.decode("utf-8", "replace")),
         reason=known.get("reason") or "",
         details=known.get("details") or {},
         retry_after=_seconds(headers.get("Retry-After")),
@@ -136,5 +167,4 @@ def _seconds(text: str | None) -> float | None:
 
 def warnings_of(values: list[str]) -> tuple[str, ...]:
     """Return the texts of ``Warning`` header fields (RFC 7234: code, agent, quoted text)."""
-    texts = (value.partition('"')[2].rpartition('"')[0] for value in values)
-    return tuple(text.replace('\\"', '"') for text in texts if text)
+    return tuple(_ESCAPED.sub(r"\1", text) for value in values for text in _WARNING.findall(value))
