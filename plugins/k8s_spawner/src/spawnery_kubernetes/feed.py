@@ -30,6 +30,8 @@ from spawnery_kubernetes.tails import Tails
 
 _CURSOR: Final = re.compile(r"(\d{1,20})\.(\d{1,20})", re.ASCII)
 _TICK_SECONDS: Final = 2.0
+_LAG_SECONDS: Final = 1.0
+"""By so much what is heard of a pod may be behind what is heard of its Job."""
 _ROOM: Final = 1000
 """Changes that have been read and not told; with more the readers wait."""
 
@@ -134,6 +136,7 @@ class Feed:
         self._told: dict[str, JobStatus | None] = {}
         self._unsettled: set[str] = set()
         self._failed: set[str] = set()
+        self._lost_at: dict[str, float] = {}
         self._rounds = Rounds()
         self._asking = False
         self._tick_at = 0.0
@@ -245,13 +248,20 @@ class Feed:
         if status.outcome is not None and entry.outcome is None:
             self._settle(uid)
             return
-        lost = entry.job.gone and entry.over and status.outcome is None
+        lost = entry.over and status.outcome is None
+        if lost and self._may_lag(uid):
+            return
         if status != self._told.get(uid) and not lost:
             self._told[uid] = status
             self._put(JobSeen(status=status, cursor=str(self._cursor)))
         if entry.job.gone and (status.outcome is not None or lost):
             self._told[uid] = None
+            self._lost_at.pop(uid, None)
             self._put(JobGone(job_id=status.job_id, cursor=str(self._cursor)))
+
+    def _may_lag(self, uid: str) -> bool:
+        """Tell whether the end of a Job that is gone may still be heard: pods are told of apart."""
+        return time.monotonic() < self._lost_at.setdefault(uid, time.monotonic() + _LAG_SECONDS)
 
     def _settle(self, uid: str) -> None:
         """Let a worker find out all about an end."""
@@ -277,8 +287,10 @@ class Feed:
         """Judge again what depends on the time, and ask for events where nothing moves."""
         self._tick_at = time.monotonic() + _TICK_SECONDS
         again, self._failed = self._failed, set()
-        for uid in [uid for uid in self._told if self._book.get(uid) is None]:
-            del self._told[uid]
+        for uid in {*self._told, *self._lost_at}:
+            if self._book.get(uid) is None:
+                self._told.pop(uid, None)
+                self._lost_at.pop(uid, None)
         statuses = [status for status in self._told.values() if status is not None]
         if not self._asking:
             due = self._rounds.due(statuses, self._runtime.clock.now())
@@ -286,7 +298,7 @@ class Feed:
             if due:
                 self._judge.workers.submit(functools.partial(self._ask, due))
         waiting = {s.engine_id for s in statuses if s.cause is not None and not s.fatal}
-        return again | {uid for uid in waiting if uid is not None}
+        return {*again, *self._lost_at, *(uid for uid in waiting if uid is not None)}
 
     def _ask(self, uids: Iterable[str]) -> None:
         """Ask for the events of jobs, one after the other."""

@@ -81,6 +81,7 @@ class JobLog(JobStream[LogChunk]):
         self._pieces: Pieces | None = None
         self._pod = found.readable
         self._pause = _FIRST_PAUSE
+        self._again = False
         self._last = found.over or not request.follow
         self._position = Position(start or Place(self._since // _NANO))
         if self._pod is None:
@@ -167,7 +168,7 @@ class JobLog(JobStream[LogChunk]):
         said = self._let_go()
         if self._pod is None:
             return not self._last and self._await()
-        if said:
+        if said and not self._again:
             raise refused(self._request, said)
         if self._last or self._closed.wait(self._pause):
             return False
@@ -175,7 +176,7 @@ class JobLog(JobStream[LogChunk]):
         now = self._pods.look(self._pod)
         if now is None:
             return False
-        self._last = now.terminated
+        self._last, self._again = now.terminated, True
         try:
             self._open(now)
         except LogsUnavailable:

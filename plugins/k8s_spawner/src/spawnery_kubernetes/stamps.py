@@ -16,7 +16,7 @@ from typing import Final
 from attrs import frozen
 
 _STAMP: Final = re.compile(
-    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)\Z", re.ASCII
+    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d) ", re.ASCII
 )
 _LONGEST: Final = 36
 _NANO: Final = 1_000_000_000
@@ -53,18 +53,23 @@ class Stamps:
     def feed(self, data: bytes) -> list[Piece]:
         """Take in the next bytes."""
         pieces = []
-        at = 0
-        while at < len(data):
+        data, self._head = self._head + data, b""
+        at, size = 0, len(data)
+        while at < size:
             if not self._inside:
-                at = self._stamp(data, at)
-                continue
+                begin = self._begin(data, at)
+                if begin is None:
+                    self._head = data[at:]
+                    break
+                self._inside, at = True, begin
             end = data.find(b"\n", at) + 1
-            self._inside = end == 0
-            part = data[at : end or len(data)]
+            if end:
+                self._inside = False
+            part = data[at : end or size]
             at += len(part)
             if self._time is None:
                 self.said = (self.said + part.decode("utf-8", "replace"))[:_SAID]
-            else:
+            elif part:
                 pieces.append(Piece(self._time, part))
         return pieces
 
@@ -73,26 +78,18 @@ class Stamps:
         if self._head:
             self.said = self._head.decode("utf-8", "replace")
 
-    def _stamp(self, data: bytes, at: int) -> int:
-        """Read the time of a line, as far as it is there; returns where its text begins."""
-        head = self._head + data[at : at + _LONGEST - len(self._head)]
-        stamp, space, _ = head.partition(b" ")
-        if not space and len(head) < _LONGEST and b"\n" not in head:
-            self._head = head
-            return len(data)
-        self._time = self._read(stamp) if space else None
-        self._inside = True
-        before, self._head = len(self._head), b""
-        if self._time is not None:
-            return at + len(stamp) + 1 - before
-        self.said = head[:before].decode("utf-8", "replace")
+    def _begin(self, data: bytes, at: int) -> int | None:
+        """Read the time of a line; returns where its text begins, None where more has to come."""
+        match = _STAMP.match(data, at)
+        if match is None and len(data) - at < _LONGEST and b"\n" not in data[at:]:
+            return None
+        self._time = None if match is None else self._read(*match.groups())
+        if match is not None and self._time is not None:
+            return match.end()
+        self.said = ""
         return at
 
-    def _read(self, stamp: bytes) -> int | None:
-        match = _STAMP.match(stamp)
-        if match is None:
-            return None
-        day, fraction, zone = match.groups()
+    def _read(self, day: bytes, fraction: bytes | None, zone: bytes) -> int | None:
         if self._second[0] != day + zone:
             try:
                 when = datetime.fromisoformat((day + zone).decode())
