@@ -8,7 +8,14 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from spawnery.contract import Deadline, SpawnRequest
-from spawnery.errors import Ambiguous, NameConflict, SpawnerError, SpawnFailed, SpecConflict
+from spawnery.errors import (
+    Ambiguous,
+    NameConflict,
+    SpawnerError,
+    SpawnFailed,
+    SpecConflict,
+    StateError,
+)
 from spawnery.outcomes import JobHandle
 from spawnery.plugin import LABEL_SPEC_HASH, SpawnerRuntime
 
@@ -149,7 +156,8 @@ class Spawning:
                 self._tails.expect(uid, request)
             self._jobs.incomplete.discard(request.name)
             request.created(uid)
-        except Ambiguous:
+        except (Ambiguous, StateError):
+            # Its program may run by now: whoever asks for it again takes it up.
             raise
         except SpawnerError:
             limit = Deadline.after(self._runtime.io_timeout_seconds)
