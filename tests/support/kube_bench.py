@@ -62,11 +62,11 @@ class KubeBench(Bench):
         self._planted: dict[str, str] = {}
 
     def settings(self) -> Mapping[str, str]:
-        """Lead the spawner through the proxy, and let it give up early what cannot start."""
+        """Lead the spawner through the proxy; images that are missing stay so, Secrets may come late."""
         return {
             "KUBECONFIG": self._kubeconfig,
             "SPAWNERY_KUBERNETES_PULL_GRACE_SECONDS": "1",
-            "SPAWNERY_KUBERNETES_START_GRACE_SECONDS": "5",
+            "SPAWNERY_KUBERNETES_START_GRACE_SECONDS": "120",
         }
 
     def spec(self, command: Words, **fields: Any) -> JobSpec:
