@@ -13,23 +13,24 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+from measuring import spread
 from spawnery import JobSpec, Spawner
 
 JOBS = 100
 SECONDS = 10.0
 
 
-def memory(pids: Sequence[int], key: str) -> float:
-    """Return the mean of a line of smaps_rollup, in MiB."""
-    total = 0
+def memory(pids: Sequence[int], key: str) -> list[float]:
+    """Return a line of smaps_rollup of each process, in MiB."""
+    found = []
     for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
-            if line.startswith(f"{key}:"):
-                total += int(line.split()[1])
-    return total / len(pids) / 1024
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+        found += [int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{key}:")]
+    return found
 
 
 def processor(pids: Sequence[int]) -> float:
@@ -53,34 +54,49 @@ def supervisors(folder: Path) -> list[int]:
     return [int(json.loads(path.read_bytes())["pid"]) for path in found]
 
 
+def spawned(spawner: Spawner) -> list[float]:
+    """Spawn all jobs, one after the other; returns what each spawn took, in seconds."""
+    found = []
+    for number in range(JOBS):
+        began = time.monotonic()
+        spawner.spawn(JobSpec(job_id=f"job-{number}", command=("sleep", "600")))
+        found.append(time.monotonic() - began)
+    return found
+
+
+def figures(spawner: Spawner, folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Measure; yields what, the figure, and the same of a bare interpreter."""
+    yield "one spawn", spread(spawned(spawner), "ms", 1e3), ""
+    plain = bare(JOBS)
+    pids, others = supervisors(folder), [process.pid for process in plain]
+    time.sleep(1)
+    for what, key in (("its share of memory (PSS)", "Pss"), ("its own pages", "Private_Dirty")):
+        ours, theirs = memory(pids, key), memory(others, key)
+        yield what, spread(ours, "MiB", 1), spread(theirs, "MiB", 1)
+        if key == "Pss":
+            yield f"all {JOBS} supervisors (PSS)", f"{sum(ours):.0f} MiB", f"{sum(theirs):.0f} MiB"
+            ratio = [a / b for a, b in zip(ours, theirs, strict=True)]
+            yield "... against bare python", spread(ratio, "x", 1), ""
+    before, own = processor(pids), time.process_time()
+    time.sleep(SECONDS)
+    used, watching = processor(pids) - before, time.process_time() - own
+    yield f"processor, all {JOBS} supervisors", f"{used / SECONDS:.2%}", ""
+    yield f"processor, tracker and watch of {JOBS} jobs", f"{watching / SECONDS:.2%}", ""
+    yield "threads of the process that tracks them", str(threading.active_count()), ""
+    for process in plain:
+        process.kill()
+        process.wait()
+
+
 def main() -> None:
     """Print the table."""
+    print(f"\n## Local, {datetime.now(UTC):%Y-%m-%d}, Python {sys.version.split()[0]}\n")
+    print("| what | median (quartiles) | bare python that sleeps |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
         environ = {"PATH": os.environ["PATH"], "HOME": name, "SPAWNERY_STATE_DIR": name}
         with Spawner.open("local", environ=environ) as spawner:
-            began = time.monotonic()
-            for number in range(JOBS):
-                spawner.spawn(JobSpec(job_id=f"job-{number}", command=("sleep", "600")))
-            spawning = (time.monotonic() - began) / JOBS
-            plain = bare(JOBS)
-            pids, others = supervisors(folder), [process.pid for process in plain]
-            time.sleep(1)
-            print(f"{JOBS} jobs                        supervisor   bare python")
-            for key in ("Pss", "Private_Dirty", "Rss"):
-                print(
-                    f"{key + ', MiB each':28}{memory(pids, key):14.2f}{memory(others, key):14.2f}"
-                )
-            before, own = processor(pids), time.process_time()
-            time.sleep(SECONDS)
-            used, watching = processor(pids) - before, time.process_time() - own
-            print(f"processor, all supervisors  {used / SECONDS:14.2%}")
-            print(f"processor, tracker and watch{watching / SECONDS:14.2%}")
-            print(f"threads of the tracker      {threading.active_count():14d}")
-            print(f"time of one spawn, ms       {spawning * 1000:14.1f}")
-            for process in plain:
-                process.kill()
-                process.wait()
+            for line in figures(spawner, Path(name)):
+                print(f"| {' | '.join(line)} |", flush=True)
             for number in range(JOBS):
                 spawner.stop(f"job-{number}", grace_seconds=0)
 
