@@ -162,7 +162,7 @@ def test_a_followed_job_that_removes_itself_dies_with_the_daemon(engine, tmp_pat
 
 def test_a_hung_daemon_is_no_end(engine, tmp_path):
     """While the daemon hangs calls fail in time and in words; afterwards all is as it was."""
-    with open_spawner(tmp_path, engine.address, SPAWNERY_IO_TIMEOUT_SECONDS="1") as spawner:
+    with open_spawner(tmp_path, engine.address, SPAWNERY_IO_TIMEOUT_SECONDS="5") as spawner:
         job = spawner.spawn(shell(f"{ON_COMMAND} 5"))
         running(spawner, job.job_id)
         pid = engine.pid(job.name)
