@@ -11,7 +11,13 @@ HOPELESS, NEVER = 0.0, None
 WAITS = [
     # what was recorded, cause, after how long it is given up, words of message and of hint
     ("image-manifest-unknown", "image.not_found", HOPELESS, "not found", "docker build -t"),
-    ("image-never-pull", "image.not_found", HOPELESS, "pull policy of Never", "IfNotPresent"),
+    (
+        "image-never-pull",
+        "image.not_found",
+        HOPELESS,
+        "pull policy of Never",
+        "--pull-policy if-not-present",
+    ),
     ("image-no-such-host", "image.not_found", PULL_GRACE, "no such host", "crictl pull"),
     ("image-unauthorized", "image.auth", HOPELESS, "401", "docker-registry"),
     ("image-denied", "image.auth", HOPELESS, "403", "docker-registry"),
@@ -22,7 +28,13 @@ WAITS = [
     ("image-garbage", "image.invalid", HOPELESS, "unexpected media type", "docker pull"),
     ("image-corrupt", "image.invalid", HOPELESS, "unexpected commit digest", "docker pull"),
     ("image-invalid-name", "image.invalid", HOPELESS, "must be lowercase", "docker pull"),
-    ("init-image-never-pull", "image.not_found", HOPELESS, "pull policy of Never", "IfNotPresent"),
+    (
+        "init-image-never-pull",
+        "image.not_found",
+        HOPELESS,
+        "pull policy of Never",
+        "--pull-policy if-not-present",
+    ),
     ("root-image", "security.root_image", HOPELESS, "will run as root", "--security baseline"),
     ("image-user-by-name", "security.root_image", HOPELESS, "non-numeric user", "--user 1000"),
     ("secret-missing", "secret.not_found", START_GRACE, '"absent" not found', "create secret"),
