@@ -148,13 +148,15 @@ def _field(error: ApiError) -> str | None:
 
 
 def _failed(error: ApiError, msg: str, job_id: str | None) -> SpawnerError:
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.method != "GET":
-        return Ambiguous(msg, hint=_UNWELL, job_id=job_id)
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if error.method != "GET":
+            return Ambiguous(msg, hint=_UNWELL, job_id=job_id)
+        return EngineError(msg, hint=_UNWELL, job_id=job_id, retryable=True)
     if error.status == HTTPStatus.TOO_MANY_REQUESTS:
         hint = "too many requests at once, ours or others': try again later"
         return EngineError(msg, hint=hint, job_id=job_id, retryable=True)
-    if error.status == HTTPStatus.CONFLICT:
+    if error.reason == "Conflict":
         hint = "something else changed it at the same time: try again"
         return EngineError(msg, hint=hint, job_id=job_id, retryable=True)
-    retryable = error.status == HTTPStatus.GONE or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return EngineError(msg, hint=_UNWELL, job_id=job_id, retryable=retryable)
+    gone = error.status == HTTPStatus.GONE
+    return EngineError(msg, hint="spawnery check", job_id=job_id, retryable=gone)

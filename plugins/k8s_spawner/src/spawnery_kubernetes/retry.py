@@ -19,7 +19,7 @@ from spawnery_kubernetes.errors import ApiError, Unanswered
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
-_PATIENCE_SECONDS: Final = 20.0
+_PATIENCE_SECONDS: Final = 10.0
 """An API server that is started again is away for a few seconds; a wrong address for good."""
 
 
