@@ -142,8 +142,10 @@ class Outbox:
         redis = self._store.redis
         if not await redis.set(posting, "1", nx=True, ex=_POSTING_SECONDS):
             return False
-        tried = await self._store.remember(entry.job_id, tried="1")
-        message = await messenger.post(entry, shown, again=tried)
-        await self._store.remember(entry.job_id, message=message)
-        await redis.delete(posting)
+        try:
+            tried = await self._store.remember(entry.job_id, tried="1")
+            message = await messenger.post(entry, shown, again=tried)
+            await self._store.remember(entry.job_id, message=message)
+        finally:
+            await redis.delete(posting)
         return True
