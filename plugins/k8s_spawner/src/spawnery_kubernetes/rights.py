@@ -66,11 +66,14 @@ def rights_of(rules: Iterable[Rule]) -> tuple[Right, ...]:
 
 
 def rules_yaml(rights: Iterable[Right]) -> str:
-    """Return the rules of a Role that grant some rights, as YAML to paste under ``rules:``."""
+    """Return the rules of a Role that grant some rights, as YAML to paste under ``rules:``.
+
+    Each is one line, so that it stays YAML where a line break does not survive.
+    """
     verbs: dict[tuple[str, str], list[str]] = {}
     for right in rights:
         verbs.setdefault((right.group, right.resource), []).append(right.verb)
     return "\n".join(
-        f'- apiGroups: ["{group}"]\n  resources: ["{resource}"]\n  verbs: {json.dumps(granted)}'
+        f'- {{apiGroups: ["{group}"], resources: ["{resource}"], verbs: {json.dumps(granted)}}}'
         for (group, resource), granted in verbs.items()
     )
