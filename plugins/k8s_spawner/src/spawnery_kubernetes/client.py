@@ -235,7 +235,7 @@ class KubeClient:
             fields["Authorization"] = identity.header.reveal()
         target = f"{self._prefix}{request.path}"
         try:
-            return self._pool(identity).urlopen(
+            response = self._pool(identity).urlopen(
                 request.method,
                 f"{target}?{urlencode(request.query)}" if request.query else target,
                 body=request.data,
@@ -250,6 +250,12 @@ class KubeClient:
             raise connect_error(self._access, _root(error), limit) from None
         except (HTTPError, OSError, HTTPException) as error:
             raise self._unanswered(request, error, limit) from None
+        if not response.chunked and "Content-Length" not in response.headers:
+            # A header that is cut looks like a short one, and its answer like an empty one.
+            response.close()
+            cut = HTTPException("its header does not tell where the answer ends")
+            raise self._unanswered(request, cut, limit)
+        return response
 
     def _whole(
         self,
