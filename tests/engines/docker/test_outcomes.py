@@ -129,6 +129,27 @@ def test_a_start_that_fails(
         eventually(lambda: not case.containers())
 
 
+ALIEN = b"\x7fELF\x02\x02\x01" + bytes(9) + b"\x00\x02\x00\x16" + bytes(44)
+"""The header of a program for s390x."""
+
+
+def test_a_program_for_another_processor(case: DockerCase, spawner: Spawner) -> None:
+    """An image whose programs, its shell too, are for another processor is image.platform."""
+    image, folder = f"{case.prefix}/alien:1", case.folder / "image"
+    folder.mkdir()
+    (folder / "alien").write_bytes(ALIEN)
+    (folder / "alien").chmod(0o755)
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY alien /alien\nCOPY alien /bin/sh\n")
+    case.docker("build", "-q", "-t", image, str(folder))
+    try:
+        outcome = ended(spawner, JobSpec(image=image, command=["/alien"]))
+        assert (outcome.state, outcome.cause) == (JobState.FAILED, "image.platform")
+        assert "--platform" in (outcome.hint or "")
+        eventually(lambda: not case.containers())
+    finally:
+        case.docker("rmi", "-f", image)
+
+
 # -- ends that others made -------------------------------------------------------------------
 
 UNSEEN = {(JobState.FAILED, "killed.external"), (JobState.LOST, "lost.missing")}
@@ -142,6 +163,7 @@ def test_a_container_that_somebody_killed(case: DockerCase, spawner: Spawner) ->
     outcome = spawner.wait(job, PATIENCE)
     assert (outcome.state, outcome.cause) == (JobState.FAILED, "killed.external")
     assert outcome.exit_code == 137
+    assert "memory likely ran out" in (outcome.hint or "")
 
 
 def test_a_container_that_somebody_removed(case: DockerCase, spawner: Spawner) -> None:

@@ -216,7 +216,10 @@ def _judge(end: End) -> tuple[JobState, str, str, str | None]:
         return JobState.FAILED, "oom", message, "give it more: --memory-limit 2Gi"
     if end.code == _KILLED:
         message = "killed by SIGKILL, which was not ours (exit code 137)"
-        hint = "somebody killed it (docker events), or memory ran out: dmesg | grep -i oom"
+        hint = (
+            "somebody killed it (docker events); where nobody did, memory likely ran out unseen by"
+            " the engine: dmesg | grep -i oom"
+        )
         return JobState.FAILED, "killed.external", message, hint
     hint = "read the end of its log; to keep all of it for a while: --retention-seconds 15m"
     if end.code in {_SIGNALLED + number for number in signal.Signals}:
