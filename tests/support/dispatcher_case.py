@@ -18,7 +18,7 @@ from slack_server import SECRET, TOKEN
 
 T = TypeVar("T")
 
-PATIENCE = 25.0
+PATIENCE = 90.0
 DEMO_AGENT = [sys.executable, "-m", "spawnery_agent.demo"]
 
 

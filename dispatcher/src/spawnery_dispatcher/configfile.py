@@ -21,11 +21,13 @@ from spawnery.jobfile_formats import Document, Malformed, read_toml
 from spawnery.structuring import structure
 
 from spawnery_dispatcher.config import Config
+from spawnery_dispatcher.steps import CRASH_VARIABLE
 
 PREFIX: Final = "DISPATCHER_"
 CONFIG_VARIABLE: Final = "DISPATCHER_CONFIG"
 DEFAULT_FILE: Final = "dispatcher.toml"
 _STANDARD: Final = {"REDIS_URL": ("redis", "url"), "SPAWNERY_INSTANCE": ("instance",)}
+_OTHERS: Final = frozenset({CONFIG_VARIABLE, CRASH_VARIABLE})
 _MAX_BYTES: Final = 1024 * 1024
 _SERVICE_LINK: Final = re.compile(r"_(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP)\w*)?)\Z")
 
@@ -89,7 +91,7 @@ def _overrides(
         if environ.get(name):
             yield keys, (name, environ[name])
     for name, text in environ.items():
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or _SERVICE_LINK.search(name):
+        if not name.startswith(PREFIX) or name in _OTHERS or _SERVICE_LINK.search(name):
             continue
         if name not in slots:
             near = difflib.get_close_matches(name, slots, n=1)

@@ -21,6 +21,7 @@ from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.models import AgentEnd, Ending, Entry, Phase, Progress
 from spawnery_dispatcher.patience import Health, Patience, is_away
 from spawnery_dispatcher.spawns import Spawns, refused_ending
+from spawnery_dispatcher.steps import Step, reached
 from spawnery_dispatcher.store import Store
 from spawnery_dispatcher.taking import take_in
 
@@ -131,13 +132,16 @@ class Follower:
         if entry.phase is Phase.SPAWNING and not await self._started(entry):
             return
         outcome = entry.outcome or await self._outcome(entry.job_id)
+        reached(Step.OUTCOME_SEEN)
         self._logger.info("job_ended", job=entry.job_id, state=outcome.state, cause=outcome.cause)
         await self._patience(lambda: self._store.witness(entry.job_id, outcome=outcome))
+        reached(Step.WITNESSED)
         agent = await self._last_words(entry.job_id)
         await self._end(entry.job_id, judge(outcome, agent, now=self._now()))
 
     async def _end(self, job_id: str, ending: Ending) -> None:
         if await self._patience(lambda: self._store.end(job_id, ending)):
+            reached(Step.ENDED)
             self._metrics.ended(ending)
 
     async def _started(self, entry: Entry) -> bool:
@@ -153,6 +157,7 @@ class Follower:
                     entry.job_id, lambda _: {"phase": Phase.RUNNING, "notice": ""}
                 )
             )
+            reached(Step.RUNNING)
             return True
         self._logger.info("job_refused", job=entry.job_id, cause=error.cause)
         latest = await self._patience(lambda: self._store.get(entry.job_id)) or entry
@@ -239,7 +244,9 @@ class Follower:
             followed.ended = followed.ended or taken.agent_end is not None
             changes.append(taken)
         if changes:
+            reached(Step.HEARD)
             await self._patience(lambda: self._store.take_in(changes))
+            reached(Step.TAKEN_IN)
 
     async def _notice_gap(self, words: Said, followed: Followed) -> None:
         """Say so where the stream was trimmed before we could read it."""

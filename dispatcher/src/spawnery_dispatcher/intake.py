@@ -16,6 +16,7 @@ from spawnery_dispatcher.config import Config
 from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.models import Ask, Ending, Entry, Phase, Place, Platform, Refused, Reply
 from spawnery_dispatcher.protocol import answer
+from spawnery_dispatcher.steps import Step, reached
 from spawnery_dispatcher.store import Store
 from spawnery_dispatcher.traces import traceparent_of
 
@@ -114,7 +115,9 @@ class Intake:
         stale = await self._before_loss(said)
         if stale:
             return Reply(text=stale, problem=True)
+        reached(Step.RECEIVED)
         result = await self._store.accept(ask, self._config.limits)
+        reached(Step.ACCEPTED)
         if isinstance(result, Refused):
             return Reply(text=words.refused(text, result), problem=True)
         if result.new:

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from spawnery_dispatcher.models import Entry, Phase, Platform
 from spawnery_dispatcher.patience import Patience
+from spawnery_dispatcher.steps import Step, reached
 from spawnery_dispatcher.store import Store
 from spawnery_dispatcher.words import View, view
 
@@ -129,7 +130,9 @@ class Outbox:
         elif not await self._post(entry, shown, messenger):
             return
         if entry.ending is not None and not entry.pinged:
+            reached(Step.UPDATED)
             pinged = await messenger.ping(entry)
+            reached(Step.PINGED)
             await self._store.remember(job_id, pinged=pinged)
         await self._store.shown(job_id, version, again_after=self._update_seconds)
 
@@ -144,7 +147,9 @@ class Outbox:
             return False
         try:
             tried = await self._store.remember(entry.job_id, tried="1")
+            reached(Step.POSTING)
             message = await messenger.post(entry, shown, again=tried)
+            reached(Step.POSTED)
             await self._store.remember(entry.job_id, message=message)
         finally:
             await redis.delete(posting)

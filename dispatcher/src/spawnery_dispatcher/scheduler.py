@@ -17,6 +17,7 @@ from spawnery_dispatcher.jobspecs import job_spec
 from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.models import Ask, Entry, Phase
 from spawnery_dispatcher.spawns import refused_ending
+from spawnery_dispatcher.steps import Step, reached
 from spawnery_dispatcher.store import Store
 
 _LOCK_SECONDS: Final = 10
@@ -109,6 +110,7 @@ class Scheduler:
 
         if await self._store.change(ask.job_id, change) is None:
             return False
+        reached(Step.CLAIMED)
         self._metrics.started((self._now() - ask.asked_at).total_seconds())
         return True
 

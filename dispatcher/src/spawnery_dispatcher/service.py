@@ -13,6 +13,7 @@ from attrs import frozen
 from spawnery.aio import AsyncSpawner
 
 from spawnery_dispatcher.bus import Bus
+from spawnery_dispatcher.caretaking import Caretaking
 from spawnery_dispatcher.config import Config
 from spawnery_dispatcher.connection import connect
 from spawnery_dispatcher.follower import Follower
@@ -122,6 +123,7 @@ class Service:
             patience=parts.patience,
             logger=parts.logger,
         )
+        caretaking = Caretaking(parts.spawner, parts.health, parts.logger)
         await parts.patience(lambda: self._memory.look(()))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -129,6 +131,9 @@ class Service:
                 tasks.create_task(outbox.run(), name="outbox")
                 tasks.create_task(self._often(self._schedule, _TICK_SECONDS), name="schedule")
                 tasks.create_task(self._often(self._care, RENEW_SECONDS), name="care")
+                tasks.create_task(caretaking.probe(), name="probe")
+                tasks.create_task(caretaking.watch(), name="watch")
+                tasks.create_task(caretaking.reap(), name="reap")
         finally:
             await self._let_go()
 

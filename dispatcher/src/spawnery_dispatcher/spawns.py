@@ -23,6 +23,7 @@ from spawnery.serialize import spec_from_json
 
 from spawnery_dispatcher.models import Ending, Entry
 from spawnery_dispatcher.patience import Health
+from spawnery_dispatcher.steps import Step, reached
 
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
@@ -64,7 +65,9 @@ class Spawns:
         pause = _FIRST_PAUSE
         while True:
             try:
+                reached(Step.SPAWNING)
                 await self._spawner.spawn(job)
+                reached(Step.SPAWNED)
             except SpawnerError as error:
                 if not may_pass(error):
                     return error
