@@ -53,6 +53,8 @@ def test_what_is_said_of_an_end(name, state, cause, code, words) -> None:
     assert (outcome.state, outcome.cause, outcome.exit_code) == (state, cause, code)
     assert words in outcome.message
     assert (status.state, status.launched, status.fatal) == (state, True, False)
+    # Without it nobody would know when its retention is over.
+    assert outcome.finished_at is not None
 
 
 @pytest.mark.parametrize(

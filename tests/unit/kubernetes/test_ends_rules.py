@@ -164,6 +164,15 @@ def test_what_the_node_says_of_a_pod_that_it_does_not_keep(reason, cause, state)
     assert "low on resource" in outcome.message
 
 
+def test_an_end_that_is_told_before_the_job_has_failed_has_a_time() -> None:
+    """A lost pod has no time of its end: the last word on it is when."""
+    found = recorded("node-lost-seen")
+    target = found.job.condition("FailureTarget")
+    outcome = ended(evolve(found, job=evolve(found.job, conditions=(target,))))
+    assert outcome.cause == "lost.node"
+    assert outcome.finished_at == target.at
+
+
 def test_a_job_that_is_gone_is_told_from_its_pod() -> None:
     """Exit code 0 after somebody deleted the Job is no success; nothing seen is no end."""
     found = recorded("job-deleted-seen")

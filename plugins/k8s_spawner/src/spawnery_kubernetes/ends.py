@@ -135,7 +135,7 @@ def outcome_of(
         exit_code=code,
         oom=oom,
         started_at=None if end is None else end.started_at,
-        finished_at=_finished_at(job, end),
+        finished_at=_finished_at(seen),
         image_digest=None if main is None else main.image_id,
         log_tail=tail,
         log_tail_missing=None if tail is not None else tail_missing,
@@ -155,11 +155,12 @@ def _overdue(job: JobFacts) -> Condition | None:
     return next((word for word in late if word.reason == "DeadlineExceeded"), None)
 
 
-def _finished_at(job: JobFacts, end: Terminated | None) -> datetime | None:
-    if end is not None and end.finished_at is not None:
-        return end.finished_at
-    word = _last_word(job)
-    return None if word is None else word.at
+def _finished_at(seen: _Evidence) -> datetime | None:
+    """Return when it ended: without a time nobody would know when its retention is over."""
+    if seen.end is not None and seen.end.finished_at is not None:
+        return seen.end.finished_at
+    told = [*seen.job.conditions, *(() if seen.pod is None else seen.pod.conditions)]
+    return max((c.at for c in told if c.at is not None), default=seen.job.created_at)
 
 
 def _ended(job: JobFacts, pod: PodFacts | None) -> bool:
