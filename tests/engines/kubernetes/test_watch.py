@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kube_account import deployed
 from kube_case import PATIENCE, KubeCase, eventually, running, sh
-from kube_faults import restart
+from kube_faults import restart, undisturbed
 from kubectl import Kubectl
 from spawnery.contract import WatchRequest
 from spawnery.models import Resources
@@ -62,6 +62,14 @@ def _ends(events: list[WatchEvent]) -> list[JobStatus]:
     ]
 
 
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Nobody restarts parts of the cluster meanwhile: a log is read as its pod goes."""
+    with undisturbed():
+        yield
+
+
+@pytest.mark.usefixtures("quiet")
 def test_a_job_that_somebody_deletes(case: KubeCase) -> None:
     """How it ended is told before it is gone, with what it said last; exit 0 is no success then."""
     with case.open() as spawner, _watch(spawner) as stream:
@@ -78,6 +86,7 @@ def test_a_job_that_somebody_deletes(case: KubeCase) -> None:
     assert outcome == end.outcome
 
 
+@pytest.mark.usefixtures("quiet")
 def test_a_pod_that_somebody_deletes(case: KubeCase) -> None:
     """What a program says while it is being ended is in the outcome: its log is read in time."""
     with case.open() as spawner:
@@ -91,6 +100,7 @@ def test_a_pod_that_somebody_deletes(case: KubeCase) -> None:
     assert outcome.log_tail == "ready\nbye\nlast\n"
 
 
+@pytest.mark.usefixtures("quiet")
 def test_the_tail_after_a_deadline(case: KubeCase) -> None:
     """The cluster deletes the pod at the deadline; whoever watched has its code and its log."""
     with case.open() as spawner:

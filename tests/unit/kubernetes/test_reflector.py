@@ -59,7 +59,8 @@ def _told(news: Change[JobFacts] | Listing[JobFacts]) -> Told:
 def _first(found: Reflector[JobFacts], count: int, version: str = "1") -> list[Told]:
     """Follow until so much was told."""
     told: list[Told] = []
-    for news in found.follow(version):
+    found.begin(version)
+    for news in found.follow():
         told.append(_told(news))
         if len(told) == count:
             return told
@@ -204,6 +205,16 @@ def test_no_list(tmp_path: Path) -> None:
         found.list()
 
 
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"items": []}', b'{"items": [{}]}', b""])
+def test_what_is_no_list(tmp_path: Path, body: bytes) -> None:
+    """What is no list at all, a login page perhaps, is said to be none."""
+    with (
+        _reflector(tmp_path, lines(body or b" ")) as (_, found),
+        pytest.raises(EngineError, match="no Kubernetes API"),
+    ):
+        found.list()
+
+
 def test_close_wakes_the_reader(tmp_path: Path) -> None:
     """Whoever reads comes to an end when another thread closes."""
     with _reflector(tmp_path, hanging(event("ADDED", job("a", 2)))) as (_, found):
@@ -211,7 +222,8 @@ def test_close_wakes_the_reader(tmp_path: Path) -> None:
         first = threading.Event()
 
         def read() -> None:
-            for news in found.follow("1"):
+            found.begin("1")
+            for news in found.follow():
                 told.append(_told(news))
                 first.set()
 

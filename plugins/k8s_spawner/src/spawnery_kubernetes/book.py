@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 from spawnery.outcomes import Outcome
 
 from spawnery_kubernetes.facts import EventFacts, JobFacts, PodFacts
+from spawnery_kubernetes.versions import is_newer
 
 _KEPT: Final = 500
 """Jobs that are remembered after they went: more than go while evidence may lag."""
@@ -166,10 +167,4 @@ def _later(before: F | None, now: F) -> F:
 
 
 def _newer(facts: JobFacts | PodFacts, version: str) -> bool:
-    """Tell whether facts are later than a resource version, where that can be told."""
     return is_newer(facts.resource_version, version)
-
-
-def is_newer(version: str, than: str) -> bool:
-    """Tell whether a resource version is later; they count up (Kubernetes KEP-5504)."""
-    return version.isdecimal() and than.isdecimal() and int(version) > int(than)

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import functools
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
-from typing import Any, Final, Generic, Self
+from typing import Any, Final, Generic
 
 from attrs import evolve, frozen
 from spawnery.errors import SpawnerError, StreamLost
 from spawnery.outcomes import JobGone, JobSeen, JobStatus, Synced, WatchEvent
 from spawnery.plugin import SpawnerRuntime
 
-from spawnery_kubernetes.book import Book, Entry, is_newer
+from spawnery_kubernetes.book import Book, Entry
 from spawnery_kubernetes.facts import JobFacts, PodFacts
 from spawnery_kubernetes.judging import Judge
 from spawnery_kubernetes.reflector import Change, F, Listing, Reflector
 from spawnery_kubernetes.stuck import Rounds, Stuck
-from spawnery_kubernetes.tails import Tails
+from spawnery_kubernetes.versions import Cursor, is_covered
 
-_CURSOR: Final = re.compile(r"(\d{1,20})\.(\d{1,20})", re.ASCII)
 _TICK_SECONDS: Final = 2.0
 _LAG_SECONDS: Final = 1.0
 """By so much what is heard of a pod may be behind what is heard of its Job."""
@@ -39,39 +37,6 @@ Put = Callable[[WatchEvent], bool]
 News = Callable[[], Iterable[str]]
 """Takes something in; returns the uids of the Jobs that it concerns."""
 Listings = tuple[Listing[JobFacts], Listing[PodFacts]]
-
-
-@frozen
-class Cursor:
-    """Resource versions of Jobs and of pods, up to which all was told."""
-
-    jobs: str
-    pods: str
-
-    def __str__(self) -> str:
-        """Write it as text."""
-        return f"{self.jobs}.{self.pods}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self | None:
-        """Read it; None where it is none of ours."""
-        match = _CURSOR.fullmatch(text)
-        return None if match is None else cls(*match.groups())
-
-    def beyond(self, other: Cursor) -> bool:
-        """Tell whether it is later than another one."""
-        return is_newer(self.jobs, other.jobs) or is_newer(self.pods, other.pods)
-
-    def covers(self, entry: Entry) -> bool:
-        """Tell whether all that is known of a job had been told by then."""
-        jobs = () if entry.job is None else (entry.job,)
-        return all(_covered(job, self.jobs) for job in jobs) and all(
-            _covered(pod, self.pods) for pod in entry.pods if not pod.gone
-        )
-
-
-def _covered(facts: JobFacts | PodFacts, version: str) -> bool:
-    return facts.resource_version == version or is_newer(version, facts.resource_version)
 
 
 @frozen
@@ -107,9 +72,9 @@ class Feed:
     """One stream of changes.
 
     Args:
-        jobs, pods: What is followed.
+        jobs, pods: What is followed; both have begun.
         runtime: The host.
-        book, judge, tails, stuck: The other rooms.
+        book, judge, stuck: The other rooms.
     """
 
     def __init__(
@@ -120,7 +85,6 @@ class Feed:
         *,
         book: Book,
         judge: Judge,
-        tails: Tails,
         stuck: Stuck,
     ) -> None:
         self._jobs = _Side(jobs, book.saw_job, book.absent_jobs, lambda job: job.uid)
@@ -128,7 +92,6 @@ class Feed:
         self._runtime = runtime
         self._book = book
         self._judge = judge
-        self._tails = tails
         self._stuck = stuck
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._room = threading.Semaphore(_ROOM)
@@ -143,14 +106,12 @@ class Feed:
 
     # -- life --------------------------------------------------------------------------------
 
-    def run(
-        self, listed: Listings, cursor: Cursor | None, put: Put, closed: threading.Event
-    ) -> None:
+    def run(self, listed: Listings, told: Cursor | None, put: Put, closed: threading.Event) -> None:
         """Tell of all that changes until it is closed; see ``ThreadedStream``.
 
         Args:
             listed: The whole lists.
-            cursor: What was told already.
+            told: What was told already.
             put: Hands over.
             closed: Set when nobody reads any more.
 
@@ -158,14 +119,12 @@ class Feed:
             StreamLost: The cluster does not answer any more.
         """
         self._put = put
-        now = Cursor(listed[0].version, listed[1].version)
-        self._heard = self._cursor = now
-        start = cursor or now
+        self._heard = self._cursor = Cursor(listed[0].version, listed[1].version)
         try:
             concerned = self._jobs.take(listed[0]) | self._pods.take(listed[1])
-            self._listen(self._jobs, "jobs", start.jobs)
-            self._listen(self._pods, "pods", start.pods)
-            self._first(concerned, cursor)
+            self._listen(self._jobs, "jobs")
+            self._listen(self._pods, "pods")
+            self._first(concerned, told)
             while self._unsettled and not closed.is_set():
                 self._step()
             put(Synced(cursor=str(self._cursor)))
@@ -181,18 +140,19 @@ class Feed:
         self._pods.reflector.close()
         self._news.put(_nothing)
 
-    def _first(self, concerned: Iterable[str], cursor: Cursor | None) -> None:
+    def _first(self, concerned: Iterable[str], told: Cursor | None) -> None:
         for uid in concerned:
             entry = self._book.get(uid)
-            if cursor is not None and entry is not None and cursor.covers(entry):
+            if told is not None and entry is not None and _was_told(entry, told):
                 self._told[uid] = self._judge.look(uid)
             else:
                 self._tell(uid)
 
     def _step(self) -> None:
         """Take in the next news, or do what time asks for."""
+        left = self._tick_at - time.monotonic()
         try:
-            news = self._news.get(timeout=max(0.0, self._tick_at - time.monotonic()))
+            news = self._news.get(timeout=left) if left > 0 else self._tick
         except queue.Empty:
             news = self._tick
         for uid in news():
@@ -200,13 +160,13 @@ class Feed:
 
     # -- reading -----------------------------------------------------------------------------
 
-    def _listen(self, side: _Side[Any], kind: str, version: str) -> None:
+    def _listen(self, side: _Side[Any], kind: str) -> None:
         def read() -> None:
             try:
-                for news in side.reflector.follow(version):
+                for news in side.reflector.follow():
                     self._offer(functools.partial(self._take, side, kind, news))
             except SpawnerError as error:
-                self._news.put(functools.partial(self._lost, error.message))
+                self._news.put(functools.partial(self._lost, str(error)))
             except Exception as error:  # noqa: BLE001 - whoever reads the stream is told
                 self._news.put(functools.partial(self._lost, repr(error)))
 
@@ -223,9 +183,7 @@ class Feed:
         self._heard = evolve(self._heard, **{kind: news.version})
         concerned = side.take(news)
         for uid in concerned if kind == "pods" else ():
-            entry = self._book.get(uid)
-            if entry is not None:
-                self._tails.saw(entry)
+            self._judge.listen(uid)
         self._move_on()
         return concerned
 
@@ -313,6 +271,13 @@ class Feed:
             self._runtime.logger.info("events could not be read: %s", error.message)
         finally:
             self._asking = False
+
+
+def _was_told(entry: Entry, told: Cursor) -> bool:
+    """Tell whether all that is known of a job had been told by then."""
+    job = entry.job is None or is_covered(entry.job.resource_version, told.jobs)
+    pods = (pod for pod in entry.pods if not pod.gone)
+    return job and all(is_covered(pod.resource_version, told.pods) for pod in pods)
 
 
 def _nothing() -> Iterable[str]:

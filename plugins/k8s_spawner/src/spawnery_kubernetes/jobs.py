@@ -157,6 +157,7 @@ class Jobs:
             if job is None:
                 return
             pods = self.pods(job, timeout=request.deadline.remaining())
+            self._judge.listen(job.uid)
             status = self._judged(job)
             if status is None or status.outcome is not None:
                 return

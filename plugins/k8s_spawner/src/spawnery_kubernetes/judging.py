@@ -72,6 +72,12 @@ class Judge:
             return status
         return evolve(status, state=entry.outcome.state, outcome=entry.outcome)
 
+    def listen(self, uid: str) -> None:
+        """Listen to what a job says while its pod is being deleted: its log goes with the pod."""
+        entry = self._book.get(uid)
+        if entry is not None:
+            self._tails.saw(entry)
+
     def status(self, uid: str) -> JobStatus | None:
         """Judge a Job; of one that has ended this is the last word, with the end of its log.
 

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
+from spawnery.errors import EngineError
 from spawnery.plugin import LABEL_INSTANCE
 
 from spawnery_kubernetes.client import KubeClient
@@ -28,6 +29,8 @@ _SERVER_SECONDS: Final = "290"
 """After this time the server ends a watch, so that no connection is for ever."""
 _SILENT_SECONDS: Final = 100.0
 """The server sends a bookmark each minute; a connection with nothing for longer is dead."""
+_MALFORMED: Final = (ValueError, LookupError, TypeError, AttributeError)
+"""What reading an object raises that is not as the API has it."""
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 5.0
 
@@ -89,17 +92,24 @@ def list_all(
     items: list[F] = []
     while True:
         try:
-            page = client.call("GET", client.path(kind), query=query, timeout=timeout).json()
+            reply = client.call("GET", client.path(kind), query=query, timeout=timeout)
         except ApiError as error:
             if error.status == HTTPStatus.GONE and "continue" in query:
                 del query["continue"]  # it took too long: from the start again
                 items = []
                 continue
             raise in_words(error, f"list the {kind}") from None
-        items += [facts_of(item) for item in page.get("items") or ()]
-        more = page["metadata"].get("continue")
+        try:
+            page = reply.json()
+            items += [facts_of(item) for item in page.get("items") or ()]
+            version, more = page["metadata"]["resourceVersion"], page["metadata"].get("continue")
+        except _MALFORMED as error:
+            msg = (
+                f"what answers is no Kubernetes API: its list of {kind} cannot be read ({error!r})"
+            )
+            raise EngineError(msg, hint="kubectl cluster-info") from None
         if not more:
-            return Listing(items=tuple(items), version=page["metadata"]["resourceVersion"])
+            return Listing(items=tuple(items), version=version)
         query["continue"] = more
 
 
@@ -131,6 +141,8 @@ class Reflector(Generic[F]):
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._stream: LineStream | None = None
+        self._version = ""
+        self._stale = False
 
     def list(self) -> Listing[F]:
         """Take a whole list; see ``list_all``."""
@@ -138,29 +150,44 @@ class Reflector(Generic[F]):
             self._client, self._kind, self._selector, self._facts_of, timeout=self._timeout
         )
 
-    def follow(self, version: str) -> Iterator[Change[F] | Listing[F]]:
-        """Tell what changes behind a resource version, until ``close``; never ends by itself.
+    def begin(self, version: str) -> None:
+        """Open the watch behind a resource version, so that who may not is told at once.
+
+        Raises:
+            SpawnerError: The cluster does not answer, or does not let us.
+        """
+        self._version = version
+        try:
+            self._open()
+        except _Stale:
+            self._stale = True
+
+    def follow(self) -> Iterator[Change[F] | Listing[F]]:
+        """Tell what changes after ``begin``, until ``close``; never ends by itself.
 
         Raises:
             SpawnerError: The cluster does not answer any more, or does not let us.
         """
         pause = _FIRST_PAUSE
         while not self._closed.is_set():
-            before = version
+            before = self._version
             try:
-                for change in self._watch(version):
-                    version = change.version
+                for change in self._watch():
+                    self._version = change.version
                     yield change
             except _Stale:
                 listing = self.list()
-                version = listing.version
+                self._version = listing.version
                 yield listing
-            pause = _FIRST_PAUSE if version != before else min(pause * 2, _LONGEST_PAUSE)
+            pause = _FIRST_PAUSE if self._version != before else min(pause * 2, _LONGEST_PAUSE)
             self._closed.wait(pause)
 
-    def _watch(self, version: str) -> Iterator[Change[F]]:
+    def _watch(self) -> Iterator[Change[F]]:
         """Read one answer to its end, whatever that is."""
-        stream = self._open(version)
+        if self._stale:
+            self._stale = False
+            raise _Stale
+        stream = self._stream or self._open()
         try:
             for line in stream.lines():
                 if line.strip():
@@ -168,13 +195,15 @@ class Reflector(Generic[F]):
         except Broken:
             return
         finally:
+            with self._lock:
+                self._stream = None
             stream.close()
 
-    def _open(self, version: str) -> LineStream:
+    def _open(self) -> LineStream:
         query = {
             "watch": "1",
             "labelSelector": self._selector,
-            "resourceVersion": version,
+            "resourceVersion": self._version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": _SERVER_SECONDS,
         }
@@ -210,7 +239,7 @@ class Reflector(Generic[F]):
             if kind in {"ADDED", "MODIFIED", "DELETED"}:
                 item = self._facts_of(shown)
                 return Change(item=item, gone=kind == "DELETED", version=version)
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except _MALFORMED:
             pass
         raise _Stale
 

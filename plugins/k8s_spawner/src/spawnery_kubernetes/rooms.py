@@ -40,7 +40,7 @@ class Rooms:
         self._judge = judge
         self.jobs = Jobs(client, runtime, book=book, judge=judge, stuck=stuck)
         self.spawning = Spawning(client, settings, runtime, jobs=self.jobs, tails=tails)
-        self.watching = Watching(client, runtime, book=book, judge=judge, tails=tails, stuck=stuck)
+        self.watching = Watching(client, runtime, book=book, judge=judge, stuck=stuck)
         self.logs = Logs(PodLogs(client, runtime, book))
         self.planning = Planning(client, settings)
         self.doctor = Doctor(client=client, told=access.told, runtime=runtime)

@@ -21,11 +21,10 @@ from spawnery.secret import Secret
 
 from spawnery_kubernetes.book import Entry
 from spawnery_kubernetes.client import KubeClient
+from spawnery_kubernetes.ears import Ear
 from spawnery_kubernetes.ends import NEVER_RAN, NOT_HEARD, the_pod
-from spawnery_kubernetes.errors import ApiError, Broken
+from spawnery_kubernetes.errors import ApiError
 from spawnery_kubernetes.facts import ANNOTATION_SECRET_ENV, CONTAINER, JobFacts, PodFacts
-from spawnery_kubernetes.stamps import Stamps
-from spawnery_kubernetes.transport import LineStream
 
 TAIL_BYTES: Final = 8192
 """How much of a log's end is kept of a job that another process spawned."""
@@ -38,6 +37,7 @@ _KEPT: Final = 5000
 """Jobs of which is known how much of their log is wanted, and what in it is secret."""
 _LAG_SECONDS: Final = 2.0
 """How much later than the end of a container the end of its log may come."""
+_PAUSE: Final = 0.2
 _SILENT_SECONDS: Final = 3600.0
 
 
@@ -63,7 +63,7 @@ class Tails:
         self._runtime = runtime
         self._lock = threading.Lock()
         self._wanted: collections.OrderedDict[str, _Wanted] = collections.OrderedDict()
-        self._ears: collections.OrderedDict[str, _Ear] = collections.OrderedDict()
+        self._ears: collections.OrderedDict[str, Ear] = collections.OrderedDict()
 
     def expect(self, job_uid: str, request: SpawnRequest) -> None:
         """Note what the outcome of a job that this process has just made is to carry."""
@@ -91,9 +91,9 @@ class Tails:
                 return
             for uid in over[: max(0, len(over) - _HEARD)]:
                 del self._ears[uid]
-            ear = self._ears[pod.uid] = _Ear(self._tail(job))
+            ear = self._ears[pod.uid] = Ear()
         self._runtime.start_thread(
-            "spawnery-kubernetes-tail", functools.partial(self._hear, ear, pod, follow=True)
+            "spawnery-kubernetes-tail", functools.partial(self._hear, ear, job, pod, follow=True)
         )
 
     def of(self, entry: Entry) -> tuple[str | None, str | None]:
@@ -112,11 +112,12 @@ class Tails:
         if ear is not None:
             ear.over.wait(_LAG_SECONDS)
             ear.close()
-        if ear is None or ear.trouble:
-            if pod.gone:
-                return (None, NOT_HEARD) if ear is None else ear.text()
-            ear = _Ear(self._tail(job)) if ear is None else ear
-            self._hear(ear, pod, follow=False)
+            if ear.heard or ear.whole or pod.gone:
+                return ear.text()
+        elif pod.gone:
+            return None, NOT_HEARD
+        ear = Ear()
+        self._hear(ear, job, pod, follow=False)
         return ear.text()
 
     def _reason(self, job: JobFacts) -> str:
@@ -133,23 +134,25 @@ class Tails:
         wanted = self._wanted.get(job.uid, _Wanted())
         return Tail(wanted.limit, list(wanted.values))
 
-    def _hear(self, ear: _Ear, pod: PodFacts, *, follow: bool) -> None:
-        """Read the end of a log into an ear; what goes wrong is noted there."""
+    def _hear(self, ear: Ear, job: JobFacts, pod: PodFacts, *, follow: bool) -> None:
+        """Read the end of a log into an ear, again where the connection breaks."""
         query = {"container": CONTAINER, "timestamps": "true", "tailLines": _MOST_LINES}
         if follow:
             query["follow"] = "true"
+        path, timeout = self._client.path("pods", pod.name, "log"), self._runtime.io_timeout_seconds
+        silent = _SILENT_SECONDS if follow else timeout
         try:
-            stream = self._client.stream(
-                self._client.path("pods", pod.name, "log"),
-                query=query,
-                timeout=self._runtime.io_timeout_seconds,
-                idle_timeout=_SILENT_SECONDS if follow else self._runtime.io_timeout_seconds,
-            )
-            ear.hear(stream)
+            while not ear.closed.wait(_PAUSE if ear.trouble else 0):
+                stream = self._client.stream(
+                    path, query=query, timeout=timeout, idle_timeout=silent
+                )
+                ear.hear(stream, self._tail(job))
+                if ear.whole or not follow:
+                    break
         except ApiError as error:
             ear.trouble = f"the cluster does not give its log: {error.message}"
-        except (SpawnerError, Broken) as error:
-            ear.trouble = f"its log could not be read: {error}"
+        except SpawnerError as error:
+            ear.trouble = f"its log could not be read: {error.message}"
         finally:
             ear.over.set()
 
@@ -160,54 +163,3 @@ class Tails:
             self._ears.clear()
         for ear in ears:
             ear.close()
-
-
-class _Ear:
-    """Listens to one log.
-
-    Attributes:
-        over: Set when there is no more to hear.
-        trouble: Why not all was heard; empty where it was.
-    """
-
-    def __init__(self, tail: Tail) -> None:
-        self._tail = tail
-        self._lock = threading.Lock()
-        self._stream: LineStream | None = None
-        self._heard = False
-        self._closed = False
-        self.over = threading.Event()
-        self.trouble = ""
-
-    def hear(self, stream: LineStream) -> None:
-        """Read a log to its end."""
-        with self._lock:
-            self._stream = stream
-        stamps = Stamps()
-        try:
-            while not self._closed and (data := stream.read1()):
-                pieces = stamps.feed(data)
-                with self._lock:
-                    self._heard = self._heard or bool(pieces)
-                    for piece in pieces:
-                        self._tail.add(0, piece.data)
-        finally:
-            stream.close()
-        stamps.end()
-        if stamps.said and not self._heard:
-            self.trouble = f"the node does not give its log: {stamps.said.strip()}"
-
-    def text(self) -> tuple[str | None, str | None]:
-        """Return what was heard, or None and why there is nothing."""
-        with self._lock:
-            if self.trouble and not self._heard:
-                return None, self.trouble
-            return self._tail.text(), None
-
-    def close(self) -> None:
-        """Stop listening; what was heard stays."""
-        with self._lock:
-            self._closed = True
-            stream = self._stream
-        if stream is not None:
-            stream.close()

@@ -13,11 +13,11 @@ from spawnery.streams import JobStream, ThreadedStream
 from spawnery_kubernetes.book import Book
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.facts import facts_of_job, facts_of_pod
-from spawnery_kubernetes.feed import Cursor, Feed
+from spawnery_kubernetes.feed import Feed
 from spawnery_kubernetes.judging import Judge
 from spawnery_kubernetes.reflector import Reflector, ours
 from spawnery_kubernetes.stuck import Stuck
-from spawnery_kubernetes.tails import Tails
+from spawnery_kubernetes.versions import Cursor
 
 
 class Watching:
@@ -26,7 +26,7 @@ class Watching:
     Args:
         client: The cluster.
         runtime: The host.
-        book, judge, tails, stuck: The other rooms.
+        book, judge, stuck: The other rooms.
     """
 
     def __init__(
@@ -36,14 +36,12 @@ class Watching:
         *,
         book: Book,
         judge: Judge,
-        tails: Tails,
         stuck: Stuck,
     ) -> None:
         self._client = client
         self._runtime = runtime
         self._book = book
         self._judge = judge
-        self._tails = tails
         self._stuck = stuck
 
     def open(self, request: WatchRequest) -> JobStream[WatchEvent]:
@@ -57,26 +55,29 @@ class Watching:
             SpawnerError: It does not answer, or does not let us.
         """
         selector, timeout = ours(self._runtime.instance), self._runtime.io_timeout_seconds
-        cursor = None if request.cursor is None else Cursor.parse(request.cursor)
+        cursor = Cursor.parse(request.cursor)
         jobs = Reflector(self._client, "jobs", selector, facts_of_job, timeout=timeout)
         pods = Reflector(self._client, "pods", selector, facts_of_pod, timeout=timeout)
         try:
             # In this order: of a Job that has ended in the list the pods have ended too.
             listed = jobs.list(), pods.list()
+            now = Cursor(listed[0].version, listed[1].version)
+            if cursor is not None and cursor.beyond(now):
+                cursor = None  # of a cluster that was set back, or of another one
+            start = cursor or now
+            jobs.begin(start.jobs)
+            pods.begin(start.pods)
         except SpawnerError as error:
+            jobs.close()
             if cursor is None or not error.retryable:
                 raise
             raise StreamLost(error.message, cursor=request.cursor) from None
-        now = Cursor(listed[0].version, listed[1].version)
-        if cursor is not None and cursor.beyond(now):
-            cursor = None  # of a cluster that was set back, or of another one
         feed = Feed(
             jobs,
             pods,
             self._runtime,
             book=self._book,
             judge=self._judge,
-            tails=self._tails,
             stuck=self._stuck,
         )
         return ThreadedStream(
