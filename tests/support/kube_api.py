@@ -17,6 +17,8 @@ from urllib.parse import urlencode, urlsplit
 _TRIES: Final = 60
 _PAUSE: Final = 0.5
 _SECONDS: Final = 30.0
+_PASSING: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+"""A server that has just started knows no rights yet."""
 
 
 class KubeApi:
@@ -83,7 +85,7 @@ class KubeApi:
                 error = f"{status} {answer.decode(errors='replace')}"
                 if status == HTTPStatus.UNAUTHORIZED:
                     self._token = self._new_token()
-                elif status < HTTPStatus.TOO_MANY_REQUESTS:
+                elif status not in _PASSING and status < HTTPStatus.INTERNAL_SERVER_ERROR:
                     break
             time.sleep(_PAUSE)
         text = f"{method} {path}: {error}"

@@ -39,9 +39,9 @@ class KubeBench(Bench):
     image = BUSYBOX
     faults_shared = True
     starts_at_once = True
-    start_seconds = 15.0
+    start_seconds = 30.0
     stuck: ClassVar[Mapping[str, Any]] = {
-        "options": {"kubernetes": {"node_selector": {"spawnery.dev/test": "no-such-node"}}}
+        "options": {"kubernetes": {"node_selector": {"kit.example/node": "none"}}}
     }
     fault_points: ClassVar[Mapping[str, FaultPoint]] = {
         "create": FaultPoint("POST", rf"{_JOBS}(\?|$)"),
@@ -62,7 +62,7 @@ class KubeBench(Bench):
         self._planted: dict[str, str] = {}
 
     def settings(self) -> Mapping[str, str]:
-        """Lead the spawner through the proxy; images that are missing stay so, Secrets may come late."""
+        """Lead the spawner through the proxy; missing images stay so, Secrets may come late."""
         return {
             "KUBECONFIG": self._kubeconfig,
             "SPAWNERY_KUBERNETES_PULL_GRACE_SECONDS": "1",

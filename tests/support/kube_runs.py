@@ -8,10 +8,11 @@ import json
 import secrets
 import socket
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from kube_api import KubeApi
 from kube_foreign import foreign_pod
@@ -19,6 +20,8 @@ from kube_foreign import foreign_pod
 _PATIENCE: Final = 120.0
 _JOB_NAME: Final = "batch.kubernetes.io/job-name"
 _WATCHED_SECONDS: Final = 600
+_PAUSE: Final = 0.2
+_SUFFIX: Final = len("-abcde")
 
 
 class Runs:
@@ -47,7 +50,18 @@ class Runs:
             seen = self._news.wait_for(lambda: mark in self._names, _PATIENCE)
         self._api.delete("pods", mark)
         assert seen, "the watch of the pods told nothing"
-        return len(self._started[job])
+        return len(self._started[job] | self._told(job))
+
+    def _told(self, job: str) -> set[str]:
+        """Return the pods of which the kubelet tells so: a watch misses what a restart hides."""
+        query = urlencode({"fieldSelector": "reason=Started,involvedObject.kind=Pod"})
+        events = self._api.call("GET", f"{self._api.path('events')}?{query}")["items"]
+        pods = [(event["involvedObject"], event["involvedObject"]["name"]) for event in events]
+        return {
+            pod["uid"]
+            for pod, name in pods
+            if name[:-_SUFFIX] == job and pod.get("fieldPath") == "spec.containers{job}"
+        }
 
     def close(self) -> None:
         """End the watch."""
@@ -66,11 +80,14 @@ class Runs:
                 version = shown["metadata"]["resourceVersion"]
                 for pod in shown["items"]:
                     self._saw(pod)
-            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+            try:
                 version = self._watch(version)
+            except (OSError, http.client.HTTPException):
+                version = ""
+                time.sleep(_PAUSE)
 
     def _watch(self, version: str) -> str:
-        """Read one stream to its end; returns from where the next one goes on."""
+        """Read one stream to its end; returns from where to go on, "" for from a new list."""
         query = {"watch": 1, "resourceVersion": version, "timeoutSeconds": _WATCHED_SECONDS}
         with self._api.lines(self._api.path("pods"), **query) as (lines, sock):
             with self._news:
@@ -81,8 +98,7 @@ class Runs:
                 for line in lines:
                     event = json.loads(line)
                     if event["type"] == "ERROR":
-                        gone = event["object"].get("code") == HTTPStatus.GONE
-                        return "" if gone else version
+                        return ""
                     version = event["object"]["metadata"]["resourceVersion"]
                     self._saw(event["object"])
             except (OSError, ValueError):
