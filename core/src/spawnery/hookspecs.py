@@ -211,7 +211,7 @@ class HookSpecs:
         Order:
             After the reason was recorded.
         Concurrency:
-            Several callers at once; a shorter grace wins.
+            Several callers at once; a shorter grace wins (capability ``stop.shorter``).
         Idempotency:
             A job that has ended or is not there is not an error. One that never started never
             starts afterwards.

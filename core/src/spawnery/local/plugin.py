@@ -45,6 +45,7 @@ CAPABILITIES: Final = frozenset(
         "logs.after_exit",
         "tail",
         "stop.graceful",
+        "stop.shorter",
         "deadline.engine",
     }
 )

@@ -48,6 +48,7 @@ CAPABILITIES = frozenset(
         "logs.after_exit",
         "tail",
         "stop.graceful",
+        "stop.shorter",
     }
 )
 

@@ -57,6 +57,7 @@ CAPABILITIES: Final = frozenset(
         "tail",
         "watch.resume",
         "stop.graceful",
+        "stop.shorter",
         "oom",
     }
 )

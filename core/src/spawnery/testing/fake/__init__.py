@@ -24,7 +24,8 @@ CAPABILITIES = frozenset(
         *(f"field.resources.{name}" for name in ("requests", "limits", "gpus")),
         "field.resources.ephemeral_storage",
         *(f"logs{what}" for what in ("", ".follow", ".split", ".resume", ".after_exit")),
-        *("tail", "watch.resume", "stop.graceful", "oom", "plan.validate"),
+        *("tail", "watch.resume", "stop.graceful", "stop.shorter", "oom"),
+        "plan.validate",
     }
 )
 
