@@ -146,6 +146,11 @@ class BadServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                if self.path == "/readyz":
+                    self.send_response(HTTPStatus.OK)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 outer.asked.append(dict(parse_qsl(urlsplit(self.path).query)))
                 answer = Answer(self, outer._closing)
                 try:

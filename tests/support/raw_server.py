@@ -27,8 +27,8 @@ def says(*pieces: bytes, pause: float = 0.0) -> Script:
 
 
 def whole(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
-    """Make an answer with its length."""
-    fields = {"Content-Length": str(len(body)), **headers}
+    """Make an answer with its length, after which the connection ends."""
+    fields = {"Content-Length": str(len(body)), "Connection": "close", **headers}
     lines = [f"HTTP/1.1 {status}", *(f"{k.replace('_', '-')}: {v}" for k, v in fields.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from kube_config import write
 from raw_server import RawServer, Script, says, whole
-from spawnery.errors import EngineError, EngineUnreachable, SpawnerError
+from spawnery.errors import EngineDenied, EngineError, EngineUnreachable, SpawnerError
 from spawnery_kubernetes.access import resolve_access
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.errors import ApiError, Broken, Unanswered
@@ -290,6 +290,52 @@ def test_an_error_in_the_place_of_a_stream(tmp_path: Path) -> None:
         with pytest.raises(ApiError, match="no such pod"):
             client.stream("/x", timeout=PATIENCE)
         assert len(server.asked) == 2
+
+
+# -- denials ---------------------------------------------------------------------------------
+
+NO = says(whole(b"you may not", "403 Forbidden"))
+WHO = says(whole(b"who are you?", "401 Unauthorized"))
+READY = says(whole(b"ok"))
+UNREADY = says(whole(b"[-]poststarthook/rbac failed", "500 Internal Server Error"))
+MAY_NOT_ASK = says(whole(b"no", "403 Forbidden"))
+DONE = says(whole(b"{}"))
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("denial", [NO, WHO])
+def test_a_denial_before_the_server_is_ready(method: str, denial: Script, tmp_path: Path) -> None:
+    """A server that has not read its rules yet denies everything: that is not believed."""
+    scripts = denial, UNREADY, denial, says(), DONE
+    with client_and_server(tmp_path, *scripts) as (client, server):
+        assert client.call(method, "/x", timeout=PATIENCE).json() == {}
+        asked = [request.split()[1] for request in server.asked]
+        assert asked == [b"/x", b"/readyz", b"/x", b"/readyz", b"/x"]
+
+
+@pytest.mark.parametrize("answer", [READY, MAY_NOT_ASK])
+def test_a_denial(answer: Script, tmp_path: Path) -> None:
+    """A denial by a server that is ready, or does not tell us, is one."""
+    with client_and_server(tmp_path, NO, answer) as (client, server):
+        with pytest.raises(ApiError, match="you may not"):
+            client.call("POST", "/x", timeout=PATIENCE)
+        assert len(server.asked) == 2
+    with (
+        client_and_server(tmp_path, WHO, answer) as (client, _),
+        pytest.raises(EngineDenied, match="who are you"),
+    ):
+        client.call("POST", "/x", timeout=PATIENCE)
+
+
+def test_a_server_that_never_gets_ready(tmp_path: Path) -> None:
+    """Then nothing happened, and it may be tried again later."""
+    words = "is not ready yet: it answered POST /x with 403: you may not"
+    with (
+        client_and_server(tmp_path, *[NO, UNREADY] * 50) as (client, _),
+        pytest.raises(EngineUnreachable, match=words) as caught,
+    ):
+        client.call("POST", "/x", timeout=0.6)
+    assert caught.value.retryable
 
 
 # -- ends ------------------------------------------------------------------------------------

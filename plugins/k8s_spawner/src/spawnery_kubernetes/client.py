@@ -11,10 +11,10 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -27,12 +27,10 @@ from urllib3.exceptions import TimeoutError as Urllib3Timeout
 from spawnery_kubernetes.access import Access
 from spawnery_kubernetes.connect_errors import connect_error, refused_certificate
 from spawnery_kubernetes.credentials import Identity
-from spawnery_kubernetes.errors import ApiError, Broken, Unanswered, in_words
-from spawnery_kubernetes.retry import Attempts
+from spawnery_kubernetes.errors import ApiError, Broken, Unanswered
+from spawnery_kubernetes.persistence import Persistence
 from spawnery_kubernetes.tls import context_of
 from spawnery_kubernetes.transport import LineStream, Reply, error_of, warnings_of
-
-T = TypeVar("T")
 
 _IDLE: Final = 16
 """Connections that are kept for the next call."""
@@ -110,6 +108,9 @@ class KubeClient:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._line: tuple[Identity, urllib3.HTTPConnectionPool] | None = None
+        self._persistence = Persistence(
+            access=access, is_ready=self._is_ready, wait=self._closed.wait
+        )
         forwarded = access.proxy is not None and access.server.startswith("http://")
         self._prefix = access.server if forwarded else urlsplit(access.server).path
 
@@ -133,7 +134,8 @@ class KubeClient:
         """Send a request and read the whole answer.
 
         It is sent again within the limit where the cluster cannot have acted upon it: a connection
-        that did not come about, too many requests (429); and a GET after any failure that may pass.
+        that did not come about, too many requests (429), a denial by a server that is not ready;
+        and a GET after any failure that may pass.
 
         Args:
             method: Of HTTP.
@@ -163,7 +165,7 @@ class KubeClient:
             warned = warnings_of(response.headers.getlist("Warning"))
             return Reply(response.status, response.headers, answer, warned)
 
-        return self._persistently(request, once, timeout)
+        return self._persistence.get_through(method, path, once, timeout=timeout)
 
     def stream(
         self,
@@ -195,7 +197,7 @@ class KubeClient:
                 self._whole(request, response, until, left)
             return _stream_of(response, idle_timeout)
 
-        return self._persistently(request, once, timeout)
+        return self._persistence.get_through("GET", path, once, timeout=timeout)
 
     def close(self) -> None:
         """Close the connections that nobody uses; calls that go on end by themselves."""
@@ -207,24 +209,16 @@ class KubeClient:
 
     # -- inside ------------------------------------------------------------------------------
 
-    def _persistently(
-        self, request: _Request, once: Callable[[Identity, float], T], timeout: float
-    ) -> T:
-        """Send again what may be sent again, as long as there is time."""
-        attempts, renewed = Attempts(request.method, timeout), False
-        while True:
-            identity = self._access.identity(attempts.left())
-            try:
-                return once(identity, attempts.left())
-            except (ApiError, SpawnerError) as error:
-                if isinstance(error, ApiError) and error.status == HTTPStatus.UNAUTHORIZED:
-                    if renewed or not self._access.credentials.renew(identity, attempts.left()):
-                        raise in_words(error, f"{request.method} {request.path}") from None
-                    renewed = True
-                    continue
-                pause = attempts.pause(error)
-                if pause is None or self._closed.wait(pause):
-                    raise
+    def _is_ready(self, identity: Identity, limit: float) -> bool:
+        """Ask the server whether it is; who may not ask that (4xx) takes it for ready."""
+        request, until = _Request("GET", "/readyz", {}, None, {}), time.monotonic() + limit
+        try:
+            self._whole(request, self._send(request, identity, limit), until, limit)
+        except ApiError as error:
+            return error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        except SpawnerError:
+            return False
+        return True
 
     def _send(
         self, request: _Request, identity: Identity, limit: float
