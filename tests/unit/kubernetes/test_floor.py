@@ -8,10 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kube_hostile import HARMLESS, HOSTILE, HOSTILE_RESTRICTED, STRICTER
-from kube_manifest import job_manifest, options_of, patch_of
+from kube_manifest import job_manifest, options_of, patch_of, pod_of
+from kube_request import request_of
 from spawnery.errors import InvalidSpec
+from spawnery.models import Security
+from spawnery.secret import Secret
+from spawnery_kubernetes.confinement import hold_confinement
 from spawnery_kubernetes.floor import hold_floor
+from spawnery_kubernetes.parts import Part
 from spawnery_kubernetes.patch import apply_options
+from spawnery_kubernetes.settings import KubernetesSettings
+from spawnery_kubernetes.translate import job_of
 
 POD = "options.kubernetes.patch.spec.template.spec"
 REFUSED = HOSTILE | HOSTILE_RESTRICTED | STRICTER
@@ -68,6 +75,14 @@ def test_beyond_baseline(name: str) -> None:
 def test_harmless(pod: dict[str, Any], restricted: bool) -> None:
     """What gives a job nothing of the host is taken in both profiles."""
     hold(patch_of(**pod), restricted=restricted)
+
+
+@pytest.mark.parametrize("security", list(Security))
+def test_what_is_made_of_a_request(security: Security) -> None:
+    """The manifest that options are applied to is confined itself, in both profiles."""
+    request = request_of(security=security, secrets={"WORD": Secret("swordfish")}, user="1000")
+    job = job_of(request, KubernetesSettings(), namespace="ns", secret="s")
+    hold_confinement(Part(pod_of(job), "pod"), restricted=security is Security.RESTRICTED)
 
 
 def test_every_option_passes() -> None:
@@ -156,6 +171,10 @@ OURS = [
     (patch_of(containers="job"), "spec.template.spec.containers"),
     (patch_of(securityContext="none"), "spec.template.spec.securityContext"),
     (patch_of(volumes={"name": "v"}), "spec.template.spec.volumes"),
+    (
+        patch_of(ephemeralContainers=[{"name": "e"}]),
+        "spec.template.spec.ephemeralContainers[e].securityContext.allowPrivilegeEscalation",
+    ),
     (patch_of(volumes=[{"name": "v"}]), "spec.template.spec.volumes[v]"),
 ]
 CONTAINER = [

@@ -84,7 +84,7 @@ def hold_confinement(pod: Part, *, restricted: bool) -> None:
     for sysctl in context.at("sysctls").items():
         if sysctl.at("name").value not in _SYSCTLS:
             sysctl.refuse("reaches beyond the pod")
-    for kind in ("initContainers", "containers"):
+    for kind in ("initContainers", "containers", "ephemeralContainers"):
         for container in pod.at(kind).items():
             _hold_container(container, context, restricted=restricted)
 

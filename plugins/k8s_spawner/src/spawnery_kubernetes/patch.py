@@ -26,11 +26,13 @@ from spawnery_kubernetes.options import KubernetesOptions, refuse
 
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 """kueue.sigs.k8s.io/docs/tasks/run/jobs"""
+_NOTHING: Final = KubernetesOptions()
 
 
-def apply_options(job: Mapping[str, Any], options: KubernetesOptions) -> dict[str, Any]:
+def apply_options(job: dict[str, Any], options: KubernetesOptions) -> dict[str, Any]:
     """Return the Job with its options and then its patch applied; what is given stays as it is.
 
+    Where there are none it is the very Job that is given.
     A container that is new gets the security context of the job's own, under the one it brings.
 
     Args:
@@ -40,6 +42,8 @@ def apply_options(job: Mapping[str, Any], options: KubernetesOptions) -> dict[st
     Raises:
         InvalidSpec: A list of the patch cannot be merged.
     """
+    if options == _NOTHING:
+        return job
     containers = job["spec"]["template"]["spec"]["containers"]
     own = next(item for item in containers if item["name"] == CONTAINER)
     merge = _Merge({"securityContext": own.get("securityContext", {})})
