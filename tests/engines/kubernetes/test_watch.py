@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def test_a_job_that_somebody_deletes(case: KubeCase) -> None:
 @pytest.mark.usefixtures("quiet")
 def test_a_pod_that_somebody_deletes(case: KubeCase) -> None:
     """What a program says while it is being ended is in the outcome: its log is read in time."""
-    with case.open() as spawner:
+    with case.open() as spawner, spawner.watch():
         spawner.spawn(sh(POLITE.replace("exit 0", "exit 4"), job_id="pod", **KEPT))
         running(spawner, "pod")
         [pod] = case.pods("pod")
@@ -126,6 +127,19 @@ def test_no_tail_where_nobody_watched(case: KubeCase) -> None:
     assert (outcome.state, outcome.cause) == (JobState.TIMED_OUT, "deadline")
     assert outcome.log_tail is None
     assert outcome.log_tail_missing
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_tail_after_a_stop_elsewhere(case: KubeCase) -> None:
+    """A process that only stops a job, and watches nothing, has its last words all the same."""
+    with case.open() as spawner:
+        spawner.spawn(sh(POLITE, job_id="elsewhere", **KEPT))
+        running(spawner, "elsewhere")
+    stopped = case.cli("stop", "elsewhere", "--grace", "20s", "--json")
+    assert stopped.returncode == 0, stopped.stderr
+    shown = json.loads(case.cli("status", "elsewhere", "--json").stdout)
+    assert shown["outcome"]["cause"] == "cancelled"
+    assert shown["outcome"]["log_tail"] == "ready\nbye\nlast\n"
 
 
 def test_many_ends_at_once(case: KubeCase) -> None:
