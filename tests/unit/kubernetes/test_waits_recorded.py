@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from attrs import evolve
 from kube_objects import PULL_GRACE, START_GRACE, recorded
 from spawnery.outcomes import JobState
+from spawnery_kubernetes.facts import EventFacts
 
 HOPELESS, NEVER = 0.0, None
 
@@ -80,6 +84,23 @@ def test_what_may_pass_by_itself_is_left_to_pass(name, cause, patience, words, h
     if patience:
         assert not found.seen(patience - 25).fatal
     assert found.seen(100_000).fatal is (patience is not NEVER)
+
+
+def test_a_grace_begins_with_the_failure() -> None:
+    """A pull that took long, after a long wait for a node, has its whole grace all the same."""
+    found = recorded("image-server-error")
+    (pod,), late = found.pods, found.events[-1].first_at + timedelta(hours=1)
+    failed = [evolve(e, first_at=late) for e in found.events if e.reason == "Failed"]
+    assert failed
+    early = EventFacts(
+        about=pod.uid, kind="Pod", reason="FailedScheduling", message="", warning=True
+    )
+    early = evolve(early, first_at=pod.created_at)
+    slow = evolve(found, events=(early, *failed))
+    assert not slow.seen(PULL_GRACE - 25).fatal
+    assert slow.seen(PULL_GRACE + 25).fatal
+    assert not evolve(slow, events=(early,)).seen(100_000).fatal
+    assert evolve(slow, events=()).seen(100_000).fatal
 
 
 @pytest.mark.parametrize("name", ["suspended", "scheduling-gate"])

@@ -50,6 +50,7 @@ _CONFIG: Final = (
         patience=Patience.START,
     ),
 )
+_CREATING: Final = frozenset({"ContainerCreating", "PodInitializing"})
 _PATIENT: Final = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"})
 
 
@@ -83,18 +84,33 @@ def diagnose(
 
 
 def failing_since(
-    pod: PodFacts | None, job: JobFacts, told: Sequence[EventFacts]
+    job: JobFacts, pod: PodFacts | None, told: Sequence[EventFacts]
 ) -> datetime | None:
-    """Return since when a job could have started and has not: the clock of every patience."""
+    """Return since when what a job waits for has failed: the clock of every patience.
+
+    Where no events were read it is the time since which it could have started; where they were,
+    and none is about it, it is too early to tell (None).
+    """
     about = job.uid if pod is None else pod.uid
-    warned = [e.first_at for e in told if e.about == about and e.warning and e.first_at is not None]
-    if warned:
-        return min(warned)
+    mine = [event for event in told if event.about == about]
+    if mine:
+        reasons = _telling(pod)
+        times = (e.first_at for e in mine if e.reason in reasons)
+        return min((at for at in times if at is not None), default=None)
     if pod is None:
         return job.started_at or job.created_at
     scheduled = pod.condition("PodScheduled")
     at = scheduled.at if scheduled is not None and scheduled.status else None
     return at or pod.created_at
+
+
+def _telling(pod: PodFacts | None) -> frozenset[str]:
+    """Return the reasons of the events that tell why a job does not start."""
+    if pod is None:
+        return frozenset({"FailedCreate"})
+    waits = pod.main is not None and pod.main.waiting not in {None, *_CREATING}
+    init = pod.init is not None and pod.init.waiting not in {None, *_CREATING}
+    return frozenset({"Failed"}) if waits or init else _PATIENT
 
 
 def waits_for_own_secret(job: JobFacts, pod: PodFacts | None) -> bool:

@@ -86,7 +86,7 @@ def status_of(
         message=None if why is None else why.message,
         hint=None if why is None else why.hint,
         fatal=why is not None
-        and _is_over(why.patience, failing_since(pod, job, events), now, pull_grace, start_grace),
+        and _is_over(why.patience, failing_since(job, pod, events), now, pull_grace, start_grace),
         outcome=outcome,
     )
 
