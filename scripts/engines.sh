@@ -81,6 +81,7 @@ bring_helpers() { # programs that the tests of the Docker spawner start themselv
     [ -x /usr/libexec/podman/catatonit ] || missing_packages+=(catatonit)
     command -v docker-registry >/dev/null || missing_packages+=(docker-registry)
     [ -x /usr/sbin/sshd ] || missing_packages+=(openssh-server)
+    command -v debootstrap >/dev/null || missing_packages+=(debootstrap)
     command -v openssl >/dev/null || missing_packages+=(openssl)
     if [ "${#missing_packages[@]}" -eq 0 ]; then
         say "registry, ssh, podman: there"

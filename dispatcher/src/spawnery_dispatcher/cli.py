@@ -89,6 +89,28 @@ def check(path: str | None, *, as_json: bool) -> None:
     sys.exit(_in_words(run))
 
 
+@main.command()
+@_config_option
+def healthy(path: str | None) -> None:
+    """Ask the dispatcher of this machine whether it is ready: exit code 0 (for health checks)."""
+    import http.client  # noqa: PLC0415 - a command loads its own
+
+    def run() -> int:
+        server = configfile.load(os.environ, path=path).server
+        host = "127.0.0.1" if server.host in {"0.0.0.0", "::"} else server.host  # noqa: S104
+        connection = http.client.HTTPConnection(host, server.port, timeout=4)
+        try:
+            connection.request("GET", "/readyz")
+            response = connection.getresponse()
+        except OSError as error:
+            click.echo(f"nothing answers at {host}:{server.port}: {error.strerror}", err=True)
+            return 1
+        click.echo(response.read().decode())
+        return int(response.status != http.HTTPStatus.OK)
+
+    sys.exit(_in_words(run))
+
+
 @main.command("api-key")
 @click.argument("name")
 def api_key(name: str) -> None:

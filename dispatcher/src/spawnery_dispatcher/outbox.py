@@ -9,7 +9,7 @@ repeated.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
 from spawnery_dispatcher.models import Entry, Phase, Platform
@@ -125,32 +125,50 @@ class Outbox:
             await self._store.shown(job_id, version)
             return
         shown = view(entry, position=self._position(entry))
+        if not entry.message and not await self._alone(job_id, self._post, shown, messenger):
+            return
         if entry.message:
             await messenger.update(entry, shown)
-        elif not await self._post(entry, shown, messenger):
-            return
         if entry.ending is not None and not entry.pinged:
             reached(Step.UPDATED)
-            pinged = await messenger.ping(entry)
-            reached(Step.PINGED)
-            await self._store.remember(job_id, pinged=pinged)
+            if not await self._alone(job_id, self._ping, shown, messenger):
+                return
         await self._store.shown(job_id, version, again_after=self._update_seconds)
 
     def _position(self, entry: Entry) -> int | None:
         return self._positions().get(entry.job_id) if entry.phase is Phase.QUEUED else None
 
-    async def _post(self, entry: Entry, shown: View, messenger: Messenger) -> bool:
-        """Post the job's message; False when another dispatcher is at it."""
-        posting = self._store.keys.posting(entry.job_id)
-        redis = self._store.redis
-        if not await redis.set(posting, "1", nx=True, ex=_POSTING_SECONDS):
+    async def _alone(
+        self,
+        job_id: str,
+        do: Callable[[Entry, View, Messenger], Awaitable[None]],
+        shown: View,
+        messenger: Messenger,
+    ) -> bool:
+        """Do what must not be doubled; False when another dispatcher is at it."""
+        lock, redis = self._store.keys.posting(job_id), self._store.redis
+        if not await redis.set(lock, "1", nx=True, ex=_POSTING_SECONDS):
             return False
         try:
-            tried = await self._store.remember(entry.job_id, tried="1")
-            reached(Step.POSTING)
-            message = await messenger.post(entry, shown, again=tried)
-            reached(Step.POSTED)
-            await self._store.remember(entry.job_id, message=message)
+            entry = await self._store.get(job_id)
+            if entry is not None:
+                await do(entry, shown, messenger)
         finally:
-            await redis.delete(posting)
+            await redis.delete(lock)
         return True
+
+    async def _post(self, entry: Entry, shown: View, messenger: Messenger) -> None:
+        if entry.message:
+            return
+        tried = await self._store.remember(entry.job_id, tried="1")
+        reached(Step.POSTING)
+        message = await messenger.post(entry, shown, again=tried)
+        reached(Step.POSTED)
+        await self._store.remember(entry.job_id, message=message)
+
+    async def _ping(self, entry: Entry, _shown: View, messenger: Messenger) -> None:
+        if entry.pinged:
+            return
+        pinged = await messenger.ping(entry)
+        reached(Step.PINGED)
+        await self._store.remember(entry.job_id, pinged=pinged)
