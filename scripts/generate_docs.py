@@ -18,11 +18,16 @@ from spawnery.local.settings import LocalSettings
 from spawnery.setting_values import shown
 from spawnery.settings import CoreSettings, Slot, ignore_slot, slots_of
 from spawnery_docker.settings import DockerSettings
+from spawnery_kubernetes.settings import KubernetesSettings
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 SECTIONS: Final = ("Order", "Concurrency", "Idempotency", "Errors")
 NOTE: Final = "<!-- Made by scripts/generate_docs.py from the code; change it there. -->"
-SPAWNERS: Final[dict[str, type[Any]]] = {"local": LocalSettings, "docker": DockerSettings}
+SPAWNERS: Final[dict[str, type[Any]]] = {
+    "local": LocalSettings,
+    "docker": DockerSettings,
+    "kubernetes": KubernetesSettings,
+}
 """Whose settings the page lists."""
 
 HOOKS_INTRO: Final = """
