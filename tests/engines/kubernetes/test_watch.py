@@ -219,12 +219,12 @@ def test_what_went_meanwhile_is_told(case: KubeCase) -> None:
     assert (end.job_id, end.outcome.exit_code) == ("went", 7)
 
 
-def test_cursors_of_other_clusters(case: KubeCase) -> None:
-    """A cursor from the future, of a cluster that was set back, begins from the start."""
+def test_cursors_that_do_not_hold(case: KubeCase) -> None:
+    """One that is too old, one from the future (a cluster that was set back), and none of ours."""
     with case.open() as spawner:
         spawner.spawn(sh(POLITE, job_id="there"))
         running(spawner, "there")
-        for cursor in ("99999999999.99999999999", "not-ours"):
+        for cursor in ("1.1", "99999999999.99999999999", "not-ours"):
             with _watch(spawner, cursor) as stream:
                 events = _until(stream, _synced)
             assert [e.status.job_id for e in events if isinstance(e, JobSeen)] == ["there"]
