@@ -11,7 +11,7 @@ import pytest
 import yaml
 from docker_images import BUSYBOX
 from kube_account import Account, deployed, right_of, runtime_of, without
-from kube_case import PATIENCE, KubeCase, eventually, running, sh
+from kube_case import PATIENCE, KubeCase, eventually, sh
 from kube_request import request_of
 from kubectl import Kubectl
 from spawnery.contract import (
@@ -63,11 +63,13 @@ def live_through(case: KubeCase) -> None:
         with spawner.logs(hello.job_id, follow=True) as chunks:
             assert b"".join(chunk.data for chunk in chunks) == b"hello\nswordfish\n"
         assert spawner.wait(hello.job_id, PATIENCE).state is JobState.SUCCEEDED
-        sleeper = spawner.spawn(sh("sleep 3600", retention_seconds=600)).job_id
+        sleeper = spawner.spawn(sh("echo ready; sleep 3600", retention_seconds=600)).job_id
         with pytest.raises(SpecConflict):
             spawner.spawn(sh("true", job_id=sleeper))
-        running(spawner, sleeper)
-        assert spawner.stop(sleeper, grace_seconds=1).state is JobState.CANCELLED
+        with spawner.logs(sleeper, follow=True) as chunks:
+            assert next(iter(chunks)).data == b"ready\n"
+            assert spawner.stop(sleeper, grace_seconds=1).state is JobState.CANCELLED
+            assert list(chunks) == []
         refused = spawner.spawn(sh("true", security=Security.BASELINE)).job_id
         assert spawner.wait(refused, PATIENCE).cause == "security.forbidden"
         kept = spawner.spawn(sh("echo kept; exit 3", retention_seconds=600)).job_id
