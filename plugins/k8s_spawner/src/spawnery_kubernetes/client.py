@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 import urllib3
 from attrs import field, frozen
@@ -244,7 +244,8 @@ class KubeClient:
             raise connect_error(self._access, _root(error), limit) from None
         except (HTTPError, OSError, HTTPException) as error:
             raise self._unanswered(request, error, limit) from None
-        if not response.chunked and "Content-Length" not in response.headers:
+        ends = response.chunked or "Content-Length" in response.headers
+        if response.status in _GOOD and not ends:
             # A header that is cut looks like a short one, and its answer like an empty one.
             response.close()
             cut = HTTPException("its header does not tell where the answer ends")
@@ -313,7 +314,7 @@ def _new_pool(access: Access, identity: Identity) -> urllib3.HTTPConnectionPool:
         manager = urllib3.PoolManager(num_pools=1, **options)
     else:
         login = urllib3.util.parse_url(access.proxy).auth
-        sent = urllib3.make_headers(proxy_basic_auth=login) if login else None
+        sent = urllib3.make_headers(proxy_basic_auth=unquote(login)) if login else None
         manager = urllib3.ProxyManager(access.proxy, num_pools=1, proxy_headers=sent, **options)
     manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
     return manager.connection_from_url(access.server)
