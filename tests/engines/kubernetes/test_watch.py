@@ -202,6 +202,22 @@ def test_the_api_server_is_restarted(case: KubeCase) -> None:
     assert (after.state, after.exit_code) == (JobState.FAILED, 6)
 
 
+def test_a_list_does_not_wait_for_logs(led: KubeCase, proxy: TransportProxy) -> None:
+    """Where logs cannot be read in time, a list still tells how jobs ended, and what it lacks."""
+    with led.open() as spawner:
+        spawner.spawn(sh("echo hi; exit 8", job_id="slow", **KEPT))
+        assert spawner.wait("slow", timeout=PATIENCE).log_tail == "hi\n"
+    proxy.arm(Rule(Fault.STALL, path="/log"))
+    with led.open() as other:
+        engine: Any = other._engine
+        [status] = engine.list_jobs()
+        proxy.clear()
+    assert status.outcome is not None
+    assert (status.outcome.state, status.outcome.exit_code) == (JobState.FAILED, 8)
+    assert status.outcome.log_tail is None
+    assert "too many" in (status.outcome.log_tail_missing or "")
+
+
 def test_what_went_meanwhile_is_told(case: KubeCase) -> None:
     """With a cursor also the end of a job is told that ran and was removed while nobody watched."""
     with case.open() as watcher:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Iterable
+from concurrent.futures import Future
 from typing import Final
 
 from attrs import evolve, frozen
@@ -107,12 +109,26 @@ class Judge:
     def all(self, uids: Iterable[str]) -> list[JobStatus]:
         """Judge Jobs as ``status`` does, several at once.
 
+        Where very many have ended, the ends of logs that took too long are left out this time.
+
         Raises:
             SpawnerError: The cluster does not answer.
         """
-        found = [self.workers.submit(functools.partial(self.status, uid)) for uid in uids]
-        statuses = (future.result() for future in found)
+        submit = self.workers.submit
+        found = [(uid, submit(functools.partial(self.status, uid))) for uid in uids]
+        until = time.monotonic() + self._runtime.io_timeout_seconds / 2
+        statuses = (self._in_time(uid, future, until) for uid, future in found)
         return [status for status in statuses if status is not None]
+
+    def _in_time(self, uid: str, found: Future[JobStatus | None], until: float) -> JobStatus | None:
+        try:
+            return found.result(max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            found.cancel()
+        end = self._unsettled(uid)
+        if end is None:
+            return self.look(uid)
+        return self._judged(end.entry, end.job, missing="there were too many logs to be read")
 
     def forgotten(self, name: str) -> JobStatus | None:
         """Judge a Job that is not in the cluster any more, by what was seen here of its end.

@@ -127,11 +127,11 @@ class JobLog(JobStream[LogChunk]):
             try:
                 if not self._fill() and not self._go_on():
                     self._closed.set()
-            except LogsUnavailable:
-                raise
             except SpawnerError as error:
                 if self._closed.is_set():
                     break
+                if not error.retryable:
+                    raise
                 cursor, job_id = str(self._position.place), self._request.job_id
                 raise StreamLost(error.message, cursor=cursor, job_id=job_id) from None
         raise StopIteration
