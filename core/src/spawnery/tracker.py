@@ -33,6 +33,8 @@ Listener = Callable[[JobStatus], None]
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 5.0
+_DEAF_SECONDS: Final = 60.0
+"""How long a stream that broke is waited for; then jobs are judged by looking alone."""
 
 
 class Tracker:
@@ -74,6 +76,7 @@ class Tracker:
         self._listeners: list[Listener] = []
         self._stream: JobStream[WatchEvent] | None = None
         self._started = False
+        self._deaf_since: float | None = None
 
     # -- life --------------------------------------------------------------------------------
 
@@ -148,12 +151,20 @@ class Tracker:
                     seen = None
         finally:
             stream.close()
+            if self._deaf_since is None:
+                self._deaf_since = time.monotonic()
         return cursor
 
     def _on_synced(self, seen: set[str] | None) -> None:
         if seen is not None:
             self._missing(seen)
+        self._deaf_since = None
         self.synced.set()
+
+    def deaf(self) -> bool:
+        """Tell whether the stream broke and has not told yet what happened meanwhile."""
+        since = self._deaf_since
+        return since is not None and time.monotonic() - since < _DEAF_SECONDS
 
     def reconcile(self) -> None:
         """Take the whole list: the truth, where the stream may have missed something."""

@@ -196,7 +196,7 @@ class Upkeep:
         if record is None:
             msg = f"no job {job_id}: neither the engine nor the records know it"
             tracker.fail_waiters(job_id, JobNotFound(msg, job_id=job_id))
-        elif self._others_know(record):
+        elif tracker.deaf() or self._others_know(record):
             self._look_later(job_id)
         else:
             self._judge(record)

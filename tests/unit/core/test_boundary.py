@@ -12,6 +12,7 @@ import pytest
 from attrs import evolve
 from spawnery import JobSpec, JobState, SecretRef, Spawner, SpawnerError, hookimpl
 from spawnery.errors import StreamLost
+from spawnery.outcomes import JobSeen
 from spawnery.records import MemoryRecords
 from spawnery.streams import JobStream
 from spawnery.testing import eventually
@@ -55,10 +56,11 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Spawner]]:
     environ = {"SPAWNERY_STATE_DIR": str(tmp_path), "SPAWNERY_SETTLE_SECONDS": "0.2"}
     engine, records = FakeEngine(), MemoryRecords()
 
-    def make(kind: type[FakeSpawner]) -> Spawner:
+    def make(kind: type[FakeSpawner], **variables: str) -> Spawner:
         create = lambda settings, runtime: kind(engine, settings, runtime)  # noqa: E731
         plugin = evolve(declare(engine), create=create)
-        spawners.append(Spawner.open(plugin=plugin, environ=environ, records=records))
+        spawner = Spawner.open(plugin=plugin, environ=environ | variables, records=records)
+        spawners.append(spawner)
         return spawners[-1]
 
     whole = make(FakeSpawner)
@@ -164,6 +166,47 @@ def test_a_watch_that_fails_in_its_own_way(opened, caplog):
         spawner.spawn(JobSpec(job_id="b", command=["sleep:0.2"]))
         assert spawner.wait("b", timeout=LIMIT).state is JobState.SUCCEEDED
     assert "watch failed, trying again: the spawner fake failed in watch: Driver" in caplog.text
+
+
+class Cut(JobStream[Any]):
+    """A watch that breaks where it would tell of the end of job ``b``."""
+
+    def __init__(self, inner: JobStream[Any], cursor: str | None) -> None:
+        self._inner = inner
+        self._cursor = cursor
+
+    def __next__(self) -> Any:
+        event = next(self._inner)
+        seen = event.status if isinstance(event, JobSeen) else None
+        if seen is not None and seen.job_id == "b" and seen.outcome is not None:
+            msg = "cut"
+            raise StreamLost(msg, cursor=self._cursor)
+        self._cursor = event.cursor or self._cursor
+        return event
+
+    def close(self) -> None:
+        """Close the one within."""
+        self._inner.close()
+
+
+def test_no_job_is_lost_while_the_watch_is_down(opened):
+    """What a broken stream has not told yet is waited for, also longer than evidence may lag."""
+    cuts = iter(range(5))
+
+    class Restless(FakeSpawner):
+        """Whose watch breaks again and again."""
+
+        @hookimpl
+        def watch(self, request: Any) -> Any:
+            """Open one."""
+            stream = super().watch(request)
+            return stream if next(cuts, None) is None else Cut(stream, request.cursor)
+
+    spawner = opened(Restless, SPAWNERY_FAKE_AUTO_REMOVE="true", SPAWNERY_SETTLE_SECONDS="0.05")
+    spawner.spawn(JobSpec(job_id="b", command=["sleep:0.3", "exit:4"]))
+    outcome = spawner.wait("b", timeout=LIMIT)
+    assert (outcome.state, outcome.exit_code) == (JobState.FAILED, 4)
+    assert next(cuts, None) is None
 
 
 def test_a_callback_that_fails_keeps_nobody_else_waiting(opened, caplog):
