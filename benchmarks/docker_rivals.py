@@ -38,7 +38,7 @@ _TESTCONTAINERS: Final = _PROGRAM.format(
         "import os; os.environ['TESTCONTAINERS_RYUK_DISABLED'] = 'true'\n"
         "from testcontainers.core.container import DockerContainer"
     ),
-    spawn="DockerContainer(image, remove=True).with_command('true').start()",
+    spawn="DockerContainer(image, auto_remove=True).with_command('true').start()",
 )
 _DOCKERSPAWNER: Final = _PROGRAM.format(
     setup="""

@@ -95,24 +95,36 @@ def test_a_fresh_process_asks_once_for_the_image(led: DockerCase, proxy: Transpo
         assert proxy.count("GET", r"/containers/[^/]+/json") == 0
 
 
-def test_a_list_that_has_what_is_being_made(led: DockerCase, proxy: TransportProxy) -> None:
-    """The watch's first list may show the container before its start: nothing more is asked."""
-    created, listed = threading.Event(), threading.Event()
+@pytest.mark.parametrize("late", [False, True])
+def test_a_list_that_has_what_is_being_made(
+    led: DockerCase, proxy: TransportProxy, late: bool
+) -> None:
+    """The watch's first list shows the container as created: nothing more is asked about it.
+
+    Such a list may come before the answer to create is known, and late, after the whole spawn.
+    """
+    created, listed, spawned = threading.Event(), threading.Event(), threading.Event()
 
     def before(seen: Seen) -> None:
         if short(seen) == LIST:
             created.wait(PATIENCE)
+        if short(seen) == START:
+            listed.wait(PATIENCE)
 
     def after(seen: Seen) -> None:
-        if short(seen) == LIST:
-            listed.set()
         if short(seen) == CREATE:
             created.set()
-            listed.wait(PATIENCE)
+            if not late:
+                listed.wait(PATIENCE)
+        if short(seen) == LIST:
+            listed.set()
+            if late:
+                spawned.wait(PATIENCE)
 
     proxy.on_request, proxy.on_response = before, after
     with led.open() as spawner:
         handle = spawner.spawn(sh("sleep 600"))
+        spawned.set()
         # The end of another job is told by the watch when it is past that list.
         spawner.wait(spawner.spawn(sh("true")).job_id, PATIENCE)
         assert listed.is_set()

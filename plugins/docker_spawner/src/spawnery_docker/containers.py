@@ -119,16 +119,26 @@ class Containers:
         """Look at one entry of a list; only what is not known yet is asked for."""
         if not is_ours(item.get("Labels"), self._runtime.instance):
             return None
-        known = self._book.get(item["Id"])
-        if known is not None and known.started_at is not None and item["State"] in LIVE:
+        known = self._known(item)
+        if known is not None:
             return known.status
-        name = item["Names"][0].removeprefix("/")
-        if item["State"] == "created" and self._book.spawns(name):
-            # Whoever makes it here will know first: nothing is to be learned by an inspect.
-            entry = Entry(engine_id=item["Id"], name=name, labels=item["Labels"])
-            return self._book.note(entry).status
         shown = self.own(item["Id"])
         return None if shown is None else self.seen(shown)
+
+    def _known(self, item: Mapping[str, Any]) -> Entry | None:
+        """Return what an inspect would not tell more of: it runs, or is being made here.
+
+        A list may be older than the start that we know of, and come before the answer to it.
+        """
+        known, created = self._book.get(item["Id"]), item["State"] == "created"
+        if not created and item["State"] not in LIVE:
+            return None
+        if known is not None and known.started_at is not None:
+            return known
+        name = item["Names"][0].removeprefix("/")
+        if self._book.spawns(name) and (created or known is not None):
+            return self._book.note(Entry(engine_id=item["Id"], name=name, labels=item["Labels"]))
+        return None
 
     @property
     def label(self) -> str:
