@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kube_objects import moment
 from spawnery.outcomes import JobState
@@ -20,10 +20,13 @@ from spawnery_kubernetes.facts import (
 )
 from spawnery_kubernetes.status import status_of
 
-words = st.sampled_from(["", "Evicted", "NodeLost", "StartError", "OOMKilled", "Completed", "x"])
+words = st.sampled_from(
+    ["", "", "", "Evicted", "NodeLost", "StartError", "OOMKilled", "Completed", "x"]
+)
 times = st.none() | st.integers(0, 5).map(moment)
+rarely = st.sampled_from([False, False, False, True])
 messages = st.sampled_from(["", 'secret "own" not found', "not found", "exceeded quota", "denied"])
-conditions = st.lists(
+conditions = st.just(()) | st.lists(
     st.builds(
         Condition,
         type=st.sampled_from(
@@ -54,24 +57,32 @@ containers = st.builds(
     running_since=times,
     terminated=st.none() | ends,
 )
-pods = st.builds(
-    PodFacts,
-    name=st.sampled_from(["a", "b"]),
-    namespace=st.just("n"),
-    uid=st.sampled_from(["1", "2"]),
-    labels=st.just({}),
-    phase=st.sampled_from(["Pending", "Running", "Succeeded", "Failed", "Unknown"]),
-    reason=words,
-    message=messages,
-    created_at=times,
-    deleting=st.booleans(),
-    gone=st.booleans(),
-    conditions=conditions,
-    main=st.none() | containers,
-    init=st.none() | containers,
-)
+
+
+def pods_with(mains: st.SearchStrategy[ContainerFacts | None]) -> st.SearchStrategy[PodFacts]:
+    return st.builds(
+        PodFacts,
+        name=st.sampled_from(["a", "b"]),
+        namespace=st.just("n"),
+        uid=st.sampled_from(["1", "2"]),
+        labels=st.just({}),
+        phase=st.sampled_from(["Pending", "Running", "Succeeded", "Failed", "Unknown"]),
+        reason=words,
+        message=messages,
+        created_at=times,
+        deleting=rarely,
+        gone=rarely,
+        conditions=conditions,
+        main=mains,
+        init=st.none() | containers,
+    )
+
+
+ended = st.builds(ContainerFacts, name=st.just("job"), terminated=ends)
+pods = pods_with(st.none() | containers)
+some_pods = st.lists(pods, max_size=3) | st.lists(pods_with(ended), min_size=1, max_size=1)
 notes = st.sampled_from(
-    [{}, {}, {}, {ANNOTATION_STOPPED: "stop x"}, {ANNOTATION_STOPPED: "?"}, {"o": "own"}]
+    [{}, {}, {}, {}, {}, {ANNOTATION_STOPPED: "stop x"}, {ANNOTATION_STOPPED: "?"}, {"o": "own"}]
 )
 jobs = st.builds(
     JobFacts,
@@ -82,9 +93,9 @@ jobs = st.builds(
     annotations=notes,
     created_at=times,
     started_at=times,
-    suspended=st.booleans(),
-    deleting=st.booleans(),
-    gone=st.booleans(),
+    suspended=rarely,
+    deleting=rarely,
+    gone=rarely,
     conditions=conditions,
 )
 events = st.builds(
@@ -104,9 +115,10 @@ def said(job: JobFacts, kind: str, reason: str | None = None) -> bool:
     return found is not None and found.status and reason in {None, found.reason}
 
 
+@settings(max_examples=1500, deadline=None)
 @given(
     job=jobs,
-    pods=st.lists(pods, max_size=3),
+    pods=some_pods,
     events=st.lists(events, max_size=3),
     tail=st.none() | st.sampled_from(["", "permission denied"]),
 )
@@ -127,15 +139,24 @@ def test_no_facts_without_positive_evidence_are_a_success(job, pods, events, tai
     assert ANNOTATION_STOPPED not in job.annotations
     for kind in ("FailureTarget", "Failed"):
         assert not said(job, kind, "DeadlineExceeded")
+    complete = said(job, "Complete")
     pod = the_pod(pods)
-    end = pod.main.terminated if pod is not None and pod.main is not None else None
-    proof = end is not None and end.code == 0 and end.started_at is not None
-    assert said(job, "Complete") or proof
-    if end is not None and end.reason != "ContainerStatusUnknown":
-        assert end.code == 0
+    if pod is None or pod.main is None or pod.main.terminated is None:
+        assert complete
+        return
+    end = pod.main.terminated
+    seen = end.code == 0 and end.reason != "ContainerStatusUnknown"
+    assert complete or (seen and end.started_at is not None)
+    assert seen or end.reason == "ContainerStatusUnknown"
+    assert pod.reason not in {"Evicted", "NodeLost"}
+    assert complete or not job.suspended or said(job, "Failed")
+    if pod.deleting or pod.gone:
+        # Who deleted it must have been heard.
+        assert complete or said(job, "FailureTarget") or said(job, "Failed")
 
 
-@given(job=jobs, pods=st.lists(pods, max_size=3), events=st.lists(events, max_size=3))
+@settings(deadline=None)
+@given(job=jobs, pods=some_pods, events=st.lists(events, max_size=3))
 def test_any_facts_are_a_status(job, pods, events) -> None:
     """Whatever the cluster shows is judged without an error, and a given up job is PENDING."""
     status = status_of(job, pods, events, now=moment(9), pull_grace=1.0, start_grace=1.0)
