@@ -294,7 +294,9 @@ def test_an_error_in_the_place_of_a_stream(tmp_path: Path) -> None:
 
 # -- denials ---------------------------------------------------------------------------------
 
-NO = says(whole(b"you may not", "403 Forbidden"))
+RULE = b'User "u" cannot create resource "jobs" in API group "batch" in the namespace "n"'
+NO = says(whole(RULE, "403 Forbidden"))
+FULL = says(whole(b"exceeded quota: few", "403 Forbidden"))
 WHO = says(whole(b"who are you?", "401 Unauthorized"))
 READY = says(whole(b"ok"))
 UNREADY = says(whole(b"[-]poststarthook/rbac failed", "500 Internal Server Error"))
@@ -313,23 +315,39 @@ def test_a_denial_before_the_server_is_ready(method: str, denial: Script, tmp_pa
         assert asked == [b"/x", b"/readyz", b"/x", b"/readyz", b"/x"]
 
 
+@pytest.mark.parametrize("denial", [NO, WHO])
+def test_a_denial_just_before_the_server_is_ready(denial: Script, tmp_path: Path) -> None:
+    """A server that is ready by the time that it is asked is asked once more."""
+    with client_and_server(tmp_path, denial, READY, DONE) as (client, server):
+        assert client.call("POST", "/x", timeout=PATIENCE).json() == {}
+        assert len(server.asked) == 3
+
+
 @pytest.mark.parametrize("answer", [READY, MAY_NOT_ASK])
 def test_a_denial(answer: Script, tmp_path: Path) -> None:
     """A denial by a server that is ready, or does not tell us, is one."""
-    with client_and_server(tmp_path, NO, answer) as (client, server):
-        with pytest.raises(ApiError, match="you may not"):
+    with client_and_server(tmp_path, NO, answer, NO) as (client, server):
+        with pytest.raises(ApiError, match="cannot create resource"):
             client.call("POST", "/x", timeout=PATIENCE)
-        assert len(server.asked) == 2
+        assert len(server.asked) == 3
     with (
-        client_and_server(tmp_path, WHO, answer) as (client, _),
+        client_and_server(tmp_path, WHO, answer, WHO) as (client, _),
         pytest.raises(EngineDenied, match="who are you"),
     ):
         client.call("POST", "/x", timeout=PATIENCE)
 
 
+def test_a_denial_of_another_kind(tmp_path: Path) -> None:
+    """What is forbidden for another reason than who we are is believed at once."""
+    with client_and_server(tmp_path, FULL) as (client, server):
+        with pytest.raises(ApiError, match="exceeded quota"):
+            client.call("POST", "/x", timeout=PATIENCE)
+        assert len(server.asked) == 1
+
+
 def test_a_server_that_never_gets_ready(tmp_path: Path) -> None:
     """Then nothing happened, and it may be tried again later."""
-    words = "is not ready yet: it answered POST /x with 403: you may not"
+    words = "is not ready yet: it answered POST /x with 403: User"
     with (
         client_and_server(tmp_path, *[NO, UNREADY] * 50) as (client, _),
         pytest.raises(EngineUnreachable, match=words) as caught,

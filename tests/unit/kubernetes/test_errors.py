@@ -86,9 +86,7 @@ def test_a_missing_right() -> None:
     assert 'cannot get resource "pods/log"' in found.message
     assert found.hint == (
         "system:serviceaccount:jobs:poor needs this rule in a Role in the namespace jobs:\n"
-        '- apiGroups: [""]\n'
-        '  resources: ["pods/log"]\n'
-        '  verbs: ["get"]'
+        '- {apiGroups: [""], resources: ["pods/log"], verbs: ["get"]}'
     )
     assert 'apiGroups: ["batch"]' in str(answered("rbac create"))
 
@@ -97,6 +95,28 @@ def test_a_missing_right_in_all_namespaces() -> None:
     """What is in no namespace needs a ClusterRole."""
     text = 'User "u" cannot get resource "nodes" in API group "" at the cluster scope'
     assert "needs this rule in a ClusterRole" in str(failed(403, "GET", text))
+
+
+@pytest.mark.parametrize("name", ["bad token", "anonymous", "rbac list", "rbac log"])
+def test_of_rights(name: str) -> None:
+    """These a server that has just started may say of anybody."""
+    answer = ANSWERS[name]
+    body = json.dumps(answer["body"]).encode()
+    assert error_of(answer["status"], {}, body, method="GET", path=JOBS).of_rights
+
+
+@pytest.mark.parametrize("name", ["quota", "psa pod", "webhook denies", "terminating", "exists"])
+def test_not_of_rights(name: str) -> None:
+    """These it says because of what was asked."""
+    answer = ANSWERS[name]
+    body = json.dumps(answer["body"]).encode()
+    assert not error_of(answer["status"], {}, body, method="GET", path=JOBS).of_rights
+
+
+def test_an_admission_plugin_that_starts() -> None:
+    """Admission plugins forbid everything, too, until they have read what they need."""
+    text = 'jobs.batch "j" is forbidden: not yet ready to handle request'
+    assert ApiError(403, text).of_rights
 
 
 def test_another_denial() -> None:

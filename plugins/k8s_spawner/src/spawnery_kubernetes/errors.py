@@ -22,12 +22,15 @@ from spawnery.errors import (
 
 from spawnery_kubernetes.denials import KINDS, denial
 from spawnery_kubernetes.findings import Patience, kind_of
+from spawnery_kubernetes.rights import Right, rules_yaml
 
 _QUOTE_LIMIT: Final = 800
 _RBAC: Final = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)"'
     r' in API group "(?P<group>[^"]*)"(?: in the namespace "(?P<namespace>[^"]+)")?'
 )
+_STARTING: Final = "not yet ready to handle request"
+"""What an admission plugin says that has not read yet what it needs."""
 _NO_NAMESPACE: Final = re.compile(r'^namespaces "(?P<name>[^"]+)" not found')
 _UNKNOWN_FIELD: Final = re.compile(r'unknown field "(?P<field>[^"]+)"')
 _IN_NAMESPACE: Final = re.compile(r"/namespaces/([^/?]+)/")
@@ -66,6 +69,14 @@ class ApiError(Exception):
         self.retry_after = retry_after
         self.method = method
         self.path = path
+
+    @property
+    def of_rights(self) -> bool:
+        """Whether we are refused for who we are or for what we may, or before that is known."""
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            return True
+        forbidden = self.status == HTTPStatus.FORBIDDEN
+        return forbidden and bool(_RBAC.search(self.message) or _STARTING in self.message)
 
 
 class Unanswered(Ambiguous):
@@ -117,12 +128,8 @@ def _rule_hint(rule: re.Match[str]) -> str:
     if rule["user"] == "system:anonymous":
         return "our credentials do not reach the cluster: kubectl auth whoami"
     where = f"a Role in the namespace {rule['namespace']}" if rule["namespace"] else "a ClusterRole"
-    return (
-        f"{rule['user']} needs this rule in {where}:\n"
-        f'- apiGroups: ["{rule["group"]}"]\n'
-        f'  resources: ["{rule["resource"]}"]\n'
-        f'  verbs: ["{rule["verb"]}"]'
-    )
+    lines = rules_yaml([Right(rule["group"], rule["resource"], rule["verb"])])
+    return f"{rule['user']} needs this rule in {where}:\n{lines}"
 
 
 def _not_admitted(error: ApiError, doing: str, job_id: str | None) -> SpawnerError:

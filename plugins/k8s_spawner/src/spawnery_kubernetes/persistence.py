@@ -16,7 +16,6 @@ from spawnery_kubernetes.retry import Attempts
 
 T = TypeVar("T")
 
-_DENIALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _READY_SECONDS: Final = 5.0
 
 
@@ -48,35 +47,54 @@ class Persistence:
         Raises:
             ApiError, SpawnerError: What the last attempt raised. A 401 is ``EngineDenied``.
         """
-        attempts, renewed = Attempts(method, timeout), False
+        attempts, denials = Attempts(method, timeout), _Denials(self, f"{method} {path}")
         while True:
             identity = self.access.identity(attempts.left())
             try:
                 return once(identity, attempts.left())
             except ApiError as error:
-                trouble: ApiError | SpawnerError = error
+                trouble = denials.judged(error, identity, attempts.left())
             except SpawnerError as error:
                 trouble = error
-            if isinstance(trouble, ApiError) and trouble.status in _DENIALS:
-                unknown = trouble.status == HTTPStatus.UNAUTHORIZED and not renewed
-                if unknown and self.access.credentials.renew(identity, attempts.left()):
-                    renewed = True
-                    continue
-                trouble = self._believed(trouble, f"{method} {path}", identity, attempts.left())
+            if trouble is None:
+                continue
             pause = attempts.pause(trouble)
             if pause is None or self.wait(pause):
                 raise trouble
 
-    def _believed(
-        self, error: ApiError, what: str, identity: Identity, left: float
-    ) -> ApiError | SpawnerError:
-        """Tell a denial from what a server says that does not know yet who may do what.
 
-        After its start it denies everything until it has read its rules; it does nothing then.
-        """
-        if not self.is_ready(identity, min(left, _READY_SECONDS)):
-            msg = f"the API server is not ready yet: it answered {what} with {error.status}"
-            msg = f"{msg}: {error.message} ({self.access.told})"
-            hint = "how it is: kubectl get --raw '/readyz?verbose'"
-            return EngineUnreachable(msg, hint=hint)
-        return in_words(error, what) if error.status == HTTPStatus.UNAUTHORIZED else error
+class _Denials:
+    """The denials of one call, of which the first is not believed.
+
+    Args:
+        persistence: Who asks.
+        what: The request, for a person.
+    """
+
+    def __init__(self, persistence: Persistence, what: str) -> None:
+        self._persistence = persistence
+        self._what = what
+        self._renewed = False
+        self._ready = False
+
+    def judged(
+        self, error: ApiError, identity: Identity, left: float
+    ) -> ApiError | SpawnerError | None:
+        """Return what an answer is worth; None where the request is to be sent again at once."""
+        if not error.of_rights:
+            return error
+        access, unknown = self._persistence.access, error.status == HTTPStatus.UNAUTHORIZED
+        if unknown and not self._renewed:
+            self._renewed = access.credentials.renew(identity, left)
+            if self._renewed:
+                return None
+        if self._ready:
+            return in_words(error, self._what) if unknown else error
+        # After its start a server denies everything until it has read its rules. It may have done
+        # so since it answered: what it says when it is ready counts.
+        self._ready = self._persistence.is_ready(identity, min(left, _READY_SECONDS))
+        if self._ready:
+            return None
+        msg = f"the API server is not ready yet: it answered {self._what} with {error.status}"
+        msg = f"{msg}: {error.message} ({access.told})"
+        return EngineUnreachable(msg, hint="how it is: kubectl get --raw '/readyz?verbose'")

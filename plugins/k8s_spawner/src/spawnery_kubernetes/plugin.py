@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -68,13 +69,29 @@ class KubernetesSpawner:
     Args:
         settings: Ours.
         runtime: Of the host.
+
+    Raises:
+        ConfigurationError: No cluster is known.
     """
 
     def __init__(self, settings: KubernetesSettings, runtime: SpawnerRuntime) -> None:
+        from spawnery_kubernetes.access import resolve_access  # noqa: PLC0415 - as _rooms
+
+        self._settings = settings
+        self._runtime = runtime
+        self._access = resolve_access(settings, runtime.environ)
+        self._lock = threading.Lock()
+        self._made: Rooms | None = None
+
+    @property
+    def _rooms(self) -> Rooms:
+        """The rooms, made at the first call, which is the first that needs a library for HTTP."""
         from spawnery_kubernetes.rooms import Rooms  # noqa: PLC0415 - the declaration stays light
 
-        self._runtime = runtime
-        self._rooms: Rooms = Rooms(settings, runtime)
+        with self._lock:
+            if self._made is None:
+                self._made = Rooms(self._access, self._settings, self._runtime)
+            return self._made
 
     @hookimpl
     def spawn(self, request: SpawnRequest) -> JobHandle:
@@ -124,7 +141,10 @@ class KubernetesSpawner:
 
     def close(self) -> None:
         """Close connections; Jobs go on."""
-        self._rooms.close()
+        with self._lock:
+            made, self._made = self._made, None
+        if made is not None:
+            made.close()
 
 
 plugin: Final = SpawnerPlugin(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spawnery.plugin import SpawnerRuntime
 
-from spawnery_kubernetes.access import resolve_access
+from spawnery_kubernetes.access import Access
 from spawnery_kubernetes.book import Book
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.doctor import Doctor
@@ -24,12 +24,14 @@ class Rooms:
     """Everything that one spawner works with; nothing is asked of the cluster yet.
 
     Args:
+        access: The cluster.
         settings: Ours.
         runtime: The host.
     """
 
-    def __init__(self, settings: KubernetesSettings, runtime: SpawnerRuntime) -> None:
-        access = resolve_access(settings, runtime.environ)
+    def __init__(
+        self, access: Access, settings: KubernetesSettings, runtime: SpawnerRuntime
+    ) -> None:
         client = KubeClient(access)
         book = Book()
         tails = Tails(client, runtime)
