@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from attrs import define, field
+from spawnery.errors import StateError
 
 T = TypeVar("T")
 
@@ -85,5 +86,7 @@ def is_away(error: BaseException) -> bool:
     """Tell whether an error says that Redis is not there, or not ready to answer."""
     from redis import exceptions  # noqa: PLC0415 - slow to import
 
+    if isinstance(error, StateError):  # Core's records are there too.
+        return error.retryable
     away = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError)
     return isinstance(error, away)

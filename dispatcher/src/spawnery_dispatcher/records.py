@@ -242,7 +242,8 @@ def _in_words() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        msg = f"the records in Redis cannot be used: {type(error).__name__}"
+        said = " ".join(str(error).split())[:200]
+        msg = f"the records in Redis cannot be used: {type(error).__name__}: {said}"
         hint = "is Redis there? redis-cli ping"
         raise StateError(msg, hint=hint, retryable=True) from None
 
