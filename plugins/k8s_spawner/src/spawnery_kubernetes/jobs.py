@@ -17,7 +17,7 @@ from spawnery.plugin import SpawnerRuntime
 
 from spawnery_kubernetes.book import Book
 from spawnery_kubernetes.client import KubeClient
-from spawnery_kubernetes.errors import ApiError, in_words
+from spawnery_kubernetes.errors import ApiError, Unanswered, in_words
 from spawnery_kubernetes.facts import (
     ANNOTATION_STOPPED,
     JobFacts,
@@ -180,18 +180,7 @@ class Jobs:
         note = {ANNOTATION_STOPPED: f"{request.reason} {now}"}
         # A uid in a patch is a precondition.
         patch = {"metadata": {"uid": job.uid, "annotations": note}}
-        try:
-            self._client.call(
-                "PATCH",
-                self._client.path("jobs", job.name),
-                body=patch,
-                content_type=_MERGE,
-                timeout=request.deadline.remaining(),
-            )
-        except ApiError as error:
-            if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
-                doing = f"annotate the Job {job.name}"
-                raise in_words(error, doing, job_id=request.job_id) from None
+        self._write("PATCH", "jobs", job, patch, deadline=request.deadline, content_type=_MERGE)
 
     def _end(self, pods: Sequence[PodFacts], grace_seconds: float, *, deadline: Deadline) -> None:
         """Delete pods, with a grace of at least a second: with 0 nobody would see them end."""
@@ -261,16 +250,43 @@ class Jobs:
         options: Mapping[str, Any],
         deadline: Deadline,
     ) -> None:
-        """Delete this very object; that it is not there, or another one is, is fine."""
         precondition = {"preconditions": {"uid": facts.uid}}
         body = {"apiVersion": "v1", "kind": "DeleteOptions", **options, **precondition}
-        try:
-            self._client.call(
-                "DELETE",
-                self._client.path(kind, facts.name),
-                body=body,
-                timeout=deadline.remaining(),
-            )
-        except ApiError as error:
-            if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
-                raise in_words(error, f"delete {kind}/{facts.name}") from None
+        self._write("DELETE", kind, facts, body, deadline=deadline)
+
+    def _write(
+        self,
+        method: str,
+        kind: str,
+        facts: JobFacts | PodFacts,
+        body: Mapping[str, Any],
+        *,
+        deadline: Deadline,
+        content_type: str = "application/json",
+    ) -> None:
+        """Change this very object; that it is not there, or another one is, is fine.
+
+        It names the uid, so it may be said again where no answer came.
+        """
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                self._client.call(
+                    method,
+                    self._client.path(kind, facts.name),
+                    body=body,
+                    content_type=content_type,
+                    timeout=deadline.remaining(),
+                )
+            except Unanswered:
+                if deadline.expired:
+                    raise
+            except ApiError as error:
+                if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                    return
+                if error.status < HTTPStatus.INTERNAL_SERVER_ERROR or deadline.expired:
+                    raise in_words(error, f"{method.lower()} {kind}/{facts.name}") from None
+            else:
+                return
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
