@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from kube_account import Account, deployed
 from kube_case import KubeCase
+from kube_faults import settle
 from kube_images import load_busybox
 from kubectl import Kubectl
 from spawnery.testing.proxy import TransportProxy
@@ -26,6 +27,14 @@ def account(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The account of our manifests in a namespace that enforces "restricted"."""
     with deployed(kubectl, tmp_path_factory.mktemp("deploy")) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def _settled(request: pytest.FixtureRequest, kubeconfig: str) -> Iterator[None]:
+    """Let the cluster recover before others use it again."""
+    yield
+    if request.node.get_closest_marker("alone") is not None:
+        settle(Kubectl(kubeconfig))
 
 
 @pytest.fixture

@@ -339,6 +339,7 @@ def test_no_stream(client: KubeClient) -> None:
 # -- the server itself -----------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_a_restart_of_the_server(client: KubeClient, kubeconfig: str) -> None:
     """A restart of the API server costs whoever reads nothing but time, and ends its watches."""
     query = {"watch": "1", "fieldSelector": "metadata.name=none"}

@@ -116,6 +116,7 @@ def test_broken_connections(led: KubeCase, proxy: TransportProxy, fault: Fault) 
     assert proxy.count(path="/log.*follow=true") >= 7
 
 
+@pytest.mark.alone
 def test_the_api_server_is_restarted(case: KubeCase) -> None:
     """Over a restart of the API server nothing is lost and nothing comes twice."""
     with case.open() as spawner:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kube_account import deployed
 from kube_case import PATIENCE, KubeCase, eventually, running, sh
-from kube_faults import restart, undisturbed
+from kube_faults import restart
 from kubectl import Kubectl
 from spawnery.contract import WatchRequest
 from spawnery.models import Resources
@@ -63,14 +63,6 @@ def _ends(events: list[WatchEvent]) -> list[JobStatus]:
     ]
 
 
-@pytest.fixture
-def quiet() -> Iterator[None]:
-    """Nobody restarts parts of the cluster meanwhile: a log is read as its pod goes."""
-    with undisturbed():
-        yield
-
-
-@pytest.mark.usefixtures("quiet")
 def test_a_job_that_somebody_deletes(case: KubeCase) -> None:
     """How it ended is told before it is gone, with what it said last; exit 0 is no success then."""
     with case.open() as spawner, _watch(spawner) as stream:
@@ -87,7 +79,6 @@ def test_a_job_that_somebody_deletes(case: KubeCase) -> None:
     assert outcome == end.outcome
 
 
-@pytest.mark.usefixtures("quiet")
 def test_a_pod_that_somebody_deletes(case: KubeCase) -> None:
     """What a program says while it is being ended is in the outcome: its log is read in time."""
     with case.open() as spawner, spawner.watch():
@@ -101,7 +92,6 @@ def test_a_pod_that_somebody_deletes(case: KubeCase) -> None:
     assert outcome.log_tail == "ready\nbye\nlast\n"
 
 
-@pytest.mark.usefixtures("quiet")
 def test_the_tail_after_a_deadline(case: KubeCase) -> None:
     """The cluster deletes the pod at the deadline; whoever watched has its code and its log."""
     with case.open() as spawner:
@@ -129,7 +119,6 @@ def test_no_tail_where_nobody_watched(case: KubeCase) -> None:
     assert outcome.log_tail_missing
 
 
-@pytest.mark.usefixtures("quiet")
 def test_the_tail_after_a_stop_elsewhere(case: KubeCase) -> None:
     """A process that only stops a job, and watches nothing, has its last words all the same."""
     with case.open() as spawner:
@@ -184,6 +173,7 @@ def test_broken_connections(led: KubeCase, proxy: TransportProxy, fault: Fault) 
     assert proxy.count(path="watch=1") > 2
 
 
+@pytest.mark.alone
 def test_the_api_server_is_restarted(case: KubeCase) -> None:
     """Jobs that run, end or are stopped around a restart of the API server end as they do."""
     with case.open() as spawner:
