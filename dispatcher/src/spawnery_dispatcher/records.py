@@ -20,6 +20,8 @@ from spawnery_dispatcher.keys import Keys
 
 T = TypeVar("T")
 
+_HELD_SECONDS: Final = 86400
+"""How long the list of a holder's leases outlives the last of them; a dead one renews none."""
 _TIMES: Final = ("intended_at", "created_at", "ended_at", "expires_at")
 _CODED: Final = {"kill": load_kill, "outcome": load_outcome}
 
@@ -54,8 +56,7 @@ class RedisRecords:
             if found is None:
                 self._write(pipe, record)
             if free:
-                pipe.set(lease, holder, px=_milliseconds(seconds))
-                pipe.sadd(self._keys.held(holder), record.job_id)
+                self._hold(pipe, record.job_id, holder, seconds)
             return Begun(record=found or record, inserted=found is None, leased=free)
 
         return self._transaction(change, self._keys.record(record.job_id), lease)
@@ -101,7 +102,9 @@ class RedisRecords:
             if found is not None and found.outcome:
                 return found, False
             ended = {"outcome": outcome, "ended_at": at, "expires_at": expires_at}
-            return self._set(pipe, found or record, **ended), True
+            written = self._set(pipe, found or record, **ended)
+            pipe.expireat(self._keys.record(record.job_id), expires_at)
+            return written, True
 
         return self._on_record(record.job_id, change)
 
@@ -119,6 +122,7 @@ class RedisRecords:
 
         def change(pipe: Any, _found: Record | None) -> None:
             self._delete(pipe, job_id)
+            pipe.delete(self._keys.lease(job_id))
 
         self._on_record(job_id, change)
 
@@ -138,8 +142,22 @@ class RedisRecords:
             for job_id in names:
                 pipe.hgetall(self._keys.record(job_id))
             found = pipe.execute()
-        records = (_loaded(fields) for fields in found)
-        return (record for record in records if record is not None)
+        for job_id, fields in zip(names, found, strict=True):
+            record = _loaded(fields)
+            if record is not None:
+                yield record
+            else:
+                self._unlist(job_id)
+
+    def _unlist(self, job_id: str) -> None:
+        """Take a record that has expired off the list, unless it was begun anew."""
+
+        def change(pipe: Any, found: Record | None) -> None:
+            if found is None:
+                pipe.multi()
+                pipe.srem(self._keys.records, job_id)
+
+        self._on_record(job_id, change)
 
     # -- leases ------------------------------------------------------------------------------
 
@@ -151,11 +169,17 @@ class RedisRecords:
             if not _free(pipe.get(name), holder):
                 return False
             pipe.multi()
-            pipe.set(name, holder, px=_milliseconds(seconds))
-            pipe.sadd(self._keys.held(holder), key)
+            self._hold(pipe, key, holder, seconds)
             return True
 
         return self._transaction(change, name)
+
+    def _hold(self, pipe: Any, key: str, holder: str, seconds: float) -> None:
+        name, held = self._keys.lease(key), self._keys.held(holder)
+        pipe.set(name, holder)
+        pipe.pexpire(name, round(seconds * 1000))
+        pipe.sadd(held, key)
+        pipe.expire(held, _HELD_SECONDS)
 
     def leased(self, key: str) -> str | None:
         """See ``JobRecords``."""
@@ -164,36 +188,54 @@ class RedisRecords:
         return found if found is not None and is_alive(found) else None
 
     def renew(self, *, holder: str, seconds: float) -> None:
-        """See ``JobRecords``."""
-        for key in self._held(holder):
-            self._if_held(
-                key, holder, lambda pipe, name: pipe.pexpire(name, _milliseconds(seconds))
-            )
+        """See ``JobRecords``; one that has run out is taken again where nobody else has it."""
+
+        def change(pipe: Any, key: str, found: str | None) -> None:
+            if found in {None, holder}:
+                self._hold(pipe, key, holder, seconds)
+            else:
+                pipe.srem(self._keys.held(holder), key)
+
+        self._on_leases(holder, change)
 
     def release(self, key: str, *, holder: str) -> None:
         """See ``JobRecords``."""
-        self._if_held(key, holder, lambda pipe, name: pipe.delete(name))
-        with _in_words():
-            self._redis.srem(self._keys.held(holder), key)
+        self._release(holder, key)
 
     def release_all(self, *, holder: str) -> None:
         """See ``JobRecords``."""
-        for key in self._held(holder):
-            self.release(key, holder=holder)
+        self._release(holder)
 
-    def _held(self, holder: str) -> list[str]:
-        with _in_words():
-            return sorted(self._redis.smembers(self._keys.held(holder)))
+    def _release(self, holder: str, *keys: str) -> None:
+        def change(pipe: Any, key: str, found: str | None) -> None:
+            if found == holder:
+                pipe.delete(self._keys.lease(key))
+            pipe.srem(self._keys.held(holder), key)
 
-    def _if_held(self, key: str, holder: str, write: Callable[[Any, str], Any]) -> None:
-        name = self._keys.lease(key)
+        self._on_leases(holder, change, *keys)
+
+    def _on_leases(
+        self, holder: str, write: Callable[[Any, str, str | None], None], *keys: str
+    ) -> None:
+        """Change leases, by default all of a holder, in one transaction.
+
+        ``write`` gets each key and who has it. The list is watched: a lease that is given back
+        meanwhile is not taken again.
+        """
+        held = self._keys.held(holder)
 
         def change(pipe: Any) -> None:
-            if pipe.get(name) == holder:
-                pipe.multi()
-                write(pipe, name)
+            chosen = keys or sorted(pipe.smembers(held))
+            names = [self._keys.lease(key) for key in chosen]
+            if not names:
+                return
+            pipe.watch(*names)
+            holders = pipe.mget(names)
+            pipe.multi()
+            for key, found in zip(chosen, holders, strict=True):
+                write(pipe, key, found)
 
-        self._transaction(change, name)
+        self._transaction(change, held)
 
     def close(self) -> None:
         """See ``JobRecords``."""
@@ -250,10 +292,6 @@ def _in_words() -> Iterator[None]:
 
 def _free(held_by: str | None, holder: str) -> bool:
     return held_by is None or held_by == holder or not is_alive(held_by)
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
 
 
 def _dumped(record: Record) -> dict[str, str]:
