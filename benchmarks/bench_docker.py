@@ -34,6 +34,7 @@ IMAGE = "spawnery-bench/busybox:1"
 ROUNDS = 100
 BURST = 32
 WORKERS = 8
+PEAK_ROUNDS = 10
 LOG_MIB = 64
 LOG_ROUNDS = 5
 LIVE = 1000
@@ -199,7 +200,7 @@ def peak(sides: Sides) -> str:
     ours, theirs = interleaved(
         lambda: settled(lambda: burst(lambda: sides.spawner.spawn(quick_job()))),
         lambda: settled(lambda: burst(raw_spawn)),
-        rounds=4,
+        rounds=PEAK_ROUNDS,
     )
     met = statistics.median(a / b for a, b in zip(ours, theirs, strict=True)) >= 0.97
     what = f"spawns per second, {WORKERS} workers: {spread(ours, '/s', 1)}"

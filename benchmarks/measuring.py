@@ -42,8 +42,9 @@ def python(code: str, environ: dict[str, str] | None = None) -> float:
 
 
 def row(what: str, value: str, limit: str, *, met: bool) -> str:
-    """Return one line of the table."""
-    return f"| {what} | {value} | {limit} | {'met' if met else '**missed**'} |"
+    """Return one line of the table; what has no limit is neither met nor missed."""
+    verdict = ("met" if met else "**missed**") if limit else ""
+    return f"| {what} | {value} | {limit} | {verdict} |"
 
 
 def spread(values: Sequence[float], unit: str, scale: float) -> str:
