@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# One job on this machine, in a state directory that is gone afterwards.
+# One job on this machine, then the dispatcher with an agent, in a state directory that is gone
+# afterwards. On a terminal the dispatcher is yours to talk to; else it plays one conversation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 state=$(mktemp -d)
 trap 'rm -rf "$state"' EXIT
 # shellcheck disable=SC2046  # names of variables have no spaces
-unset $(compgen -e SPAWNER) # whatever this shell has set for another use
+unset $(compgen -e SPAWNER) $(compgen -e DISPATCHER) # whatever this shell has set for another use
 export SPAWNER_TYPE=local SPAWNERY_STATE_DIR="$state"
 
 job=demo-$$
@@ -27,3 +28,6 @@ if [ "$code" -ne 3 ]; then
     echo "demo: the job leaves with 3 and spawnery left with $code: that is a bug" >&2
     exit 1
 fi
+
+say "spawnery-dispatcher chat"
+.venv/bin/spawnery-dispatcher chat

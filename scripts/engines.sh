@@ -82,6 +82,7 @@ bring_helpers() { # programs that the tests of the Docker spawner start themselv
     command -v docker-registry >/dev/null || missing_packages+=(docker-registry)
     [ -x /usr/sbin/sshd ] || missing_packages+=(openssh-server)
     command -v debootstrap >/dev/null || missing_packages+=(debootstrap)
+    command -v xz >/dev/null || missing_packages+=(xz-utils)
     command -v openssl >/dev/null || missing_packages+=(openssl)
     if [ "${#missing_packages[@]}" -eq 0 ]; then
         say "registry, ssh, podman: there"
@@ -89,6 +90,21 @@ bring_helpers() { # programs that the tests of the Docker spawner start themselv
         install "${missing_packages[@]}"
     else
         lack "tests of the Docker spawner: install ${missing_packages[*]}"
+    fi
+}
+
+bring_compose() { # Debian's own is version 1; SPAWNERY_TEST_COMPOSE names an xz-packed plugin of version 2
+    local plugin=$HOME/.docker/cli-plugins/docker-compose
+    if docker compose version >/dev/null 2>&1; then
+        say "docker compose: there"
+    elif [ -n "${SPAWNERY_TEST_COMPOSE:-}" ]; then
+        mkdir -p "${plugin%/*}"
+        xz -dc "$SPAWNERY_TEST_COMPOSE" >"$plugin.draft"
+        chmod +x "$plugin.draft"
+        mv "$plugin.draft" "$plugin"
+        say "docker compose: installed for this user"
+    else
+        lack "docker compose: version 2 is not installed: https://docs.docker.com/compose/install/linux/"
     fi
 }
 
@@ -115,5 +131,6 @@ fi
 bring_docker 9>&-
 bring_redis 9>&-
 bring_helpers 9>&-
+bring_compose 9>&-
 bring_cluster 9>&-
 [ "$missing" -eq 0 ] || say "what is missing above keeps its tests skipped; everything else is ready"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import subprocess
@@ -34,6 +35,12 @@ def docker(*words: str, **environ: str) -> str:
     return done.stdout
 
 
+def host_address() -> str:
+    """Return where containers find this machine: the first address of the default bridge."""
+    subnet = docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Subnet}}")
+    return str(ipaddress.ip_network(subnet.strip())[1])
+
+
 @pytest.fixture(scope="module")
 def compose(tmp_path_factory):
     """The project, up, with Slack on this machine."""
@@ -48,10 +55,7 @@ def compose(tmp_path_factory):
     with SlackServer(EVERYWHERE) as slack:
         config = tmp_path_factory.mktemp("compose") / "dispatcher.toml"
         example = (ROOT / "examples" / "dispatcher.toml").read_text()
-        gateway = docker(
-            "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"
-        ).strip()
-        api = f'api_url = "http://{gateway}:{slack.port}/api/"'
+        api = f'api_url = "http://{host_address()}:{slack.port}/api/"'
         config.write_text(example.replace('intake = "events"', f'intake = "events"\n{api}'))
         environ = {
             "DISPATCHER_TOML": str(config),
@@ -80,7 +84,7 @@ def test_fix_on_compose(compose):
     message = until(lambda: slack.of_bot(event="spawnery_job"), why="the job's message")[0]
     job_id = message.metadata["event_payload"]["job_id"]
     name = f"agentsmith-{job_id}"
-    until(lambda: '"text": "main"' in message.words(), why="the agent's question")
+    until(lambda: '"text": "main"' in message.words(), why="the question", instead=message.words)
     assert containers() == [name]
     shown = json.loads(docker("inspect", name))[0]
     assert list(shown["NetworkSettings"]["Networks"]) == [f"{PROJECT}_default"]
@@ -125,7 +129,7 @@ def test_the_dispatcher_is_killed_on_compose(compose):
     message = until(
         lambda: [m for m in slack.of_bot(event="spawnery_job") if "#68" in m.text], why="a message"
     )[0]
-    until(lambda: '"text": "main"' in message.words(), why="the agent's question")
+    until(lambda: '"text": "main"' in message.words(), why="the question", instead=message.words)
     run("kill", "dispatcher")
     run("up", "-d", "--no-build", "--wait", "--wait-timeout", "120")
     until(

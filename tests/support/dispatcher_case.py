@@ -22,11 +22,19 @@ PATIENCE = 90.0
 DEMO_AGENT = [sys.executable, "-m", "spawnery_agent.demo"]
 
 
-def until(look: Callable[[], T], *, why: str, seconds: float = PATIENCE) -> T:
-    """Ask again until the answer is true; returns it."""
+def until(
+    look: Callable[[], T],
+    *,
+    why: str,
+    seconds: float = PATIENCE,
+    instead: Callable[[], object] | None = None,
+) -> T:
+    """Ask again until the answer is true; returns it. ``instead`` tells what there was."""
     end = time.monotonic() + seconds
     while not (found := look()):
-        assert time.monotonic() < end, f"waited {seconds:g} s in vain: {why}"
+        if time.monotonic() >= end:
+            told = f"; there was: {instead()}" if instead is not None else ""
+            raise AssertionError(f"waited {seconds:g} s in vain: {why}{told}")
         time.sleep(0.05)
     return found
 
