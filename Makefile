@@ -14,7 +14,7 @@ help: ## List these commands
 
 setup: $(READY) ## Make .venv with everything in it
 
-demo: $(READY) ## Run one job on this machine and show its log, outcome and exit code
+demo: $(READY) ## Run one job on this machine, then the dispatcher with an agent
 	@scripts/demo.sh
 
 test: $(READY) ## Run all tests; suites without their engine are skipped and listed
