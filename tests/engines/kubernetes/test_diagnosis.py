@@ -274,8 +274,10 @@ def limited(case: KubeCase, kind: str, spec: Mapping[str, Any]) -> Iterator[None
     words = (kind.lower(), case.prefix, "-n", case.namespace)
     if kind == "ResourceQuota":
         eventually(lambda: case.kubectl.get(*words).get("status", {}).get("hard"))
-    yield
-    case.kubectl("delete", *words)
+    try:
+        yield
+    finally:
+        case.kubectl("delete", *words)
 
 
 def test_a_quota_that_is_used_up(case: KubeCase) -> None:
@@ -365,8 +367,8 @@ def webhook(case: KubeCase) -> Iterator[None]:
     )
     words = ("create", "--dry-run=server", "-n", case.namespace, "-f", "-")
     pod = json.dumps(foreign_pod("probe"))
-    eventually(lambda: "failed calling webhook" in case.kubectl.run(*words, stdin=pod).stderr)
     try:
+        eventually(lambda: "failed calling webhook" in case.kubectl.run(*words, stdin=pod).stderr)
         yield
     finally:
         case.kubectl("delete", "validatingwebhookconfiguration", case.prefix)
