@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from spawnery_dispatcher import identity
-from spawnery_dispatcher.commands import Fix
+from spawnery_dispatcher.commands import Fix, clean
 from spawnery_dispatcher.intake import Said
 from spawnery_dispatcher.models import Entry, Place, Platform, Reply
 from spawnery_dispatcher.openapi import document
@@ -99,7 +99,7 @@ class Api:
         if key is not None and not 0 < len(key) <= _MAX_KEY:
             raise Refusal(400, f"Idempotency-Key: must have 1 to {_MAX_KEY} characters")
         allowed = self._keys[caller].projects
-        name = project.lower() or self._parts.config.default_project or ""
+        name = clean(project).lower() or self._parts.config.default_project or ""
         if allowed and name not in allowed:
             raise Refusal(403, f"the key {caller} may not use the project {name!r}")
         said = Said(
