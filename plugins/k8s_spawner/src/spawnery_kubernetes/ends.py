@@ -20,6 +20,7 @@ from spawnery_kubernetes.disruptions import ended_by_cluster
 from spawnery_kubernetes.facts import (
     ANNOTATION_REPLACED_USER,
     ANNOTATION_STOPPED,
+    GIVEN_UP,
     Condition,
     JobFacts,
     PodFacts,
@@ -166,6 +167,8 @@ def _finished_at(seen: _Evidence) -> datetime | None:
 def _ended(job: JobFacts, pod: PodFacts | None) -> bool:
     """Tell whether it has ended, and nothing that is still to be heard can change how."""
     over = pod is not None and (pod.terminated or pod.gone)
+    if (job.note(ANNOTATION_STOPPED) or "").startswith(GIVEN_UP):
+        return False
     if _last_word(job) is not None:
         return pod is None or over
     if job.suspended or pod is None or not over:

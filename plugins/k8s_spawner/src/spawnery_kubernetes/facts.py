@@ -17,6 +17,8 @@ CONTAINER: Final = "job"
 """Name of the container that runs the job's program; others may have been added to the pod."""
 ANNOTATION_STOPPED: Final = "spawnery.dev/stopped"
 """``<reason> <RFC 3339 time>``, written to the Job before we end it."""
+GIVEN_UP: Final = "given_up"
+"""The reason where a spawn has failed half way: its Job goes without ever having been a job."""
 ANNOTATION_SECRETS: Final = "spawnery.dev/secrets"
 """Names of the Secrets that are made for this Job alone, with commas between them."""
 ANNOTATION_SECRET_ENV: Final = "spawnery.dev/secret-env"  # noqa: S105 - a name

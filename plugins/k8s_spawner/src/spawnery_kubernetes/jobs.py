@@ -20,6 +20,7 @@ from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.errors import ApiError, Unanswered, in_words
 from spawnery_kubernetes.facts import (
     ANNOTATION_STOPPED,
+    GIVEN_UP,
     JobFacts,
     PodFacts,
     facts_of_job,
@@ -162,7 +163,7 @@ class Jobs:
             if status is None or status.outcome is not None:
                 return
             if not told:
-                self._annotate(job, request)
+                self._annotate(job, request.reason, deadline=request.deadline)
                 if not any(pod.started for pod in pods):
                     self.discard(job, request.grace_seconds, deadline=request.deadline)
                     return
@@ -174,13 +175,13 @@ class Jobs:
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def _annotate(self, job: JobFacts, request: StopRequest) -> None:
+    def _annotate(self, job: JobFacts, reason: str, *, deadline: Deadline) -> None:
         """Write the reason on the Job before anything is killed, for every process to see."""
         now = self._runtime.clock.now().astimezone(UTC).isoformat(timespec="milliseconds")
-        note = {ANNOTATION_STOPPED: f"{request.reason} {now}"}
+        note = {ANNOTATION_STOPPED: f"{reason} {now}"}
         # A uid in a patch is a precondition.
         patch = {"metadata": {"uid": job.uid, "annotations": note}}
-        self._write("PATCH", "jobs", job, patch, deadline=request.deadline, content_type=_MERGE)
+        self._write("PATCH", "jobs", job, patch, deadline=deadline, content_type=_MERGE)
 
     def _end(self, pods: Sequence[PodFacts], grace_seconds: float, *, deadline: Deadline) -> None:
         """Delete pods, with a grace of at least a second: with 0 nobody would see them end."""
@@ -212,6 +213,12 @@ class Jobs:
             hint = f"stop it first: spawnery stop {request.job_id}"
             raise JobRunning(msg, hint=hint, job_id=request.job_id)
         self.discard(job, grace_seconds=0, deadline=request.deadline)
+
+    def give_up(self, job: JobFacts, *, deadline: Deadline) -> None:
+        """Remove a Job whose spawn has failed: it has never been a job for anybody."""
+        self._annotate(job, GIVEN_UP, deadline=deadline)
+        self.discard(job, grace_seconds=0, deadline=deadline)
+        self._book.forget(job.name, job.uid)
 
     def discard(self, job: JobFacts, grace_seconds: float, *, deadline: Deadline) -> None:
         """Remove a Job whose program may run, with its pods; returns when they are gone."""

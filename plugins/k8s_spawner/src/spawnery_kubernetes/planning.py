@@ -53,6 +53,8 @@ class Planning:
                 "POST", path, query=_DRY_RUN, body=job, timeout=deadline.remaining()
             )
         except ApiError as error:
+            if error.reason == "AlreadyExists":
+                return [f"the cluster has not checked it: {error.message}"], []
             return [], [str(in_words(error, f"create the Job {job['metadata']['name']}"))]
         problems = [text for text in reply.warnings if _POD_SECURITY in text.lower()]
         warnings = [f"the cluster warns: {t}" for t in reply.warnings if t not in problems]

@@ -10,6 +10,7 @@ from typing import Any, Final
 from spawnery.contract import Deadline, SpawnRequest
 from spawnery.errors import (
     Ambiguous,
+    EngineUnreachable,
     NameConflict,
     SpawnerError,
     SpawnFailed,
@@ -124,7 +125,7 @@ class Spawning:
             hint = f"choose another job id, or remove that job: spawnery rm {job_id}"
             raise SpecConflict(msg, hint=hint, job_id=job_id)
         if self._lacks_values(request, found) and not self._jobs.started(facts):
-            self._jobs.discard(facts, grace_seconds=0, deadline=request.deadline)
+            self._jobs.give_up(facts, deadline=request.deadline)
             return False
         return True
 
@@ -161,7 +162,7 @@ class Spawning:
             raise
         except SpawnerError:
             limit = Deadline.after(self._runtime.io_timeout_seconds)
-            self._jobs.discard(facts_of_job(job), grace_seconds=0, deadline=limit)
+            self._jobs.give_up(facts_of_job(job), deadline=limit)
             raise
         return _handle(request, job, created=created)
 
@@ -179,6 +180,10 @@ class Spawning:
             if error.status == HTTPStatus.CONFLICT and error.reason == "AlreadyExists":
                 return False
             raise _refused(request, error, f"create the Secret of {request.name}") from None
+        except EngineUnreachable as error:
+            # The Job is there: whoever asks again completes it.
+            msg, job_id = error.message, request.job.job_id
+            raise Ambiguous(msg, hint=error.hint, job_id=job_id) from None
         return True
 
 
