@@ -1,0 +1,279 @@
+"""What a Kubernetes job costs over raw requests with urllib3, in the same run.
+
+Needs a cluster (``make engines``), where it makes a namespace of its own, and removes it. Most Jobs
+here are suspended: what is measured is ours and the API server's, not the node's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from kube_raw import RawCluster
+from kube_rivals import rivals
+from measuring import interleaved, row, spread
+from spawnery import JobSpec, Spawner
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+from docker_images import BUSYBOX
+from engine_probe import probe
+from kube_place import KubePlace, kube_place
+
+BURST = 100
+ROUNDS = 6
+WORKERS = 8
+OUTCOMES = 30
+LIVE = 1000
+FRESH = 10
+SUSPENDED = {"kubernetes": {"suspend": True}}
+FIRST_CALL = """
+import json, resource, time
+began = time.perf_counter()
+from spawnery import Spawner
+with Spawner.open("kubernetes") as spawner:
+    spawner.list()
+    took = time.perf_counter() - began
+print(json.dumps([took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000]))
+"""
+TRACKED = """
+import json, sys, threading, psutil
+from concurrent.futures import ThreadPoolExecutor
+from spawnery import JobSpec, Spawner
+image, live, workers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+with Spawner.open("kubernetes") as spawner, spawner.watch() as watch:
+    def spawn(_):
+        spawner.spawn(JobSpec(image=image, options={"kubernetes": {"suspend": True}}))
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(spawn, range(live)))
+    seen = set()
+    for status in watch:
+        seen.add(status.job_id)
+        if len(seen) == live:
+            break
+    process = psutil.Process()
+    ours = [c for c in process.net_connections("tcp") if c.status == "ESTABLISHED"]
+    print(json.dumps([process.memory_info().rss / 1e6, threading.active_count(), len(ours)]))
+"""
+
+
+class Sides:
+    """The two sides of each comparison, in one namespace.
+
+    Args:
+        place: The namespace.
+        folder: For the spawner's state.
+    """
+
+    def __init__(self, place: KubePlace, folder: Path) -> None:
+        self.place = place
+        self.kubeconfig = place.kubeconfig(folder / "kubeconfig")
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "SPAWNERY_STATE_DIR": str(folder / "state"),
+            "KUBECONFIG": self.kubeconfig,
+        }
+        self.spawner = Spawner.open("kubernetes", environ=self.environ)
+        self.raw = self.cluster(WORKERS)
+        spec = JobSpec(job_id="raw", image=BUSYBOX, command=["true"], options=SUSPENDED)
+        self.body: dict[str, Any] = dict(self.spawner.plan(spec).plan.engine_object)
+        self._numbers = count()
+
+    def cluster(self, connections: int) -> RawCluster:
+        """Open raw connections."""
+        place = self.place
+        return RawCluster(
+            place.server,
+            place.authority,
+            place.token,
+            place.namespace,
+            connections=connections,
+        )
+
+    def ours(self) -> None:
+        """Make a Job through the spawner."""
+        self.spawner.spawn(JobSpec(image=BUSYBOX, command=["true"], options=SUSPENDED))
+
+    def theirs(self) -> None:
+        """Make the very same Job by a POST."""
+        name = f"raw-{next(self._numbers)}"
+        self.raw.create({**self.body, "metadata": {**self.body["metadata"], "name": name}})
+
+    def clear(self) -> None:
+        """Remove all Jobs, and wait until they are gone."""
+        while self.raw.count():
+            api = self.place.api
+            api.call("DELETE", api.path("jobs"), {"propagationPolicy": "Background"})
+            time.sleep(0.5)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.spawner.close()
+        self.raw.close()
+
+
+@contextmanager
+def sides() -> Iterator[Sides]:
+    """Open both sides."""
+    found = probe("kubernetes")
+    if found.address is None:
+        sys.exit(f"no cluster: {found.reason}")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory() as state,
+        kube_place(found.address, Path(folder)) as place,
+    ):
+        made = Sides(place, Path(state))
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def rate(both: Sides, make: Callable[[], None], workers: int) -> float:
+    """Return Jobs per second with so many workers."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        for done in [pool.submit(make) for _ in range(BURST)]:
+            done.result()
+    took = time.perf_counter() - began
+    both.clear()
+    return BURST / took
+
+
+def ratios(ours: list[float], theirs: list[float]) -> list[float]:
+    """Return the ratio of each pair."""
+    return [a / b for a, b in zip(ours, theirs, strict=True)]
+
+
+def rates(both: Sides, workers: int) -> str:
+    """Jobs created per second over raw POSTs, with the same number of connections."""
+    ours, theirs = interleaved(
+        lambda: rate(both, both.ours, workers),
+        lambda: rate(both, both.theirs, workers),
+        rounds=ROUNDS,
+    )
+    paired = ratios(ours, theirs)
+    what = f"Jobs per second, {workers} at once: {spread(ours, '/s', 1)}"
+    return row(
+        f"{what} against raw {spread(theirs, '/s', 1)}",
+        spread(paired, "x", 1),
+        "at least 0.95 x",
+        met=statistics.median(paired) >= 0.95,
+    )
+
+
+def first_call(both: Sides) -> list[str]:
+    """Import, client ready and first call of a fresh process, and its peak memory."""
+    found = [json.loads(_python(both, FIRST_CALL)) for _ in range(FRESH + 1)][1:]
+    took, peak = zip(*found, strict=True)
+    return [
+        row(
+            "import + client ready + first call",
+            spread(took, "ms", 1e3),
+            "500 ms",
+            met=statistics.median(took) <= 0.5,
+        ),
+        row("... peak memory", spread(peak, "MB", 1), "55 MB", met=statistics.median(peak) <= 55),
+    ]
+
+
+def outcomes(both: Sides) -> str:
+    """From the news at a bare watcher that a pod has terminated to our outcome."""
+    heard: dict[str, float] = {}
+    bare = both.cluster(1)
+    threading.Thread(target=_listen, args=(bare, heard), daemon=True).start()
+    late = []
+    for _ in range(OUTCOMES):
+        job = both.spawner.spawn(JobSpec(image=BUSYBOX, command=["true"], retention_seconds=600))
+        both.spawner.wait(job.job_id)
+        known = time.perf_counter()
+        while job.name not in heard:
+            time.sleep(0.001)
+        late.append(known - heard[job.name])
+    both.clear()
+    met = statistics.median(late) <= 0.05
+    return row("from a pod's end to our outcome", spread(late, "ms", 1e3), "50 ms", met=met)
+
+
+def _listen(bare: RawCluster, heard: dict[str, float]) -> None:
+    for pod in bare.watch_pods():
+        states = pod["status"].get("containerStatuses", [])
+        name = pod["metadata"].get("labels", {}).get("batch.kubernetes.io/job-name")
+        if name is not None and any("terminated" in item["state"] for item in states):
+            heard.setdefault(name, time.perf_counter())
+
+
+def live(both: Sides) -> list[str]:
+    """Memory, threads and connections of a process that tracks 1,000 live Jobs."""
+    text = _python(both, TRACKED, BUSYBOX, str(LIVE), str(WORKERS))
+    memory, threads, connections = json.loads(text)
+    both.clear()
+    return [
+        row(f"memory with {LIVE} live Jobs", f"{memory:.0f} MB", "80 MB", met=memory < 80),
+        row("... threads", str(threads), "", met=True),
+        row(f"... connections ({WORKERS} spawned at once)", str(connections), "", met=True),
+    ]
+
+
+def _python(both: Sides, code: str, *arguments: str) -> str:
+    return subprocess.run(
+        (sys.executable, "-c", code, *arguments),
+        check=True,
+        capture_output=True,
+        text=True,
+        env=both.environ,
+    ).stdout
+
+
+def _timed(make: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    make()
+    return time.perf_counter() - began
+
+
+def beside(both: Sides) -> Iterator[str]:
+    """What a single Job takes through ours and through what others use."""
+    yield row(
+        "beside rivals, ours: one Job",
+        spread([_timed(both.ours) for _ in range(BURST)], "ms", 1e3),
+        "",
+        met=True,
+    )
+    body, where = both.body, both.place.namespace
+    yield from rivals(body, both.kubeconfig, where, count=BURST)
+    both.clear()
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"\n## Kubernetes, {datetime.now(UTC):%Y-%m-%d}, Python {sys.version.split()[0]}\n")
+    print("| what | median (quartiles) | limit | |\n|---|---|---|---|")
+    with sides() as both:
+        for measure in (
+            lambda: [rates(both, 1)],
+            lambda: [rates(both, WORKERS)],
+            lambda: first_call(both),
+            lambda: [outcomes(both)],
+            lambda: live(both),
+            lambda: beside(both),
+        ):
+            for line in measure():
+                print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
