@@ -22,10 +22,16 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """One redis-server process; its data is in an append-only file in ``folder``."""
+    """One redis-server process; its data is in an append-only file in ``folder``.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: For its data.
+        host: Where it listens; containers do not reach the loopback interface.
+    """
+
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         self.folder = folder
+        self._host = host
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,7 +48,8 @@ class RedisServer:
         self._process = subprocess.Popen(
             [
                 program,
-                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
+                *("--port", str(self.port), "--bind", self._host, "--dir", str(self.folder)),
+                *("--protected-mode", "no"),
                 *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),
             ],
             stdout=subprocess.DEVNULL,

@@ -65,17 +65,22 @@ class Answer:
 
 
 class SlackServer:
-    """The server; use it as a context manager."""
+    """The server; use it as a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        host: Where it listens; containers and pods do not reach the loopback interface.
+    """
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.messages: list[Message] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.faults: dict[str, deque[str]] = {}
         self._lock = threading.RLock()
         self._stamps = itertools.count(1)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer((host, 0), self._handler())
         self._server.daemon_threads = True
-        self.api_url = f"http://127.0.0.1:{self._server.server_address[1]}/api/"
+        self.port: int = self._server.server_address[1]
+        self.api_url = f"http://127.0.0.1:{self.port}/api/"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -107,16 +112,18 @@ class SlackServer:
 
     # -- what people do ----------------------------------------------------------------------
 
-    def say(self, text: str, *, thread: str = "", channel: str = CHANNEL) -> dict[str, Any]:
+    def say(
+        self, text: str, *, thread: str = "", channel: str = CHANNEL, user: str = USER
+    ) -> dict[str, Any]:
         """Write a message as a person; returns the event for ``deliver``."""
-        message = Message(channel, self.stamp(), text, thread_ts=thread, user=USER)
+        message = Message(channel, self.stamp(), text, thread_ts=thread, user=user)
         with self._lock:
             self.messages.append(message)
         event = {
             "type": "message",
             "channel": channel,
             "channel_type": "channel",
-            "user": USER,
+            "user": user,
             "text": text,
             "ts": message.ts,
             **({"thread_ts": thread} if thread else {}),

@@ -128,19 +128,21 @@ class Agent:
         """
         name = question_id or secrets.token_hex(8)
         until = time.monotonic() + timeout_seconds
+        question = {
+            "questionId": name,
+            "questionType": "choice" if choices else "text",
+            "text": text,
+            "context": context,
+            "choices": "|".join(choice.replace("|", "/") for choice in choices),
+            "defaultAnswer": default or "",
+            "timeoutSeconds": round(timeout_seconds),
+        }
         self._collect(0)
-        if name not in self._answers:
-            self._say(
-                "Question",
-                questionId=name,
-                questionType="choice" if choices else "text",
-                text=text,
-                context=context,
-                choices="|".join(choice.replace("|", "/") for choice in choices),
-                defaultAnswer=default or "",
-                timeoutSeconds=round(timeout_seconds),
-            )
+        said = False
         while name not in self._answers and time.monotonic() < until:
+            if not said or self._forgotten():
+                self._say("Question", **question)
+                said = True
             self._collect(min(_BLOCK_SECONDS, max(0.01, until - time.monotonic())))
         if name in self._answers:
             return self._answers[name]
@@ -165,15 +167,22 @@ class Agent:
 
     # -- inside ------------------------------------------------------------------------------
 
+    @property
+    def _out(self) -> str:
+        return f"job:{self.job_id}:out"
+
+    def _forgotten(self) -> bool:
+        """Tell whether Redis came back without what we said."""
+        return not self._persistently(lambda redis: redis.exists(self._out))
+
     def _say(self, kind: str, **fields: object) -> None:
-        stream = f"job:{self.job_id}:out"
         entry = {"type": kind, "jobId": self.job_id}
         entry.update({name: str(value)[:_MAX_TEXT] for name, value in fields.items()})
 
         def write(redis: Any) -> None:
             pipe = redis.pipeline(transaction=True)
-            pipe.xadd(stream, entry, maxlen=_STREAM_LENGTH, approximate=True)
-            pipe.expire(stream, _STREAM_SECONDS)
+            pipe.xadd(self._out, entry, maxlen=_STREAM_LENGTH, approximate=True)
+            pipe.expire(self._out, _STREAM_SECONDS)
             pipe.execute()
 
         self._persistently(write)

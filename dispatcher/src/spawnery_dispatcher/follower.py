@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from attrs import define
+from attrs import define, evolve
 from spawnery.aio import AsyncSpawner
 from spawnery.errors import JobNotFound, SpawnerError
 from spawnery.outcomes import JobState, Outcome
@@ -134,6 +134,9 @@ class Follower:
         outcome = entry.outcome or await self._outcome(entry.job_id)
         reached(Step.OUTCOME_SEEN)
         self._logger.info("job_ended", job=entry.job_id, state=outcome.state, cause=outcome.cause)
+        # It may have ended while Redis lost its data; the engine shows it no more.
+        known = evolve(entry, phase=Phase.RUNNING, readopted=True)
+        await self._patience(lambda: self._store.readopt(known))
         await self._patience(lambda: self._store.witness(entry.job_id, outcome=outcome))
         reached(Step.WITNESSED)
         agent = await self._last_words(entry.job_id)

@@ -127,8 +127,10 @@ class Intake:
 
     async def _before_loss(self, said: Said) -> str:
         """Refuse what came before our memory was lost: it may have been carried out already."""
+        if said.place.platform is Platform.CHAT:  # Nobody delivers it again.
+            return ""
         since = await self._store.lost_at()
-        if since is None or said.at >= since or said.place.platform is Platform.CHAT:
+        if since is None or said.at >= since:
             return ""
         return (
             "My memory was lost after you wrote this, so I cannot tell whether it was done."

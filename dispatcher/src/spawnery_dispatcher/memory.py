@@ -7,18 +7,22 @@ is given up in words; and what was asked for before the loss is refused: it may 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from spawnery.aio import AsyncSpawner
+from spawnery.errors import EngineError, SpawnerError
 from spawnery.outcomes import JobState, JobStatus
 
 from spawnery_dispatcher.jobspecs import LABEL_ISSUE, LABEL_PROJECT, LABEL_USER, place_of
 from spawnery_dispatcher.models import Ask, Ending, Entry, Phase
 from spawnery_dispatcher.patience import Health
 from spawnery_dispatcher.store import Store
+
+_PAUSE: Final = 2.0
 
 
 class Memory:
@@ -57,8 +61,9 @@ class Memory:
         key, redis = self._store.keys.generation, self._store.redis
         current = await redis.hget(key, "id")
         if current is not None and self._known in {None, current}:
-            self._known = current
+            self._known, self._health.remembers = current, True
             return
+        self._health.remembers = False
         before = self._known
         found = await self._readopt()
         given_up = 0
@@ -74,11 +79,22 @@ class Memory:
         # Last: a dispatcher that dies before this does all of it again.
         await redis.hsetnx(key, "id", secrets.token_hex(8))
         self._known = await redis.hget(key, "id")
+        self._health.remembers = True
 
     async def _readopt(self) -> int:
-        statuses = await self._spawner.list()
-        entries = (_entry_of(status, self._now()) for status in statuses)
+        entries = (_entry_of(status, self._now()) for status in await self._listed())
         return sum([await self._store.readopt(e) for e in entries if e is not None])
+
+    async def _listed(self) -> list[JobStatus]:
+        """Return what the engine shows, as soon as it answers: until then we know nothing."""
+        while True:
+            try:
+                return list(await self._spawner.list())
+            except SpawnerError as error:
+                if isinstance(error, EngineError):
+                    self._health.engine_answers(error.message)
+                self._logger.warning("memory_unknown", cause=error.cause, error=error.message)
+                await asyncio.sleep(_PAUSE)
 
     async def _give_up(self, queued: Iterable[Ask]) -> int:
         """End the jobs that waited: nobody knows their order any more, and people can ask again."""

@@ -159,6 +159,7 @@ class Entry:
     Attributes:
         ask: The request.
         phase: Where it stands.
+        position: Its place in the queue, from 1, where it waits; 0 until that is known.
         progress, question: The last that the agent said.
         agent_end: How the agent says that it ended.
         outcome: How the engine says that it ended.
@@ -176,6 +177,7 @@ class Entry:
 
     ask: Ask
     phase: Phase = Phase.QUEUED
+    position: int = 0
     progress: Progress = field(factory=Progress)
     question: Question | None = None
     agent_end: AgentEnd | None = None

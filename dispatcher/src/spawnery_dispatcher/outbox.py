@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
-from spawnery_dispatcher.models import Entry, Phase, Platform
+from spawnery_dispatcher.models import Entry, Platform
 from spawnery_dispatcher.patience import Patience
 from spawnery_dispatcher.steps import Step, reached
 from spawnery_dispatcher.store import Store
@@ -64,7 +64,6 @@ class Outbox:
     Args:
         store: What is remembered.
         messengers: By platform; jobs of others have no messages.
-        positions: Places in the queue, by job.
         update_seconds: Least seconds between two updates of one message.
         patience: For Redis.
         logger: structlog's.
@@ -75,14 +74,12 @@ class Outbox:
         store: Store,
         messengers: Mapping[Platform, Messenger],
         *,
-        positions: Callable[[], Mapping[str, int]],
         update_seconds: float,
         patience: Patience,
         logger: Any,
     ) -> None:
         self._store = store
         self._messengers = messengers
-        self._positions = positions
         self._update_seconds = update_seconds
         self._patience = patience
         self._logger = logger
@@ -124,7 +121,7 @@ class Outbox:
         if entry is None or messenger is None:
             await self._store.shown(job_id, version)
             return
-        shown = view(entry, position=self._position(entry))
+        shown = view(entry)
         if not entry.message and not await self._alone(job_id, self._post, shown, messenger):
             return
         if entry.message:
@@ -134,9 +131,6 @@ class Outbox:
             if not await self._alone(job_id, self._ping, shown, messenger):
                 return
         await self._store.shown(job_id, version, again_after=self._update_seconds)
-
-    def _position(self, entry: Entry) -> int | None:
-        return self._positions().get(entry.job_id) if entry.phase is Phase.QUEUED else None
 
     async def _alone(
         self,

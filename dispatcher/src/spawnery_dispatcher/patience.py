@@ -17,6 +17,13 @@ _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 
 
+class Forgotten(Exception):
+    """Redis came without our memory, and what was lost is not yet known."""
+
+    def __init__(self) -> None:
+        super().__init__("what Redis remembers of us is not known yet")
+
+
 @define
 class Health:
     """Since when something does not answer, None while it does.
@@ -25,12 +32,14 @@ class Health:
         redis_down: Seconds of the monotonic clock.
         engine_down: Likewise.
         engine_problem: What the engine's last error says.
+        remembers: Whether it is known what Redis remembers of us.
         lost_memory: What was lost when Redis came back without its data, for people.
     """
 
     redis_down: float | None = None
     engine_down: float | None = None
     engine_problem: str = ""
+    remembers: bool = False
     lost_memory: str = ""
     _listeners: list[Callable[[], None]] = field(factory=list)
 
@@ -45,8 +54,8 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether all parts answer."""
-        return self.redis_down is None and self.engine_down is None
+        """Whether all parts answer, and we know what was."""
+        return self.redis_down is None and self.engine_down is None and self.remembers
 
 
 class Patience:
@@ -82,11 +91,16 @@ class Patience:
                 return result
 
 
-def is_away(error: BaseException) -> bool:
-    """Tell whether an error says that Redis is not there, or not ready to answer."""
+def away() -> tuple[type[Exception], ...]:
+    """Return the errors that may say that Redis is not there, or not ready to answer."""
     from redis import exceptions  # noqa: PLC0415 - slow to import
 
+    lost = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError)
+    return (*lost, Forgotten, StateError)
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether an error says that Redis is not there, or not ready to answer."""
     if isinstance(error, StateError):  # Core's records are there too.
         return error.retryable
-    away = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError)
-    return isinstance(error, away)
+    return isinstance(error, away())

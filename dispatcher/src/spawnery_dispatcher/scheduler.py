@@ -32,6 +32,9 @@ class Scheduler:
         metrics: Where it is counted.
         now: Wall clock with zone.
         logger: structlog's.
+
+    Attributes:
+        queued: The jobs that waited when this dispatcher last looked.
     """
 
     def __init__(
@@ -50,17 +53,13 @@ class Scheduler:
         self._logger = logger
         self._asks: dict[str, Ask] = {}
         self._token = secrets.token_hex(8)
-        self.positions: Mapping[str, int] = {}
-
-    @property
-    def queued(self) -> list[Ask]:
-        """The jobs that waited when this dispatcher last looked."""
-        return [self._asks[job_id] for job_id in self.positions if job_id in self._asks]
+        self.queued: tuple[Ask, ...] = ()
 
     async def run(self) -> list[str]:
         """Let jobs start; returns those that this call let."""
         store = self._store
         lock = store.keys.scheduler
+        await self._look()
         if not await store.redis.set(lock, self._token, nx=True, ex=_LOCK_SECONDS):
             return []
         try:
@@ -70,7 +69,7 @@ class Scheduler:
                 await store.redis.delete(lock)
 
     async def _decide(self) -> list[str]:
-        waiting = await self._asked(await self._store.waiting())
+        waiting = await self._look()
         live = await self._store.live()
         queued = {ask.job_id for ask in waiting}
         running = await self._asked(sorted(live - queued))
@@ -80,6 +79,12 @@ class Scheduler:
         await self._number([ask.job_id for ask in order(left, [*running, *chosen])])
         self._asks = {key: ask for key, ask in self._asks.items() if key in live | queued}
         return started
+
+    async def _look(self) -> list[Ask]:
+        """Return who waits, and remember it: every dispatcher knows it when Redis forgets."""
+        waiting = await self._asked(await self._store.waiting())
+        self.queued = tuple(waiting)
+        return waiting
 
     async def _asked(self, job_ids: list[str]) -> list[Ask]:
         """Return the requests of jobs; they never change, so each is read once."""
@@ -122,8 +127,11 @@ class Scheduler:
 
     async def _number(self, job_ids: list[str]) -> None:
         """Give waiting jobs their places; whoever's changed is told."""
-        positions = {job_id: number for number, job_id in enumerate(job_ids, 1)}
-        for job_id in job_ids:
-            if self.positions.get(job_id) != positions[job_id]:
-                await self._store.change(job_id, lambda _: {})
-        self.positions = positions
+        written = await self._store.positions(job_ids)
+        for position, (job_id, before) in enumerate(zip(job_ids, written, strict=True), 1):
+            if before != position:
+                await self._store.change(job_id, _placed(position))
+
+
+def _placed(position: int) -> Callable[[Entry], Mapping[str, Any] | None]:
+    return lambda entry: {"position": position} if entry.phase is Phase.QUEUED else None

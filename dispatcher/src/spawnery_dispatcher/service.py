@@ -118,7 +118,6 @@ class Service:
         outbox = Outbox(
             parts.store,
             messengers,
-            positions=lambda: self._scheduler.positions,
             update_seconds=parts.config.slack.update_seconds,
             patience=parts.patience,
             logger=parts.logger,
@@ -165,12 +164,13 @@ class Service:
                 continue
 
     async def _schedule(self) -> None:
+        # First: the scheduler takes what Redis remembers for all that there is.
+        await self._memory.look(self._scheduler.queued)
         started = await self._scheduler.run()
         await self._take(started)
 
     async def _care(self) -> None:
         """Renew what is ours, take over what nobody owns, and pass cancellations on."""
-        await self._memory.look(self._scheduler.queued)
         store = self.parts.store
         live = await store.live()
         await self._take(live - set(await store.waiting()))

@@ -7,7 +7,7 @@ dispatchers cannot both make it. Server-side scripts are not used: the embedded 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -19,6 +19,7 @@ from spawnery_dispatcher.config import Limits
 from spawnery_dispatcher.connection import is_conflict
 from spawnery_dispatcher.keys import Keys
 from spawnery_dispatcher.models import Accepted, AgentEnd, Ask, Ending, Entry, Phase, Refused
+from spawnery_dispatcher.patience import Forgotten
 from spawnery_dispatcher.protocol import in_key, out_key
 from spawnery_dispatcher.taking import TakenIn
 
@@ -76,14 +77,27 @@ class Store:
         """Return the ids of the jobs that wait for room, first come first."""
         return list(await self.redis.zrange(self.keys.queue, 0, -1))
 
+    async def positions(self, job_ids: Sequence[str]) -> list[int]:
+        """Return the places in the queue that were written for jobs; 0 where none was."""
+        pipe = self.redis.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipe.hget(self.keys.job(job_id), "position")
+        return [int(text or 0) for text in await pipe.execute()]
+
     async def of_channel(self, platform: str, channel: str) -> set[str]:
         """Return the live jobs of a channel."""
         return set(await self.redis.smembers(self.keys.channel(platform, channel)))
 
     async def lost_at(self) -> datetime | None:
-        """Return when our memory was lost, where that was noticed and is remembered."""
-        text = await self.redis.hget(self.keys.generation, "lost_at")
-        return datetime.fromisoformat(text) if text else None
+        """Return when our memory was lost; None where it never was.
+
+        Raises:
+            Forgotten: Nobody has looked yet what this Redis remembers.
+        """
+        known, lost_at = await self.redis.hmget(self.keys.generation, "id", "lost_at")
+        if known is None:
+            raise Forgotten
+        return datetime.fromisoformat(lost_at) if lost_at else None
 
     # -- taking in ---------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spawnery_dispatcher.api import Api
 from spawnery_dispatcher.metrics import Metrics
-from spawnery_dispatcher.patience import is_away
+from spawnery_dispatcher.patience import away
 from spawnery_dispatcher.service import Parts
 from spawnery_dispatcher.slack.signing import Signatures
 
@@ -100,7 +100,11 @@ def make_web(
     return Starlette(
         routes=routes,
         middleware=[Middleware(BodyLimit, limit=limit)],
-        exception_handlers={HTTPException: _problem, Exception: _failure(parts)},
+        exception_handlers={
+            HTTPException: _problem,
+            Exception: _failure(parts),
+            **dict.fromkeys((TimeoutError, *away()), _unavailable),
+        },
     )
 
 
@@ -115,7 +119,7 @@ def _readiness(parts: Parts) -> Callable[[Request], Awaitable[Response]]:
             "redis": _since(health.redis_down),
             "engine": _since(health.engine_down),
             "engine_problem": health.engine_problem,
-            "memory": health.lost_memory or "kept",
+            "memory": (health.lost_memory or "kept") if health.remembers else "not known yet",
         }
         return JSONResponse(found, status_code=200 if health.ready else _AWAY)
 
@@ -162,11 +166,13 @@ async def _problem(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(detail)}, status_code=status, headers=headers)
 
 
+async def _unavailable(_request: Request, _error: Exception) -> Response:
+    problem = {"error": "Redis does not answer; try again"}
+    return JSONResponse(problem, status_code=_AWAY, headers={"Retry-After": "5"})
+
+
 def _failure(parts: Parts) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def fail(request: Request, error: Exception) -> Response:
-        if is_away(error) or isinstance(error, TimeoutError):
-            problem = {"error": "Redis does not answer; try again"}
-            return JSONResponse(problem, status_code=_AWAY, headers={"Retry-After": "5"})
         parts.logger.error("request_failed", path=request.url.path, error=type(error).__name__)
         return JSONResponse({"error": "a bug of ours; it is logged"}, status_code=500)
 

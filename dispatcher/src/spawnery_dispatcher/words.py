@@ -60,17 +60,12 @@ class View:
         return "\n".join(parts)
 
 
-def view(entry: Entry, *, position: int | None = None) -> View:
-    """Say how a job stands.
-
-    Args:
-        entry: The job.
-        position: Its place in the queue, from 1, where it waits and the place is known.
-    """
+def view(entry: Entry) -> View:
+    """Say how a job stands."""
     asked = f"{entry.ask.text} ({entry.job_id})"
     if entry.ending is not None:
         return _ended(asked, entry.ending)
-    lines = [_standing(entry, position)]
+    lines = [_standing(entry)]
     if entry.progress.detail:
         lines.append(entry.progress.detail)
     if entry.cancelled_by:
@@ -87,9 +82,9 @@ def view(entry: Entry, *, position: int | None = None) -> View:
     )
 
 
-def _standing(entry: Entry, position: int | None) -> str:
+def _standing(entry: Entry) -> str:
     if entry.phase is Phase.QUEUED:
-        return "Accepted." if position is None else f"Queued, number {position} in line."
+        return f"Queued, number {entry.position} in line." if entry.position else "Accepted."
     if entry.phase is Phase.SPAWNING:
         return "Starting."
     progress = entry.progress

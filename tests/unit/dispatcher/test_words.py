@@ -49,7 +49,7 @@ def test_the_id_is_in_the_first_words():
     shown = words.view(ENTRY)
     assert "demo-58-abc" in shown.title
     assert shown.cancellable
-    assert words.view(ENTRY, position=3).lines == ("Queued, number 3 in line.",)
+    assert words.view(evolve(ENTRY, position=3)).lines == ("Queued, number 3 in line.",)
 
 
 def test_progress_and_question():

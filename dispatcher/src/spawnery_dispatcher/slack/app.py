@@ -17,6 +17,7 @@ from spawnery.secret import Secret
 
 from spawnery_dispatcher.config import Intake
 from spawnery_dispatcher.models import Reply
+from spawnery_dispatcher.patience import is_away
 from spawnery_dispatcher.service import Parts
 from spawnery_dispatcher.slack.blocks import ANSWER, CANCEL, escape
 from spawnery_dispatcher.slack.listening import Listening
@@ -65,6 +66,7 @@ def make_client(parts: Parts, environ: Mapping[str, str]) -> Any:
 def make_app(parts: Parts, client: Any) -> AsyncApp:
     """Wire what we hear to bolt's app; signatures are checked before it (``signing``)."""
     from slack_bolt.async_app import AsyncApp  # noqa: PLC0415 - slow to import
+    from slack_bolt.response import BoltResponse  # noqa: PLC0415
 
     config = parts.config
     hearing = Listening(parts.intake, parts.store, config.slack, tuple(config.projects))
@@ -80,6 +82,16 @@ def make_app(parts: Parts, client: Any) -> AsyncApp:
         if reply is not None and not reply.new:
             place = {"channel": event["channel"], "thread_ts": event.get("thread_ts", event["ts"])}
             _say(parts, client, reply, place)
+
+    @app.error
+    async def failed(error: Exception) -> BoltResponse:
+        """Have it delivered again: what is not written down is not acknowledged."""
+        name = type(error).__name__
+        if is_away(error):
+            parts.logger.warning("event_not_taken", error=name)
+            return BoltResponse(status=503, body="Redis does not answer; try again")
+        parts.logger.error("event_failed", error=name, exc_info=error)
+        return BoltResponse(status=500, body="a bug of ours; it is logged")
 
     app.event("message")(hear)
     app.event("app_mention")(hear)
