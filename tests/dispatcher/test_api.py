@@ -71,6 +71,7 @@ command = ["/nowhere/agent"]
 """
     dispatcher = Dispatcher(tmp_path_factory.mktemp("api"), shared_redis.url, extra=extra)
     dispatcher.start()
+    until(lambda: dispatcher.get("/readyz")[0] == 200, why="it is ready")
     yield dispatcher
     for name in KEYS:
         for job in json.loads(ask(dispatcher, "GET", "/api/v1/jobs", who=name).body):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from dispatcher_case import until
 from records_cases import (
     DONE,
     KILL,
@@ -19,6 +22,7 @@ from records_cases import (
     python,
     together,
 )
+from spawnery import JobSpec, Spawner
 from spawnery.errors import StateError
 from spawnery.holders import new_holder
 from spawnery.records import JobRecords
@@ -271,6 +275,18 @@ def test_records_outlive_a_crash_of_redis(redis_server, keys, me):
     written, first = finish(records, intent())
     assert first
     assert opened(redis_server.url, keys).get("a") == written
+
+
+def test_a_spawner_is_closed_without_redis(redis_server, keys, tmp_path):
+    """Leases that cannot be given back run out; all else is let go, and no error comes."""
+    records = opened(redis_server.url, keys)
+    environ = {"SPAWNERY_STATE_DIR": str(tmp_path / "state"), "PATH": os.environ["PATH"]}
+    threads = threading.active_count()
+    spawner = Spawner.open("fake", environ=environ, records=records)
+    spawner.spawn(JobSpec(job_id="a", command=("sleep:60",)))
+    redis_server.stop()
+    spawner.close()
+    until(lambda: threading.active_count() <= threads, why="its threads end")
 
 
 def test_an_address_with_a_password_is_in_no_error(keys):

@@ -13,7 +13,7 @@ from spawnery.contract import (
     CheckItem,
     SpawnRequest,
 )
-from spawnery.errors import LogsUnavailable, SpawnerError
+from spawnery.errors import LogsUnavailable, SpawnerError, StateError
 from spawnery.hashing import spec_hash
 from spawnery.joblogs import FollowedLog
 from spawnery.jobs import Jobs
@@ -166,7 +166,10 @@ class Spawner:
         self._tracker.close()
         self._upkeep.flush()
         self._parts.observers.close()
-        self._ledger.let_go()
+        try:
+            self._ledger.let_go()
+        except StateError as error:
+            self._parts.runtime.logger.warning("leases have to run out: %s", error.message)
         self._parts.workers.close()
         try:
             self._parts.spawner.close()

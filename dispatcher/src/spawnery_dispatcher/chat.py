@@ -18,7 +18,7 @@ from attrs import evolve
 from spawnery.outcomes import JobState
 
 from spawnery_dispatcher import identity
-from spawnery_dispatcher.config import Config, Limits, Project, Redis
+from spawnery_dispatcher.config import Config, Limits, Project, Redis, Slack
 from spawnery_dispatcher.embedded import embedded_redis
 from spawnery_dispatcher.intake import Said
 from spawnery_dispatcher.metrics import Metrics
@@ -110,14 +110,19 @@ async def chat(config: Config | None, environ: Mapping[str, str], *, logger: Any
 
 
 def _with_demo(config: Config | None, url: str) -> Config:
-    redis = Redis(url=url, require_persistence=False)
+    redis, at_once = Redis(url=url, require_persistence=False), Slack(update_seconds=0)
     if config is not None and config.projects:
-        return evolve(config, redis=redis)
+        return evolve(config, redis=redis, slack=at_once)
     command = (sys.executable, "-m", "spawnery_agent.demo")
     demo = Project(command=command, forward=(), deadline_seconds=900)
     limits = Limits(per_channel=5)
     return Config(
-        instance="chat", default_project="demo", redis=redis, limits=limits, projects={"demo": demo}
+        instance="chat",
+        default_project="demo",
+        redis=redis,
+        slack=at_once,
+        limits=limits,
+        projects={"demo": demo},
     )
 
 
@@ -179,10 +184,11 @@ class _Conversation:
             self._jobs[reply.entry.job_id] = None
 
     async def _settle(self) -> None:
-        """Let a script wait until its job asks or ends, as a person would."""
+        """Let a script wait until its job asks or ends and that is shown, as a person would."""
 
         async def settled() -> bool:
-            return not await self._open() or await self._question() is not None
+            over = not await self._open() or await self._question() is not None
+            return over and not await self._parts.store.due()
 
         await _until(settled)
 
@@ -204,7 +210,11 @@ class _Conversation:
                 await self._parts.intake.cancel(entry, _USER)
 
     async def _end(self) -> int:
-        """Wait until all jobs have ended and that was shown."""
+        """Wait until all jobs have ended and that was shown; what asks now is cancelled."""
+        await self._settle()
+        if await self._question() is not None:
+            self._terminal.say("There are no more lines, so nobody answers: cancelled.")
+            await self._cancel_all()
 
         async def over() -> bool:
             return not (await self._open() or await self._parts.store.due())

@@ -61,7 +61,7 @@ Command = Fix | About | ListJobs | Help | Misunderstood
 
 _MENTION: Final = re.compile(r"<@[A-Z0-9]+(\|[^>]*)?>")
 _FIX: Final = re.compile(
-    r"(?:(?P<verb>fix|solve)\s+)?(?:ticket\s+|issue\s+)?#(?P<issue>[0-9]{1,9})"
+    r"(?:(?P<verb>fix|solve)\s+)?(?:ticket\s+|issue\s+)?#(?P<issue>(?=0*[1-9])[0-9]{1,9})"
     r"(?:\s+in\s+(?P<project>\S+))?\Z",
     re.IGNORECASE,
 )
@@ -110,7 +110,7 @@ def parse(text: str, *, projects: Collection[str] = ()) -> Command:
 
 def _nearest(line: str, projects: Collection[str]) -> str:
     """Guess what was meant: a number makes it a fix, else the first word tells."""
-    number = re.search(r"#?\s?([0-9]{1,9})\b", line)
+    number = re.search(r"#?\s?((?=0*[1-9])[0-9]{1,9})\b", line)
     first, _, rest = line.partition(" ")
     verb = difflib.get_close_matches(first, _WORDS, n=1, cutoff=0.6)
     if number and (not verb or verb[0] == "fix"):

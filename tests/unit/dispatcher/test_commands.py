@@ -73,13 +73,18 @@ def test_any_text_is_answered(text):
         assert len(command.text) <= 80
         assert command.text.isprintable()
     if isinstance(command, Fix):
-        assert 0 <= command.issue <= 999_999_999
+        assert 0 < command.issue <= 999_999_999
 
 
-@given(st.integers(min_value=0, max_value=999_999_999), st.sampled_from(["", " in demo"]))
+@given(st.integers(min_value=1, max_value=999_999_999), st.sampled_from(["", " in demo"]))
 def test_fix_round_trip(issue, where):
     """Every issue number is taken as it is."""
     assert parse(f"fix #{issue}{where}") == Fix(issue=issue, project=where[4:])
+
+
+def test_no_issue_has_the_number_zero():
+    """It is not understood, and what is proposed instead has another number."""
+    assert parse("fix #0") == Misunderstood(text="fix #0", nearest="fix #58")
 
 
 def test_a_megabyte_is_cut():
