@@ -34,6 +34,11 @@ class Keys:
         return self._name("queue")
 
     @property
+    def served(self) -> str:
+        """Sorted set of people by when the last of their jobs left the queue."""
+        return self._name("served")
+
+    @property
     def dirty(self) -> str:
         """Sorted set of jobs whose messages are not up to date, by when they are due."""
         return self._name("dirty")

@@ -73,10 +73,12 @@ class Scheduler:
         live = await self._store.live()
         queued = {ask.job_id for ask in waiting}
         running = await self._asked(sorted(live - queued))
-        chosen = startable(waiting, running, self._config.limits)
+        served = await self._store.served()
+        chosen = startable(waiting, running, self._config.limits, served)
         started = [ask.job_id for ask in chosen if await self._start(ask)]
         left = [ask for ask in waiting if ask.job_id not in started]
-        await self._number([ask.job_id for ask in order(left, [*running, *chosen])])
+        now_served = served | {ask.user: self._now().timestamp() for ask in chosen}
+        await self._number([a.job_id for a in order(left, [*running, *chosen], now_served)])
         self._asks = {key: ask for key, ask in self._asks.items() if key in live | queued}
         return started
 
@@ -116,6 +118,7 @@ class Scheduler:
         if await self._store.change(ask.job_id, change) is None:
             return False
         reached(Step.CLAIMED)
+        await self._store.serve(ask.user)
         self._metrics.started((self._now() - ask.asked_at).total_seconds())
         return True
 

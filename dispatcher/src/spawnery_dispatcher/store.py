@@ -35,6 +35,8 @@ _DEAD_KEPT: Final = 1000
 _ANSWERS_KEPT: Final = 1000
 _STREAM_SECONDS: Final = 2 * 3600
 """How long the agent's own streams live after the last write, as the agent does it."""
+_SERVED_SECONDS: Final = 86400
+"""How long it counts that somebody had a turn."""
 _WAKING: Final = frozenset({"phase", "cancelled_by"})
 """Fields whose change is work for some dispatcher."""
 
@@ -76,6 +78,18 @@ class Store:
     async def waiting(self) -> list[str]:
         """Return the ids of the jobs that wait for room, first come first."""
         return list(await self.redis.zrange(self.keys.queue, 0, -1))
+
+    async def served(self) -> dict[str, float]:
+        """Return when the last job of each person left the queue, in seconds since 1970."""
+        found = await self.redis.zrange(self.keys.served, 0, -1, withscores=True)
+        return dict(found)
+
+    async def serve(self, user: str) -> None:
+        """Note that a job of a person leaves the queue now."""
+        pipe = self.redis.pipeline(transaction=True)
+        pipe.zadd(self.keys.served, {user: self._now()})
+        pipe.zremrangebyscore(self.keys.served, 0, self._now() - _SERVED_SECONDS)
+        await pipe.execute()
 
     async def positions(self, job_ids: Sequence[str]) -> list[int]:
         """Return the places in the queue that were written for jobs; 0 where none was."""

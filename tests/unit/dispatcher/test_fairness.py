@@ -37,6 +37,16 @@ def test_a_flood_of_one_does_not_hold_back_others():
     assert ids(order(waiting, [ask(9, "a")]))[0] == "j5"
 
 
+def test_turns_are_taken_where_one_runs_at_a_time():
+    """Whoever had a turn is behind who had none, also when nothing runs."""
+    waiting = [ask(0, "a"), ask(1, "a"), ask(2, "b")]
+    limits = Limits(jobs=1)
+    assert ids(startable(waiting, [], limits, {"a": 100.0})) == ["j2"]
+    assert ids(startable(waiting, [], limits, {"a": 100.0, "b": 200.0})) == ["j0"]
+    assert ids(order(waiting, [ask(9, "a")], {"a": 100.0})) == ["j2", "j0", "j1"]
+    assert ids(order(waiting, [], {"a": 100.0})) == ["j2", "j0", "j1"]
+
+
 def test_a_limit_holds_back_only_whom_it_is_for():
     """A person at the limit does not block others behind."""
     waiting = [ask(0, "a"), ask(1, "a"), ask(2, "b")]
