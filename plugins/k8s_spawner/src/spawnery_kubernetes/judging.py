@@ -146,7 +146,11 @@ class Judge:
         status = self.status(uid)
         if status is None or status.outcome is not None:
             return status
-        return None if entry.over else status
+        # Where nobody watches, its pods go unseen.
+        self._look_for_pods(entry.job)
+        status, later = self.status(uid), self._book.get(uid)
+        over = later is None or later.over
+        return None if over and (status is None or status.outcome is None) else status
 
     def _tail(self, end: _End) -> tuple[str | None, str | None]:
         if end.outcome.state is JobState.SUCCEEDED:
@@ -159,6 +163,10 @@ class Judge:
         found = list_all(self._client, "pods", selector, facts_of_pod, timeout=timeout)
         for pod in found.items:
             self._book.saw_pod(pod)
+        entry, there = self._book.get(job.uid), {pod.uid for pod in found.items}
+        for pod in () if entry is None else entry.pods:
+            if pod.uid not in there:
+                self._book.saw_pod(evolve(pod, gone=True))
 
     def _judged(
         self, entry: Entry, job: JobFacts, *, tail: str | None = None, missing: str | None = None
