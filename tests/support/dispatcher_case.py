@@ -96,9 +96,9 @@ class Dispatcher:
         }
 
     def start(self, **environ: str) -> None:
-        """Start it and wait until it listens."""
+        """Start it and wait until it takes messages."""
         self.launch(**environ)
-        until(lambda: self.get("/healthz")[0] == 200, why=f"the dispatcher listens ({self.log})")
+        until(lambda: self.get("/readyz")[0] == 200, why=f"the dispatcher is ready ({self.log})")
 
     def launch(self, **environ: str) -> None:
         """Start it."""
@@ -123,6 +123,12 @@ class Dispatcher:
         code = self._process.wait(60)
         self._process = None
         return code
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def alive(self) -> bool:
