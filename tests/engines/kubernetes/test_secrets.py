@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from kube_case import PATIENCE, KubeCase, eventually, output, running, sh
-from spawnery.errors import InvalidSpec
+from spawnery.errors import InvalidSpec, SpecConflict
 from spawnery.outcomes import JobState
 from spawnery.secret import SecretRef
 from spawnery.testing.faults import Fault, Rule, Seen
@@ -205,6 +205,20 @@ def test_reap_removes_what_nobody_completes(led: KubeCase, proxy: TransportProxy
         assert decisions[0].action == "remove"
         assert spawner.status("one").state is JobState.LOST
     eventually(lambda: not led.objects())
+
+
+def test_a_conflict_says_nothing_of_the_job_that_is_there(case: KubeCase) -> None:
+    """A spawn with a secret that is refused leaves another's pending job launched."""
+    nowhere = {"kubernetes": {"node_selector": {"example.com/test": "no-such-node"}}}
+    secrets = {"TOKEN": SecretRef.literal("a value")}
+    with case.open() as spawner:
+        spawner.spawn(sh("true", job_id="one", options=nowhere))
+        spawner.records.forget("one")
+        with pytest.raises(SpecConflict):
+            spawner.spawn(sh("true", job_id="one", secrets=secrets))
+        assert spawner.status("one").launched
+        spawner.remove("one", force=True)
+    eventually(lambda: not case.objects())
 
 
 def test_a_required_value_that_is_missing(case: KubeCase) -> None:

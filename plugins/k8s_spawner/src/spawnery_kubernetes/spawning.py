@@ -69,6 +69,15 @@ class Spawning:
         job = job_of(request, self._settings, namespace=namespace, secret=secret)
         if values_of(request):
             self._jobs.incomplete.add(request.name)
+        try:
+            return self._make_or_take(request, job)
+        except Ambiguous:
+            raise
+        except SpawnerError:
+            self._jobs.incomplete.discard(request.name)
+            raise
+
+    def _make_or_take(self, request: SpawnRequest, job: Mapping[str, Any]) -> JobHandle:
         pause = _FIRST_PAUSE
         while True:
             made = self._create(request, job)
