@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -129,7 +130,8 @@ class Service:
                 tasks.create_task(self._follower.listen(self._wake), name="listen")
                 tasks.create_task(outbox.run(), name="outbox")
                 tasks.create_task(self._often(self._schedule, _TICK_SECONDS), name="schedule")
-                tasks.create_task(self._often(self._care, RENEW_SECONDS), name="care")
+                tasks.create_task(self._often(self._heed, RENEW_SECONDS), name="heed")
+                tasks.create_task(self._care(), name="care")
                 tasks.create_task(caretaking.probe(), name="probe")
                 tasks.create_task(caretaking.watch(), name="watch")
                 tasks.create_task(caretaking.reap(), name="reap")
@@ -158,10 +160,10 @@ class Service:
         while True:
             woken.clear()
             await self.parts.patience(work)
-            try:
-                await asyncio.wait_for(woken.wait(), seconds)
-            except TimeoutError:
-                continue
+            # Not wait_for: before Python 3.12 it may swallow a cancellation.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await woken.wait()
 
     async def _schedule(self) -> None:
         # First: the scheduler takes what Redis remembers for all that there is.
@@ -169,20 +171,27 @@ class Service:
         started = await self._scheduler.run()
         await self._take(started)
 
+    async def _heed(self) -> None:
+        """Pass cancellations on, whoever took them."""
+        for job_id in await self.parts.store.cancelled(self._follower.job_ids):
+            self._follower.cancel(job_id)
+
     async def _care(self) -> None:
-        """Renew what is ours, take over what nobody owns, and pass cancellations on."""
+        """Renew what is ours, and take over what nobody owns."""
+        while True:
+            await self.parts.patience(self._take_all)
+            await asyncio.sleep(RENEW_SECONDS)
+
+    async def _take_all(self) -> None:
         store = self.parts.store
         live = await store.live()
         await self._take(live - set(await store.waiting()))
 
-    async def _take(self, job_ids: list[str] | set[str]) -> None:
-        for job_id in await self._ownership.take(job_ids):
+    async def _take(self, job_ids: Collection[str]) -> None:
+        for job_id in await self._ownership.take(job_ids) - self._follower.job_ids:
             entry = await self.parts.store.get(job_id)
-            if entry is None or entry.phase is Phase.QUEUED:
-                continue
-            self._follower.follow(entry)
-            if entry.cancelled_by:
-                self._follower.cancel(job_id)
+            if entry is not None and entry.phase is not Phase.QUEUED:
+                self._follower.follow(entry)
 
     async def _read_log(self, job_id: str) -> str:
         async with await self.parts.spawner.logs(job_id, tail_bytes=_LOG_BYTES) as log:

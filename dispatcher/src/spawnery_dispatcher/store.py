@@ -6,8 +6,9 @@ dispatchers cannot both make it. Server-side scripts are not used: the embedded 
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -29,10 +30,7 @@ Pipeline = Any
 T = TypeVar("T")
 
 _VERSION: Final = "version"
-_SHOWN: Final = "shown"
-_WAKES_KEPT: Final = 1000
-_DEAD_KEPT: Final = 1000
-_ANSWERS_KEPT: Final = 1000
+_KEPT: Final = 1000
 _STREAM_SECONDS: Final = 2 * 3600
 """How long the agent's own streams live after the last write, as the agent does it."""
 _SERVED_SECONDS: Final = 86400
@@ -98,6 +96,13 @@ class Store:
             pipe.hget(self.keys.job(job_id), "position")
         return [int(text or 0) for text in await pipe.execute()]
 
+    async def cancelled(self, job_ids: Collection[str]) -> list[str]:
+        """Return those of the jobs that somebody wants stopped."""
+        pipe = self.redis.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipe.hget(self.keys.job(job_id), "cancelled_by")
+        return list(itertools.compress(job_ids, await pipe.execute()))
+
     async def of_channel(self, platform: str, channel: str) -> set[str]:
         """Return the live jobs of a channel."""
         return set(await self.redis.smembers(self.keys.channel(platform, channel)))
@@ -157,7 +162,7 @@ class Store:
 
     def _write(self, pipe: Pipeline, entry: Entry) -> None:
         keys, ask = self.keys, entry.ask
-        fields = {**codec.dump(entry), _VERSION: "1", _SHOWN: "0"}
+        fields = {**codec.dump(entry), _VERSION: "1", "shown": "0"}
         pipe.hset(keys.job(ask.job_id), mapping=fields)
         pipe.set(keys.active(ask.project, ask.issue), ask.job_id)
         pipe.sadd(keys.channel(ask.place.platform, ask.place.channel), ask.job_id)
@@ -259,7 +264,7 @@ class Store:
                 pipe.hsetnx(job, "agent_end", codec.dump_field("agent_end", taken.agent_end))
             for position, said in taken.dead:
                 entry = {"job": taken.job_id, "position": position, "why": said}
-                pipe.xadd(self.keys.dead, entry, maxlen=_DEAD_KEPT, approximate=True)
+                pipe.xadd(self.keys.dead, entry, maxlen=_KEPT, approximate=True)
             if taken.visible:
                 self._tell(pipe, taken.job_id)
         await pipe.execute()
@@ -311,7 +316,7 @@ class Store:
             if entry is None or entry.ending or not question or question.question_id != question_id:
                 return False
             pipe.multi()
-            pipe.xadd(in_key(job_id), dict(fields), maxlen=_ANSWERS_KEPT, approximate=True)
+            pipe.xadd(in_key(job_id), dict(fields), maxlen=_KEPT, approximate=True)
             pipe.expire(in_key(job_id), _STREAM_SECONDS)
             pipe.hset(job, "answered", question_id)
             self._tell(pipe, job_id)
@@ -321,11 +326,9 @@ class Store:
 
     # -- messages ----------------------------------------------------------------------------
 
-    async def due(self, *, limit: int = 50) -> list[str]:
+    async def due(self) -> list[str]:
         """Return the jobs whose messages are to be brought up to date now."""
-        return list(
-            await self.redis.zrangebyscore(self.keys.dirty, 0, self._now(), start=0, num=limit)
-        )
+        return list(await self.redis.zrangebyscore(self.keys.dirty, 0, self._now(), 0, 50))
 
     async def version(self, job_id: str) -> int:
         """Return the number of the last change that people are to see."""
@@ -337,8 +340,7 @@ class Store:
         ``tried`` is noted before the first post, so that whoever repeats it looks for it first.
         """
         job = self.keys.job(job_id)
-        name = next(iter(texts))
-        known = await self.redis.hexists(job, name)
+        known = await self.redis.hexists(job, next(iter(texts)))
         await self.redis.hset(job, mapping=texts)
         return bool(known)
 
@@ -360,7 +362,7 @@ class Store:
             else:
                 pipe.zrem(keys.dirty, job_id)
             if latest:
-                pipe.hset(job, _SHOWN, str(version))
+                pipe.hset(job, "shown", str(version))
 
         await self._transaction(change, job)
 
@@ -376,7 +378,7 @@ class Store:
         pipe.zadd(self.keys.dirty, {job_id: self._now()}, nx=True)
 
     def _wake(self, pipe: Pipeline, job_id: str) -> None:
-        pipe.xadd(self.keys.wake, {"job": job_id}, maxlen=_WAKES_KEPT, approximate=True)
+        pipe.xadd(self.keys.wake, {"job": job_id}, maxlen=_KEPT, approximate=True)
 
     async def _transaction(self, change: Callable[[Pipeline], Awaitable[T]], *watched: str) -> T:
         """Run a change on watched keys until nobody interferes.
