@@ -91,21 +91,23 @@ def ready(node: dict[str, Any]) -> bool:
 
 @pytest.mark.alone
 def test_a_node_that_is_silent_for_a_while(case: KubeCase) -> None:
-    """Nothing is said to have ended while it is; then a job has its code, another is evicted."""
-    short = {"kubernetes": {"tolerations": [tolerate(UNREACHABLE, **BRIEFLY)]}}
+    """Nothing is said to have ended while it is, also of a pod that is being deleted meanwhile."""
     with case.open() as spawner:
         ends = spawner.spawn(sh("sleep 20; exit 5")).job_id
-        out = spawner.spawn(sh("sleep 600", options=short)).job_id
+        out = spawner.spawn(sh("sleep 600")).job_id
         running(spawner, ends)
         running(spawner, out)
+        (pod,) = case.pods(out)
         with stopped_kubelet(case):
             told(spawner, ends, "node.silent")
             told(spawner, out, "node.silent")
-            eventually(lambda: "deletionTimestamp" in case.pods(out)[0]["metadata"], SILENT)
-            assert spawner.status(out).state is JobState.RUNNING
-        ended, evicted = spawner.wait(ends, SILENT), spawner.wait(out, SILENT)
+            words = ("pod", pod["metadata"]["name"], "-n", case.namespace, "--wait=false")
+            case.kubectl("delete", *words)
+            eventually(lambda: "deletionTimestamp" in case.pods(out)[0]["metadata"])
+            told(spawner, out, "node.silent")
+        ended, deleted = spawner.wait(ends, SILENT), spawner.wait(out, SILENT)
     assert (ended.state, ended.exit_code) == (JobState.FAILED, 5)
-    assert (evicted.state, evicted.cause) == (JobState.FAILED, "evicted")
+    assert (deleted.state, deleted.cause) == (JobState.FAILED, "killed.external")
 
 
 # -- a node that does not come back ----------------------------------------------------------
