@@ -76,7 +76,7 @@ def _as_engine(outcome: Outcome, agent: AgentEnd | None, now: datetime) -> Endin
         state=outcome.state,
         cause=outcome.cause,
         message=outcome.message,
-        hint=outcome.hint,
+        hint=_hint(outcome),
     )
 
 
@@ -116,7 +116,7 @@ def _agent_failed(outcome: Outcome, agent: AgentEnd, now: datetime) -> Ending:
         state=JobState.FAILED,
         cause="agent.error",
         message=_in_its_words(agent) or "the agent said that it failed",
-        hint=outcome.hint,
+        hint=_hint(outcome),
     )
 
 
@@ -133,8 +133,13 @@ def _failed(outcome: Outcome, agent: AgentEnd | None, now: datetime) -> Ending:
         state=JobState.FAILED,
         cause=outcome.cause,
         message=message,
-        hint=outcome.hint,
+        hint=_hint(outcome),
     )
+
+
+def _hint(outcome: Outcome) -> str | None:
+    """Return the engine's hint; that of an exit code speaks of flags that nobody in a chat has."""
+    return None if outcome.cause.startswith("exit.") else outcome.hint
 
 
 def _in_its_words(agent: AgentEnd) -> str:

@@ -167,7 +167,7 @@ async def _problem(_request: Request, error: Exception) -> Response:
 
 
 async def _unavailable(_request: Request, _error: Exception) -> Response:
-    problem = {"error": "Redis does not answer; try again"}
+    problem = {"error": "not ready: Redis does not answer, or was not looked at yet"}
     return JSONResponse(problem, status_code=_AWAY, headers={"Retry-After": "5"})
 
 

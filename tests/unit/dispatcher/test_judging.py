@@ -70,3 +70,11 @@ def test_both_witnesses_are_told():
     assert "after the agent had said that it was done" in after.message
     assert after.url == DONE.url
     assert judge(outcome(S), DONE, now=NOW).log_tail is None
+
+
+def test_hints_are_for_people_in_a_chat():
+    """What the engine advises is handed on; what is about flags of a command is not."""
+    oom = Outcome(state=F, cause="oom", hint="more memory")
+    code = Outcome(state=F, cause="exit.nonzero", hint="--retention-seconds 15m")
+    assert judge(oom, None, now=NOW).hint == "more memory"
+    assert judge(code, None, now=NOW).hint is None
