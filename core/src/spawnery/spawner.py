@@ -78,7 +78,10 @@ class Spawner:
             logger=parts.runtime.logger,
         )
         self._spawning = Spawning(
-            engine=parts.engine, ledger=parts.ledger, patience=self._core.io_timeout_seconds
+            engine=parts.engine,
+            ledger=parts.ledger,
+            patience=self._core.io_timeout_seconds,
+            abandon=self._tracker.abandon,
         )
         self._completer = Completer(parts)
         self._jobs = Jobs(self._tracker, settings=self._core, follow=self._follow_jobs)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from attrs import evolve, frozen
@@ -72,11 +72,13 @@ class Spawning:
         engine: The spawner.
         ledger: The records.
         patience: How long, in seconds, lost replies and other callers are waited for.
+        abandon: Told of the engine's ids of objects that were removed again.
     """
 
     engine: Engine
     ledger: Ledger
     patience: float
+    abandon: Callable[[Sequence[str]], None]
 
     def spawn(
         self, intent: Record, build: Callable[[Callable[[str], None]], SpawnRequest]
@@ -212,6 +214,8 @@ class Spawning:
             self._remove(request)
         kept = self.ledger.records.get(record.job_id)
         if kept is None or kept.created_at is None:
+            if status is None or not status.launched:
+                self.abandon(marked)
             self.ledger.records.withdraw(record.job_id)
             raise error
         if status is None or not status.launched:

@@ -31,6 +31,8 @@ T = TypeVar("T")
 Waiter = Callable[[Outcome | SpawnerError], None]
 Listener = Callable[[JobStatus], None]
 
+_ABANDONED: Final = 1000
+"""Objects whose late events are remembered to be nothing; they come within seconds."""
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 5.0
 _DEAF_SECONDS: Final = 60.0
@@ -77,6 +79,7 @@ class Tracker:
         self._stream: JobStream[WatchEvent] | None = None
         self._started = False
         self._deaf_since: float | None = None
+        self._abandoned: collections.deque[str] = collections.deque(maxlen=_ABANDONED)
 
     # -- life --------------------------------------------------------------------------------
 
@@ -186,6 +189,8 @@ class Tracker:
     def on_seen(self, status: JobStatus) -> None:
         """Take in what the engine says of a job."""
         job_id = status.job_id
+        if status.engine_id in self._abandoned:
+            return
         if status.outcome is not None:
             self.finish(status)
             return
@@ -221,7 +226,14 @@ class Tracker:
         with self.changed:
             if status.job_id in self.ended:
                 return
-        record = self.ledger.finish(self.ledger.remembered(status), status.outcome)
+            spawning = status.job_id in self.spawning
+        if status.engine_id in self._abandoned:
+            return
+        record = self.ledger.remembered(status)
+        if spawning and record.created_at is None:
+            # Nothing of it can have run yet, or its spawn will find out.
+            return
+        record = self.ledger.finish(record, status.outcome)
         with self.changed:
             self.live.pop(status.job_id, None)
             self.absent.pop(status.job_id, None)
@@ -326,6 +338,11 @@ class Tracker:
             self._release(job_id)
 
     # -- spawns of this process --------------------------------------------------------------
+
+    def abandon(self, engine_ids: Iterable[str]) -> None:
+        """Take in nothing of objects that a spawn made and removed again: they were no job."""
+        with self.lock:
+            self._abandoned.extend(engine_ids)
 
     def expect(self, status: JobStatus) -> None:
         """Count on a job that is being spawned here, until the engine is heard."""
