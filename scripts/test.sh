@@ -4,4 +4,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 workers=${SPAWNERY_TEST_WORKERS:-$(($(getconf _NPROCESSORS_ONLN) * 2))}
+export SPAWNERY_TEST_PATIENCE=${SPAWNERY_TEST_PATIENCE:-120} # of the conformance kit, in seconds
 exec .venv/bin/pytest -n "$workers" --dist loadgroup --cov --cov-report=term "$@"

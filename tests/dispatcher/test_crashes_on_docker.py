@@ -116,4 +116,4 @@ def test_it_ends_while_nobody_looks(story, created, tmp_path):
     dispatcher.start()
     check_one_of_each(story, created)
     assert "fixed #58" in story.message(58).words()
-    assert 'cause="agent.done"' in dispatcher.get("/metrics")[1]
+    until(lambda: 'cause="agent.done"' in dispatcher.get("/metrics")[1], why="it is counted")

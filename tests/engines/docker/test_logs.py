@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from docker_case import eventually
 from docker_images import make_busybox
 from docker_jobs import PATIENCE, docker, environ_of, joined, open_spawner, shell
-from spawnery.errors import InvalidSpec, LogsUnavailable
+from spawnery.errors import InvalidSpec, JobNotFound, LogsUnavailable
 
 pytestmark = pytest.mark.engine("docker")
 
@@ -39,7 +40,8 @@ def spawner(docker_socket, tmp_path):
     with open_spawner(tmp_path, docker_socket) as spawner:
         yield spawner
         for status in spawner.list():
-            spawner.remove(status.job_id, force=True)
+            with contextlib.suppress(JobNotFound):  # It removed itself meanwhile.
+                spawner.remove(status.job_id, force=True)
 
 
 def test_a_kept_log_is_whole_and_resumes_at_every_cursor(spawner):

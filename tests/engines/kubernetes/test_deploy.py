@@ -23,21 +23,30 @@ def built(kubectl: Kubectl, folder: Path) -> dict[tuple[str, str], dict[str, Any
     return found
 
 
+def _namespace(item: dict[str, Any]) -> str:
+    """Return where an object lies; of a namespace, itself."""
+    metadata = item["metadata"]
+    return str(metadata["name"] if item["kind"] == "Namespace" else metadata["namespace"])
+
+
 def test_all_at_once(kubectl: Kubectl) -> None:
-    """The folder itself has every part, all of it in the namespace that it makes."""
+    """The folder has every part: the spawner's in one namespace, the dispatcher's in another."""
     found = built(kubectl, DEPLOY)
-    assert set(found) == {
+    spawner = {key for key, item in found.items() if _namespace(item) == "spawnery"}
+    assert spawner == {
         ("Namespace", "spawnery"),
         ("ServiceAccount", "spawnery"),
         ("Role", "spawnery"),
         ("RoleBinding", "spawnery"),
         ("NetworkPolicy", "spawnery-jobs"),
+        ("NetworkPolicy", "redis-of-jobs"),
+        ("RoleBinding", "dispatcher"),
         ("Role", "spawnery-check"),
         ("RoleBinding", "spawnery-check"),
         ("ResourceQuota", "spawnery"),
     }
-    del found["Namespace", "spawnery"]
-    assert {item["metadata"]["namespace"] for item in found.values()} == {"spawnery"}
+    rest = {_namespace(item) for key, item in found.items() if key not in spawner}
+    assert rest == {"spawnery-dispatcher"}
 
 
 def test_the_overlay_of_the_readme(kubectl: Kubectl, tmp_path: Path) -> None:

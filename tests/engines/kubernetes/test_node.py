@@ -152,6 +152,7 @@ def say_running(case: KubeCase, job_id: str) -> None:
     case.kubectl(*words)
 
 
+@pytest.mark.alone
 def test_a_node_that_is_lost(case: KubeCase, ghost: str) -> None:
     """Its job runs for all that is known, until somebody says that the node is no more: LOST."""
     tolerations = [tolerate(ghost), tolerate(UNREACHABLE, **BRIEFLY)]
