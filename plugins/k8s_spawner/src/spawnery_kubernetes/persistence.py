@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 from spawnery.errors import EngineUnreachable, SpawnerError
 
 from spawnery_kubernetes.access import Access
@@ -17,6 +18,8 @@ from spawnery_kubernetes.retry import Attempts
 T = TypeVar("T")
 
 _READY_SECONDS: Final = 5.0
+_DOUBT_SECONDS: Final = 8.0
+"""How long a server is doubted that denies what it allowed: it may not have read its rules."""
 
 
 @frozen(kw_only=True)
@@ -32,6 +35,7 @@ class Persistence:
     access: Access
     is_ready: Callable[[Identity, float], bool]
     wait: Callable[[float], bool]
+    allowed: set[str] = field(factory=set, init=False)
 
     def get_through(
         self, method: str, path: str, once: Callable[[Identity, float], T], *, timeout: float
@@ -47,15 +51,19 @@ class Persistence:
         Raises:
             ApiError, SpawnerError: What the last attempt raised. A 401 is ``EngineDenied``.
         """
-        attempts, denials = Attempts(method, timeout), _Denials(self, f"{method} {path}")
+        attempts, right = Attempts(method, timeout), _right(method, path)
+        denials = _Denials(self, f"{method} {path}", allowed=right in self.allowed)
         while True:
             identity = self.access.identity(attempts.left())
             try:
-                return once(identity, attempts.left())
+                result = once(identity, attempts.left())
             except ApiError as error:
                 trouble = denials.judged(error, identity, attempts.left())
             except SpawnerError as error:
                 trouble = error
+            else:
+                self.allowed.add(right)
+                return result
             if trouble is None:
                 continue
             pause = attempts.pause(trouble)
@@ -69,11 +77,14 @@ class _Denials:
     Args:
         persistence: Who asks.
         what: The request, for a person.
+        allowed: Whether the server has allowed such a request before.
     """
 
-    def __init__(self, persistence: Persistence, what: str) -> None:
+    def __init__(self, persistence: Persistence, what: str, *, allowed: bool) -> None:
         self._persistence = persistence
         self._what = what
+        self._doubt_seconds = _DOUBT_SECONDS if allowed else 0.0
+        self._denied_at: float | None = None
         self._renewed = False
         self._ready = False
 
@@ -88,13 +99,24 @@ class _Denials:
             self._renewed = access.credentials.renew(identity, left)
             if self._renewed:
                 return None
-        if self._ready:
+        now = time.monotonic()
+        self._denied_at = now if self._denied_at is None else self._denied_at
+        if self._ready and now - self._denied_at >= self._doubt_seconds:
             return in_words(error, self._what) if unknown else error
         # After its start a server denies everything until it has read its rules. It may have done
         # so since it answered: what it says when it is ready counts.
-        self._ready = self._persistence.is_ready(identity, min(left, _READY_SECONDS))
-        if self._ready:
-            return None
+        before, self._ready = self._ready, True
+        if not before:
+            self._ready = self._persistence.is_ready(identity, min(left, _READY_SECONDS))
+            if self._ready:
+                return None
         msg = f"the API server is not ready yet: it answered {self._what} with {error.status}"
         msg = f"{msg}: {error.message} ({access.told})"
         return EngineUnreachable(msg, hint="how it is: kubectl get --raw '/readyz?verbose'")
+
+
+def _right(method: str, path: str) -> str:
+    """Return what a request needs a right for: the verb and the kind, not the object."""
+    _, mark, rest = path.partition("/namespaces/")
+    kinds = rest.split("/")[1:]
+    return f"{method} {path}" if not mark else f"{method} {len(kinds)} {kinds[0] if kinds else ''}"
