@@ -148,7 +148,10 @@ def test_no_facts_without_positive_evidence_are_a_success(job, pods, events, tai
     seen = end.code == 0 and end.reason != "ContainerStatusUnknown"
     assert complete or (seen and end.started_at is not None)
     assert seen or end.reason == "ContainerStatusUnknown"
-    assert pod.reason not in {"Evicted", "NodeLost"}
+    put_out = pod.condition("DisruptionTarget")
+    at, over = (put_out.at if put_out is not None else None), end.finished_at
+    # What ended before it was put out had ended.
+    assert pod.reason not in {"Evicted", "NodeLost"} or (at is not None and over and over < at)
     assert complete or not job.suspended or said(job, "Failed")
     if pod.deleting or pod.gone:
         # Who deleted it must have been heard.
