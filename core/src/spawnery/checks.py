@@ -15,8 +15,9 @@ E = TypeVar("E", bound=StrEnum)
 
 RESERVED_ENV: Final = frozenset({"JOB_ID"})
 """Set by us in every job."""
-MAX_VALUE_BYTES: Final = 128 * 1024 - 1
+MAX_STRING_BYTES: Final = 128 * 1024
 """Linux starts no program with a longer argument or variable (MAX_ARG_STRLEN, execve(2))."""
+MAX_VALUE_BYTES: Final = MAX_STRING_BYTES - 1
 MAX_TOTAL_BYTES: Final = 1024 * 1024
 MAX_SECONDS: Final = 366 * 24 * 3600.0
 _SHOWN: Final = 60
@@ -282,6 +283,21 @@ def _json_value(field: str, value: object, depth: int = 0) -> None:
         allowed = "text, a number, true, false, a list or a mapping"
         msg = f"{field}: must be {allowed}, not a {type(value).__name__}"
         raise InvalidSpec(msg, field=field)
+
+
+def kernel_variables(env: Mapping[str, str], secrets: Mapping[str, object], *, job_id: str) -> None:
+    """Refuse a variable that is too long with its name, which engines take and the job dies of.
+
+    ``NAME=VALUE`` and its end are one string to the kernel, and it takes none that is longer than
+    ``MAX_STRING_BYTES``. Secrets whose value we do not know are the engine's own.
+    """
+    for kind, values in (("env", env), ("secrets", secrets)):
+        for key, value in values.items():
+            text = value.reveal() if isinstance(value, Secret) else str(value)
+            if len(key) + len(text.encode()) + 2 > MAX_STRING_BYTES:
+                msg = f"{kind}.{key}: with its value it is longer than {MAX_STRING_BYTES} bytes"
+                hint = "hand it over as a file, or let the job fetch it"
+                raise InvalidSpec(msg, field=f"{kind}.{key}", hint=hint, job_id=job_id)
 
 
 def total_environment(

@@ -227,8 +227,6 @@ class Tracker:
             if status.job_id in self.ended:
                 return
             spawning = status.job_id in self.spawning
-        if status.engine_id in self._abandoned:
-            return
         record = self.ledger.remembered(status)
         if spawning and record.created_at is None:
             # Nothing of it can have run yet, or its spawn will find out.

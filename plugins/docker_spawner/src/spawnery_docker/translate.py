@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from spawnery import checks, defaults
 from spawnery.contract import SpawnRequest
 from spawnery.errors import InvalidSpec
 from spawnery.models import PullPolicy, Resources, Security
@@ -17,17 +18,11 @@ from spawnery_docker.options import DockerOptions, refuse_privilege
 from spawnery_docker.settings import DockerSettings
 from spawnery_docker.status import LABEL_REPLACED_USER
 
-_DEFAULTS: Final = Resources(
-    memory_request="512Mi", memory_limit="1Gi", cpu_request="250m", cpu_limit="1000m"
-)
 _NOBODY: Final = "65532:65532"
 """The user that distroless images call ``nonroot``; no host has it by default."""
 _HOME: Final = "/home/job"
 _LEAST_SHARES: Final = 2
 _SHARES_PER_CORE: Final = 1024
-_ENV_LIMIT: Final = 128 * 1024
-"""The kernel takes no longer string (MAX_ARG_STRLEN, execve(2)); the engine accepts it, and the
-job then dies with "argument list too long"."""
 _USER: Final = re.compile(r"(?P<uid>\d+)(:\d+)?\Z")
 _LEAST_MEMORY: Final = 6 * 1024 * 1024
 """The engine refuses less (moby, daemon_unix.go)."""
@@ -44,13 +39,7 @@ def refuse(request: SpawnRequest, settings: DockerSettings) -> None:
         msg = "image: a job on Docker needs one"
         hint = "name it: --image busybox"
         raise InvalidSpec(msg, field="image", hint=hint, job_id=job.job_id)
-    for kind, values in (("env", request.env), ("secrets", request.secrets)):
-        for key, value in values.items():
-            text = value.reveal() if isinstance(value, Secret) else str(value)
-            if len(key) + len(text.encode()) + 2 > _ENV_LIMIT:
-                msg = f"{kind}.{key}: with its value it is longer than {_ENV_LIMIT} bytes"
-                hint = "hand it over as a file, or let the job fetch it"
-                raise InvalidSpec(msg, field=f"{kind}.{key}", hint=hint, job_id=job.job_id)
+    checks.kernel_variables(request.env, request.secrets, job_id=job.job_id)
     limit = job.resources.memory_limit if job.resources else None
     if limit is not None and memory_bytes(limit) < _LEAST_MEMORY:
         msg = f"resources.memory_limit: {limit} is less than the 6Mi that Docker needs"
@@ -202,10 +191,10 @@ def _volumes(options: DockerOptions) -> list[str]:
 def _resources(asked: Resources | None) -> dict[str, Any]:
     """Map requests and limits; a default request never exceeds a limit that the job sets."""
     asked = asked or Resources()
-    memory = memory_bytes(asked.memory_limit or _DEFAULTS.memory_limit or "")
-    cpu = cpu_nanos(asked.cpu_limit or _DEFAULTS.cpu_limit or "")
-    reserved = memory_bytes(asked.memory_request or _DEFAULTS.memory_request or "")
-    millis = cpu_millis(asked.cpu_request or _DEFAULTS.cpu_request or "")
+    memory = memory_bytes(asked.memory_limit or defaults.RESOURCES.memory_limit or "")
+    cpu = cpu_nanos(asked.cpu_limit or defaults.RESOURCES.cpu_limit or "")
+    reserved = memory_bytes(asked.memory_request or defaults.RESOURCES.memory_request or "")
+    millis = cpu_millis(asked.cpu_request or defaults.RESOURCES.cpu_request or "")
     if asked.memory_limit is None:
         memory = max(memory, reserved)
     if asked.cpu_limit is None:

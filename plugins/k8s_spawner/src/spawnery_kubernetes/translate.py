@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from spawnery import checks, defaults
 from spawnery.contract import SpawnRequest
 from spawnery.errors import InvalidSpec
 from spawnery.models import PullPolicy, Resources, Security
@@ -30,11 +31,14 @@ _NOBODY: Final = "65532:65532"
 """The user that distroless images call ``nonroot``; no node has it by default."""
 _HOME: Final = "/home/job"
 _TMP: Final = "/tmp"  # noqa: S108 - in the container
-DEFAULTS: Final = {
-    "memory": ("512Mi", "1Gi"),
-    "cpu": ("250m", "1000m"),
+DEFAULTS: Final[Mapping[str, tuple[str, str]]] = {
+    name: (
+        getattr(defaults.RESOURCES, f"{name}_request"),
+        getattr(defaults.RESOURCES, f"{name}_limit"),
+    )
+    for name in ("memory", "cpu")
 }
-"""Resource to request and limit of a job that asks for nothing, the same on every engine."""
+"""Resource to request and limit of a job that asks for nothing."""
 _POLICIES: Final = {
     PullPolicy.ALWAYS: "Always",
     PullPolicy.IF_NOT_PRESENT: "IfNotPresent",
@@ -42,9 +46,6 @@ _POLICIES: Final = {
 }
 _USER: Final = re.compile(r"(?P<uid>\d{1,10})(:(?P<gid>\d{1,10}))?\Z")
 _LARGEST_ID: Final = 2**31 - 1
-_ENV_LIMIT: Final = 128 * 1024
-"""The kernel takes no longer string (MAX_ARG_STRLEN, execve(2)); the API server accepts it, and
-the program would not start."""
 _JOB_CONTROLLERS: Final = re.compile(r"(batch\.kubernetes\.io/.*|controller-uid|job-name)\Z")
 """Labels that the Job controller writes on pods."""
 
@@ -60,13 +61,7 @@ def refuse(request: SpawnRequest, settings: KubernetesSettings) -> None:
         msg = "image: a job on Kubernetes needs one"
         hint = "name it: --image busybox"
         raise InvalidSpec(msg, field="image", hint=hint, job_id=job.job_id)
-    for kind, values in (("env", request.env), ("secrets", request.secrets)):
-        for key, value in values.items():
-            text = value.reveal() if isinstance(value, Secret) else str(value)
-            if len(key) + len(text.encode()) + 2 > _ENV_LIMIT:
-                msg = f"{kind}.{key}: with its value it is longer than {_ENV_LIMIT} bytes"
-                hint = "hand it over as a file, or let the job fetch it"
-                raise InvalidSpec(msg, field=f"{kind}.{key}", hint=hint, job_id=job.job_id)
+    checks.kernel_variables(request.env, request.secrets, job_id=job.job_id)
     for label in job.labels:
         if _JOB_CONTROLLERS.match(label):
             msg = f"labels.{label}: Kubernetes sets it itself on the pods of a Job"
