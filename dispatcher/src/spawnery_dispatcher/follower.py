@@ -134,13 +134,19 @@ class Follower:
         outcome = entry.outcome or await self._outcome(entry.job_id)
         reached(Step.OUTCOME_SEEN)
         self._logger.info("job_ended", job=entry.job_id, state=outcome.state, cause=outcome.cause)
-        # It may have ended while Redis lost its data; the engine shows it no more.
-        known = evolve(entry, phase=Phase.RUNNING, readopted=True)
-        await self._patience(lambda: self._store.readopt(known))
-        await self._patience(lambda: self._store.witness(entry.job_id, outcome=outcome))
+        await self._patience(lambda: self._witness(entry, outcome))
         reached(Step.WITNESSED)
         agent = await self._last_words(entry.job_id)
         await self._end(entry.job_id, judge(outcome, agent, now=self._now()))
+
+    async def _witness(self, entry: Entry, outcome: Outcome) -> None:
+        """Write the engine's word on the end, also of a job that Redis lost meanwhile."""
+        if await self._store.witness(entry.job_id, outcome):
+            return
+        # The engine shows it no more, so nobody else takes it in again.
+        known = evolve(entry, phase=Phase.RUNNING, readopted=True)
+        if await self._store.readopt(known):
+            await self._store.witness(entry.job_id, outcome)
 
     async def _end(self, job_id: str, ending: Ending) -> None:
         if await self._patience(lambda: self._store.end(job_id, ending)):

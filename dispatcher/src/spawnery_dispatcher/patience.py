@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
-from attrs import define, field
+from attrs import define
 from spawnery.errors import StateError
 
 T = TypeVar("T")
@@ -41,7 +41,6 @@ class Health:
     engine_problem: str = ""
     remembers: bool = False
     lost_memory: str = ""
-    _listeners: list[Callable[[], None]] = field(factory=list)
 
     def redis_answers(self, *, yes: bool) -> None:
         """Note whether Redis answers."""

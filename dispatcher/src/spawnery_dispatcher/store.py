@@ -19,7 +19,7 @@ from spawnery_dispatcher import codec
 from spawnery_dispatcher.config import Limits
 from spawnery_dispatcher.connection import is_conflict
 from spawnery_dispatcher.keys import Keys
-from spawnery_dispatcher.models import Accepted, AgentEnd, Ask, Ending, Entry, Phase, Refused
+from spawnery_dispatcher.models import Accepted, Ask, Ending, Entry, Phase, Refused
 from spawnery_dispatcher.patience import Forgotten
 from spawnery_dispatcher.protocol import in_key, out_key
 from spawnery_dispatcher.taking import TakenIn
@@ -162,7 +162,7 @@ class Store:
 
     def _write(self, pipe: Pipeline, entry: Entry) -> None:
         keys, ask = self.keys, entry.ask
-        fields = {**codec.dump(entry), _VERSION: "1", "shown": "0"}
+        fields = {**codec.dump(entry), _VERSION: "1"}
         pipe.hset(keys.job(ask.job_id), mapping=fields)
         pipe.set(keys.active(ask.project, ask.issue), ask.job_id)
         pipe.sadd(keys.channel(ask.place.platform, ask.place.channel), ask.job_id)
@@ -183,14 +183,6 @@ class Store:
         return Refused(reason="queue") if waiting > limits.queue else None
 
     # -- changing ----------------------------------------------------------------------------
-
-    async def move(self, job_id: str, *, before: Phase, after: Phase) -> bool:
-        """Move a job from one phase to the next; False when it is not in the first."""
-
-        def change(entry: Entry) -> Mapping[str, Any] | None:
-            return {"phase": after} if entry.phase is before else None
-
-        return await self.change(job_id, change) is not None
 
     async def change(
         self,
@@ -232,20 +224,13 @@ class Store:
 
         return await self._transaction(apply, job)
 
-    async def witness(
-        self, job_id: str, *, outcome: Outcome | None = None, agent_end: AgentEnd | None = None
-    ) -> Entry | None:
-        """Write what a witness says of the end; the first word of each stays."""
+    async def witness(self, job_id: str, outcome: Outcome) -> bool:
+        """Write what the engine says of the end, once; False when there was nothing to write."""
 
         def change(entry: Entry) -> Mapping[str, Any] | None:
-            said: dict[str, Any] = {}
-            if outcome is not None and entry.outcome is None:
-                said["outcome"] = outcome
-            if agent_end is not None and entry.agent_end is None:
-                said["agent_end"] = agent_end
-            return said or None
+            return {"outcome": outcome} if entry.outcome is None else None
 
-        return await self.change(job_id, change, quiet=True)
+        return await self.change(job_id, change, quiet=True) is not None
 
     async def take_in(self, changes: Iterable[TakenIn]) -> None:
         """Write what agents said, of all jobs of one read at once.
@@ -361,8 +346,6 @@ class Store:
                 pipe.zadd(keys.dirty, {job_id: self._now() + again_after})
             else:
                 pipe.zrem(keys.dirty, job_id)
-            if latest:
-                pipe.hset(job, "shown", str(version))
 
         await self._transaction(change, job)
 
