@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from dispatcher_case import until
+from docker_bridge import host_address
 from redis_case import free_port
 from service_images import make_images
 from slack_server import SECRET, TOKEN, SlackServer
@@ -33,12 +33,6 @@ def docker(*words: str, **environ: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def host_address() -> str:
-    """Return where containers find this machine: the first address of the default bridge."""
-    subnet = docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Subnet}}")
-    return str(ipaddress.ip_network(subnet.strip())[1])
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from dispatcher_case import Dispatcher, until
-from slack_server import slack
+from slack_server import SlackServer
 from spawnery_dispatcher.steps import Step
 
 pytestmark = pytest.mark.engine("redis")
@@ -32,7 +32,7 @@ def place(shared_redis, tmp_path):
     runs = tmp_path / "runs"
     made = []
 
-    with slack() as server:
+    with SlackServer() as server:
 
         def make(name: str = "one", **given) -> Dispatcher:
             dispatcher = Dispatcher(

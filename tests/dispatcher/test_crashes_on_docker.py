@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from dispatcher_case import until
+from docker_bench import docker
+from docker_bridge import host_address
 from redis_case import RedisServer
 from service_images import AGENT, make_images
 from slack_story import Story, told
@@ -18,11 +19,6 @@ pytestmark = [pytest.mark.engine("docker", "redis"), pytest.mark.xdist_group("se
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - containers do not reach the loopback interface
 PROJECT = f'image = "{AGENT}"\nnetwork = "bridge"\nforward = []'
 LATE = frozenset({Step.OUTCOME_SEEN, Step.ENDED})
-
-
-def docker(*words: str) -> str:
-    """Run the docker command; returns what it prints."""
-    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture(scope="module")
@@ -55,17 +51,11 @@ def story(tmp_path, redis):
         yield made
 
 
-def gateway() -> str:
-    """Return where containers of the default network reach this machine: its first address."""
-    subnet = docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Subnet}}")
-    return str(next(ip_network(subnet.strip()).hosts()))
-
-
 def dispatcher_of(story: Story, folder):
     """Make a dispatcher whose agents are containers."""
     environ = {
         "DISPATCHER_INSTANCE": f"i{abs(hash(str(folder))) % 10**10}",
-        "DISPATCHER_REDIS_AGENT_URL": f"{gateway()}:{story.redis.port}",
+        "DISPATCHER_REDIS_AGENT_URL": f"{host_address()}:{story.redis.port}",
     }
     return story.dispatcher(spawner="docker", environ=environ)
 

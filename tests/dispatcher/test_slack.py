@@ -7,7 +7,7 @@ import time
 
 import pytest
 from dispatcher_case import Dispatcher, until
-from slack_server import CHANNEL, SECRET, TEAM, USER, post, signed, slack
+from slack_server import CHANNEL, SECRET, TEAM, USER, SlackServer, post, signed
 
 pytestmark = pytest.mark.engine("redis")
 
@@ -19,7 +19,7 @@ def place(shared_redis, tmp_path_factory):
     """A dispatcher with Slack; tests use channels of their own."""
     folder = tmp_path_factory.mktemp("slack")
     extra = "[limits]\nper_channel = 1\nper_user = 50"
-    with slack() as server:
+    with SlackServer() as server:
         dispatcher = Dispatcher(folder, shared_redis.url, slack_api=server.api_url, extra=extra)
         dispatcher.start()
         yield server, dispatcher

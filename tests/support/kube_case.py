@@ -8,14 +8,13 @@ from __future__ import annotations
 import secrets
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from docker_images import BUSYBOX
+from job_calls import output_of, polled
 from kube_account import Account
 from spawnery.models import JobSpec, Resources
 from spawnery.outcomes import JobState
@@ -140,14 +139,7 @@ def sh(script: str, **fields: Any) -> JobSpec:
 
 def eventually(probe: Callable[[], T], patience: float = PATIENCE) -> T:
     """Call something until it returns what is true, and return that."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        found = probe()
-        if found:
-            return found
-        time.sleep(0.1)
-    message = f"not true within {patience} seconds: {probe}"
-    raise AssertionError(message)
+    return polled(probe, patience=patience, pause=0.1)
 
 
 def running(spawner: Spawner, job_id: str) -> None:
@@ -157,29 +149,4 @@ def running(spawner: Spawner, job_id: str) -> None:
 
 def output(spawner: Spawner, spec: JobSpec) -> str:
     """Run a job that succeeds; returns what it wrote."""
-    job = spawner.spawn(spec, follow=True).job_id
-    with spawner.logs(job, follow=True) as chunks:
-        text = b"".join(chunk.data for chunk in chunks).decode()
-    outcome = spawner.wait(job, PATIENCE)
-    assert outcome.state is JobState.SUCCEEDED, (outcome, text)
-    return text
-
-
-def at_once(calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
-    """Call all at the same moment, each in a thread; returns what they return or raise."""
-    gate = threading.Barrier(len(calls))
-    results: list[Any] = [None] * len(calls)
-
-    def run(index: int, call: Callable[[], T]) -> None:
-        gate.wait()
-        try:
-            results[index] = call()
-        except Exception as error:
-            results[index] = error
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(calls)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+    return output_of(spawner, spec, patience=PATIENCE)

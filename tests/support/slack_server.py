@@ -16,7 +16,6 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -313,10 +312,3 @@ def post(port: int, path: str, data: bytes, headers: dict[str, str]) -> Answer:
         return Answer(0, type(error).__name__, time.monotonic() - began)
     finally:
         connection.close()
-
-
-@contextlib.contextmanager
-def slack() -> Iterator[SlackServer]:
-    """Run the server."""
-    with SlackServer() as server:
-        yield server

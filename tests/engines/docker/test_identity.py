@@ -7,8 +7,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from docker_case import PATIENCE, DockerCase, Events, at_once, eventually, running, sh
+from docker_case import PATIENCE, DockerCase, Events, eventually, running, sh
 from docker_images import BUSYBOX
+from job_calls import at_once
 from spawnery.errors import JobNotFound, NameConflict, SpecConflict
 from spawnery.outcomes import JobHandle, JobState
 from spawnery.plugin import LABEL_INSTANCE, LABEL_JOB_ID

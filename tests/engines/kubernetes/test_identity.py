@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from docker_images import BUSYBOX
-from kube_case import PATIENCE, KubeCase, at_once, eventually, running, sh
+from job_calls import at_once
+from kube_case import PATIENCE, KubeCase, eventually, running, sh
 from spawnery.errors import NameConflict, SpecConflict
 from spawnery.outcomes import JobHandle, JobState
 from spawnery.plugin import LABEL_INSTANCE, LABEL_JOB_ID
