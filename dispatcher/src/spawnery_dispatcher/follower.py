@@ -19,7 +19,7 @@ from spawnery_dispatcher.bus import Bus, Said
 from spawnery_dispatcher.judging import judge
 from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.models import AgentEnd, Ending, Entry, Phase, Progress
-from spawnery_dispatcher.patience import Health, Patience, is_away
+from spawnery_dispatcher.patience import Health, Patience, heed_cancellation, is_away
 from spawnery_dispatcher.spawns import Spawns, refused_ending
 from spawnery_dispatcher.steps import Step, reached
 from spawnery_dispatcher.store import Store
@@ -227,6 +227,7 @@ class Follower:
             positions = {key: f.read for key, f in self._followed.items() if not f.ended}
             try:
                 heard = await self._bus.read(positions, wake)
+                heed_cancellation()
             except Exception as error:
                 if not is_away(error):
                     raise

@@ -77,7 +77,9 @@ class Patience:
         while True:
             try:
                 result = await call()
+                heed_cancellation()
             except Exception as error:
+                heed_cancellation()
                 if not is_away(error):
                     raise
                 if self._health.redis_down is None:
@@ -96,6 +98,17 @@ def away() -> tuple[type[Exception], ...]:
 
     lost = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError)
     return (*lost, Forgotten, StateError)
+
+
+def heed_cancellation() -> None:
+    """Cancel a task again whose cancellation was swallowed on the way.
+
+    ``asyncio.timeout`` does it when its time is over at once and the task was being cancelled when
+    it was entered (Python 3.11); redis-py enters it so before each command.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def is_away(error: BaseException) -> bool:
