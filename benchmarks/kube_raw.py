@@ -25,6 +25,7 @@ class RawCluster:
     def __init__(
         self, server: str, authority: str, token: str, namespace: str, *, connections: int
     ) -> None:
+        self._closed = False
         parts = urllib3.util.parse_url(server)
         self._pool = urllib3.HTTPSConnectionPool(
             parts.host or "",
@@ -53,9 +54,18 @@ class RawCluster:
         """Return how many Jobs there are."""
         return len(json.loads(self._pool.urlopen("GET", self.jobs).data)["items"])
 
+    def read_jobs(self) -> None:
+        """Read Jobs as they change, until it is closed."""
+        for _ in self._watch(self.jobs):
+            if self._closed:
+                return
+
     def watch_pods(self) -> Iterator[dict[str, Any]]:
         """Yield pods as they change, from now on."""
-        path = f"{self.pods}?watch=1&resourceVersion=0&timeoutSeconds=600"
+        return self._watch(self.pods)
+
+    def _watch(self, path: str) -> Iterator[dict[str, Any]]:
+        path = f"{path}?watch=1&resourceVersion=0&timeoutSeconds=600"
         reply = self._pool.urlopen("GET", path, preload_content=False)
         rest = b""
         for block in reply.stream(65536):
@@ -64,5 +74,6 @@ class RawCluster:
                 yield json.loads(line)["object"]
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; a watch ends with the next change."""
+        self._closed = True
         self._pool.close()

@@ -8,6 +8,7 @@ binary suffixes alone); no engine takes more.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -70,6 +71,7 @@ def _match(text: object, field: str | None) -> re.Match[str]:
     return found
 
 
+@functools.lru_cache(maxsize=1024)
 def parse_quantity(text: str, *, field: str | None = None) -> Fraction:
     """Return the exact value of a quantity.
 

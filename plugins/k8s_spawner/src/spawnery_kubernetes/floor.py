@@ -54,14 +54,17 @@ def hold_floor(job: Mapping[str, Any], *, base: Mapping[str, Any], restricted: b
     _same_but(after, before, {"metadata", "spec"})
     _hold_metadata(after.at("metadata"), before.at("metadata"))
     after, before = after.at("spec"), before.at("spec")
+    if after.value is before.value:
+        return
     _same(after, before, _POD, _PROMISES)
     _hold_container(_own(after), _own(before))
     hold_confinement(after, restricted=restricted)
 
 
 def _same(after: Part, before: Part, keys: Iterable[str], problem: str) -> None:
+    now, then = after.mapping(), before.mapping()
     for key in keys:
-        if after.at(key).value != before.at(key).value:
+        if now.get(key) != then.get(key):
             after.at(key).refuse(problem)
 
 
@@ -72,6 +75,8 @@ def _same_but(after: Part, before: Part, free: set[str]) -> None:
 
 def _hold_metadata(after: Part, before: Part) -> None:
     """Labels and annotations may come in addition, none of them may change."""
+    if after.value is before.value:
+        return
     _same_but(after, before, {"labels", "annotations"})
     for kind in ("labels", "annotations"):
         ours = before.at(kind).mapping()

@@ -32,8 +32,8 @@ _NOTHING: Final = KubernetesOptions()
 def apply_options(job: dict[str, Any], options: KubernetesOptions) -> dict[str, Any]:
     """Return the Job with its options and then its patch applied; what is given stays as it is.
 
-    Where there are none it is the very Job that is given.
-    A container that is new gets the security context of the job's own, under the one it brings.
+    Every part that they do not touch is the very one that is given. A container that is new gets
+    the security context of the job's own, under the one it brings.
 
     Args:
         job: The manifest, with a container called ``job``.
@@ -133,7 +133,9 @@ class _Merge:
         if not isinstance(patch, Mapping):
             return _copy(patch)
         base = target if isinstance(target, Mapping) else {}
-        result = {key: _copy(value) for key, value in base.items() if key not in patch}
+        if not patch and base is target:
+            return base
+        result = {key: value for key, value in base.items() if key not in patch}
         for key, value in patch.items():
             if value is None:
                 continue
@@ -147,7 +149,7 @@ class _Merge:
     def _items(self, target: Any, patch: Sequence[Any], rule: _Rule, place: str) -> list[Any]:
         found: dict[Any, Any] = {}
         for item in target if isinstance(target, list | tuple) else ():
-            found[rule.identity(item)] = _copy(item)
+            found[rule.identity(item)] = item
         for number, item in enumerate(patch):
             inside = f"{place}[{number}]"
             if not isinstance(item, Mapping):
