@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +15,7 @@ from dispatcher_case import until
 from records_cases import (
     DONE,
     KILL,
+    SOON,
     RecordsCases,
     begin,
     end,
@@ -127,8 +129,9 @@ def test_a_holders_list_of_leases_is_kept_short(shared_redis, keys, me):
     """A lease that another took is off the list at the next renewal; a dead holder's list goes."""
     records, redis = opened(shared_redis.url, keys), shared_redis.client()
     other = new_holder()
-    records.lease("a", holder=me, seconds=-1)
+    records.lease("a", holder=me, seconds=SOON)
     records.lease("b", holder=me, seconds=60)
+    time.sleep(2 * SOON)
     assert records.lease("a", holder=other, seconds=60)
     assert redis.smembers(keys.held(me)) == {"a", "b"}
     records.renew(holder=me, seconds=60)

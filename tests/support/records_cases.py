@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -34,6 +35,8 @@ DONE = Outcome(
 OTHER = Outcome(state=JobState.LOST, cause="lost.missing")
 KILL = Kill(reason="stop", at=NOW, cause="c", message="m", hint="h")
 LIMIT = 60
+SOON = 0.05
+"""Seconds of a lease that is to run out; twice as many later it has."""
 
 
 def intent(job_id="a", **changes):
@@ -257,7 +260,8 @@ class RecordsCases:
 
     def test_a_lease_runs_out(self, records, me, other):
         """A lease that was not renewed in time is free."""
-        records.lease("k", holder=me, seconds=-1)
+        records.lease("k", holder=me, seconds=SOON)
+        time.sleep(2 * SOON)
         assert records.leased("k") is None
         assert records.lease("k", holder=other, seconds=60)
         assert records.leased("k") == other
@@ -266,7 +270,8 @@ class RecordsCases:
         """All leases of the holder are renewed, and nobody else's."""
         for key, holder in (("a", me), ("b", me), ("c", other)):
             records.lease(key, holder=holder, seconds=60)
-        records.renew(holder=me, seconds=-1)
+        records.renew(holder=me, seconds=SOON)
+        time.sleep(2 * SOON)
         assert [records.leased(key) for key in "abc"] == [None, None, other]
         records.renew(holder=me, seconds=60)
         assert [records.leased(key) for key in "abc"] == [me, me, other]

@@ -14,6 +14,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from spawnery_dispatcher.connection import BLOCK_SECONDS
+from spawnery_dispatcher.models import Wake
 from spawnery_dispatcher.protocol import out_key
 
 _BATCH: Final = 100
@@ -42,10 +43,12 @@ class Heard:
     Attributes:
         said: By jobs.
         wake: The new position in the wake stream, when there was something.
+        why: What there was, by what it is about.
     """
 
     said: tuple[Said, ...] = ()
     wake: Position | None = None
+    why: tuple[tuple[str, Wake], ...] = ()
 
 
 class Bus:
@@ -82,12 +85,14 @@ class Bus:
         )
         pairs = found.items() if isinstance(found, Mapping) else found or ()
         said, woken = [], None
+        why: tuple[tuple[str, Wake], ...] = ()
         for key, entries in pairs:
             if key == self._wake_key:
                 woken = entries[-1][0]
+                why = tuple((fields["job"], Wake(fields["why"])) for _, fields in entries)
             else:
                 said.append(Said(job_id=jobs[key], entries=_readable(entries)))
-        return Heard(said=tuple(said), wake=woken)
+        return Heard(said=tuple(said), wake=woken, why=why)
 
     async def rest(self, job_id: str, position: Position) -> Said:
         """Read what is left of a job's stream, a batch at most."""

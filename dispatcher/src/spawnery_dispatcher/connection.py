@@ -6,15 +6,19 @@ be written eleven times. What may be repeated is repeated by whoever knows that 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from spawnery.errors import ConfigurationError
+
+T = TypeVar("T")
 
 BLOCK_SECONDS: Final = 5.0
 """How long a blocked read waits; sockets wait longer, else they would break off every one."""
 _SOCKET_SECONDS: Final = BLOCK_SECONDS + 5.0
 _CONNECT_SECONDS: Final = 5.0
+_SLICE: Final = 100
 _SCHEMES: Final = ("redis", "rediss", "unix")
 
 
@@ -63,6 +67,12 @@ def connect_blocking(url: str) -> Any:
     from redis import Redis  # noqa: PLC0415 - slow to import
 
     return Redis.from_url(checked(url), **_options())
+
+
+def slices(names: Collection[T]) -> Iterator[Sequence[T]]:
+    """Cut names up for pipelines that leave others room between them."""
+    whole = list(names)
+    return (whole[start : start + _SLICE] for start in range(0, len(whole), _SLICE))
 
 
 def is_conflict(error: Exception) -> bool:

@@ -18,7 +18,7 @@ from spawnery.outcomes import JobState, Outcome
 from spawnery_dispatcher.bus import Bus, Said
 from spawnery_dispatcher.judging import judge
 from spawnery_dispatcher.metrics import Metrics
-from spawnery_dispatcher.models import AgentEnd, Ending, Entry, Phase, Progress
+from spawnery_dispatcher.models import AgentEnd, Ending, Entry, Phase, Progress, Wake
 from spawnery_dispatcher.patience import Health, Patience, heed_cancellation, is_away
 from spawnery_dispatcher.spawns import Spawns, refused_ending
 from spawnery_dispatcher.steps import Step, reached
@@ -217,10 +217,10 @@ class Follower:
     # -- what agents say ---------------------------------------------------------------------
 
     async def listen(self, woken: Callable[[], None]) -> None:
-        """Read what agents say until cancelled.
+        """Read what agents say until cancelled, and heed who is cancelled.
 
         Args:
-            woken: Called when some dispatcher changed what there is to do.
+            woken: Called when jobs may start, as far as some dispatcher knows.
         """
         wake = await self._patience(self._bus.latest_wake)
         while True:
@@ -232,13 +232,16 @@ class Follower:
                 if not is_away(error):
                     raise
                 self._health.redis_answers(yes=False)
-                wake = await self._patience(self._bus.latest_wake)
+                await self._patience(self._bus.latest_wake)
                 woken()
                 continue
             self._health.redis_answers(yes=True)
             await self._take_in(heard.said)
-            if heard.wake is not None:
-                wake = heard.wake
+            wake = heard.wake or wake
+            for job_id, why in heard.why:
+                if why is Wake.CANCELLED:
+                    self.cancel(job_id)
+            if any(why is Wake.ROOM for _, why in heard.why):
                 woken()
 
     async def _take_in(self, said: tuple[Said, ...]) -> None:

@@ -72,6 +72,17 @@ class Phase(enum.StrEnum):
     """Its ending is written; nothing changes any more but its messages."""
 
 
+class Wake(enum.StrEnum):
+    """Why dispatchers are woken."""
+
+    ROOM = "room"
+    """A job waits that did not, or one is over: jobs may start."""
+    MOVED = "moved"
+    """A job is in another phase: its agent may say something."""
+    CANCELLED = "cancelled"
+    """Somebody wants a job ended."""
+
+
 @frozen(kw_only=True)
 class Progress:
     """The last thing that the agent said of its progress.

@@ -6,9 +6,11 @@ one name, entries change by transactions, endings are written once.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import itertools
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+from spawnery_dispatcher.connection import slices
 from spawnery_dispatcher.keys import Keys
 
 LEASE_SECONDS: Final = 15.0
@@ -31,21 +33,25 @@ class Ownership:
 
     async def take(self, job_ids: Collection[str]) -> set[str]:
         """Take or renew the leases of jobs; returns those that are ours now."""
-        names = list(job_ids)
-        if not names:
-            return set()
+        found: set[str] = set()
+        for part in slices(job_ids):
+            found |= await self._take(part)
+        return found
+
+    async def _take(self, job_ids: Sequence[str]) -> set[str]:
         milliseconds = round(LEASE_SECONDS * 1000)
-        pipe = self._redis.pipeline(transaction=False)
-        for job_id in names:
-            pipe.set(self._keys.owner(job_id), self.owner, nx=True, px=milliseconds, get=True)
-        before = await pipe.execute()
-        ours = [job_id for job_id, who in zip(names, before, strict=True) if who == self.owner]
-        pipe = self._redis.pipeline(transaction=False)
-        for job_id in ours:
-            pipe.pexpire(self._keys.owner(job_id), milliseconds)
-        await pipe.execute()
-        free = {job_id for job_id, who in zip(names, before, strict=True) if who is None}
-        return free | set(ours)
+        holders = await self._redis.mget([self._keys.owner(job_id) for job_id in job_ids])
+        pipe, asked = self._redis.pipeline(transaction=False), []
+        for job_id, who in zip(job_ids, holders, strict=True):
+            name = self._keys.owner(job_id)
+            if who is None:
+                pipe.set(name, self.owner, nx=True, px=milliseconds)
+            elif who == self.owner:
+                pipe.pexpire(name, milliseconds)
+            else:
+                continue
+            asked.append(job_id)
+        return set(itertools.compress(asked, await pipe.execute()))
 
     async def release(self, job_ids: Collection[str]) -> None:
         """Give leases of ours back, so that others need not wait for their end."""

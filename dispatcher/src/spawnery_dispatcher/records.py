@@ -56,7 +56,7 @@ class RedisRecords:
             if found is None:
                 self._write(pipe, record)
             if free:
-                self._hold(pipe, record.job_id, holder, seconds)
+                self._hold(pipe, (record.job_id,), holder, seconds)
             return Begun(record=found or record, inserted=found is None, leased=free)
 
         return self._transaction(change, self._keys.record(record.job_id), lease)
@@ -169,16 +169,16 @@ class RedisRecords:
             if not _free(pipe.get(name), holder):
                 return False
             pipe.multi()
-            self._hold(pipe, key, holder, seconds)
+            self._hold(pipe, (key,), holder, seconds)
             return True
 
         return self._transaction(change, name)
 
-    def _hold(self, pipe: Any, key: str, holder: str, seconds: float) -> None:
-        name, held = self._keys.lease(key), self._keys.held(holder)
-        pipe.set(name, holder)
-        pipe.pexpire(name, round(seconds * 1000))
-        pipe.sadd(held, key)
+    def _hold(self, pipe: Any, keys: Sequence[str], holder: str, seconds: float) -> None:
+        held = self._keys.held(holder)
+        for key in keys:
+            pipe.set(self._keys.lease(key), holder, px=round(seconds * 1000))
+        pipe.sadd(held, *keys)
         pipe.expire(held, _HELD_SECONDS)
 
     def leased(self, key: str) -> str | None:
@@ -190,11 +190,12 @@ class RedisRecords:
     def renew(self, *, holder: str, seconds: float) -> None:
         """See ``JobRecords``; one that has run out is taken again where nobody else has it."""
 
-        def change(pipe: Any, key: str, found: str | None) -> None:
-            if found in {None, holder}:
-                self._hold(pipe, key, holder, seconds)
-            else:
-                pipe.srem(self._keys.held(holder), key)
+        def change(pipe: Any, found: Mapping[str, str | None]) -> None:
+            ours = [key for key, who in found.items() if who in {None, holder}]
+            if ours:
+                self._hold(pipe, ours, holder, seconds)
+            if lost := found.keys() - ours:
+                pipe.srem(self._keys.held(holder), *lost)
 
         self._on_leases(holder, change)
 
@@ -207,19 +208,19 @@ class RedisRecords:
         self._release(holder)
 
     def _release(self, holder: str, *keys: str) -> None:
-        def change(pipe: Any, key: str, found: str | None) -> None:
-            if found == holder:
-                pipe.delete(self._keys.lease(key))
-            pipe.srem(self._keys.held(holder), key)
+        def change(pipe: Any, found: Mapping[str, str | None]) -> None:
+            if ours := [self._keys.lease(key) for key, who in found.items() if who == holder]:
+                pipe.delete(*ours)
+            pipe.srem(self._keys.held(holder), *found)
 
         self._on_leases(holder, change, *keys)
 
     def _on_leases(
-        self, holder: str, write: Callable[[Any, str, str | None], None], *keys: str
+        self, holder: str, write: Callable[[Any, Mapping[str, str | None]], None], *keys: str
     ) -> None:
         """Change leases, by default all of a holder, in one transaction.
 
-        ``write`` gets each key and who has it. The list is watched: a lease that is given back
+        ``write`` gets who has each key. The list is watched: a lease that is given back
         meanwhile is not taken again.
         """
         held = self._keys.held(holder)
@@ -232,8 +233,7 @@ class RedisRecords:
             pipe.watch(*names)
             holders = pipe.mget(names)
             pipe.multi()
-            for key, found in zip(chosen, holders, strict=True):
-                write(pipe, key, found)
+            write(pipe, dict(zip(chosen, holders, strict=True)))
 
         self._transaction(change, held)
 

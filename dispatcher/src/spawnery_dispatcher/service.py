@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -84,7 +84,7 @@ class Service:
         self._ownership = Ownership(self._redis, keys, self._owner)
         self._scheduler = Scheduler(store, config, metrics=metrics, now=_now, logger=logger)
         self._memory = Memory(store, spawner, health, now=_now, logger=logger)
-        self._wakes: list[asyncio.Event] = []
+        self._room = asyncio.Event()
         self._follower = Follower(
             spawner,
             spawns=Spawns(spawner, health, logger),
@@ -127,10 +127,9 @@ class Service:
         await parts.patience(lambda: self._memory.look(()))
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follower.listen(self._wake), name="listen")
+                tasks.create_task(self._follower.listen(self._room.set), name="listen")
                 tasks.create_task(outbox.run(), name="outbox")
-                tasks.create_task(self._often(self._schedule, _TICK_SECONDS), name="schedule")
-                tasks.create_task(self._often(self._heed, RENEW_SECONDS), name="heed")
+                tasks.create_task(self._schedule(), name="schedule")
                 tasks.create_task(self._care(), name="care")
                 tasks.create_task(caretaking.probe(), name="probe")
                 tasks.create_task(caretaking.watch(), name="watch")
@@ -149,38 +148,32 @@ class Service:
         await self._redis.aclose()
         await self._blocked.aclose()
 
-    def _wake(self) -> None:
-        for woken in self._wakes:
-            woken.set()
-
-    async def _often(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
-        """Do something again and again; at once when somebody changed what there is to do."""
-        woken = asyncio.Event()
-        self._wakes.append(woken)
+    async def _schedule(self) -> None:
+        """Let jobs start: at once when there may be room, and now and then in any case."""
         while True:
-            woken.clear()
-            await self.parts.patience(work)
+            self._room.clear()
+            await self.parts.patience(self._start)
             # Not wait_for: before Python 3.12 it may swallow a cancellation.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await woken.wait()
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._room.wait()
 
-    async def _schedule(self) -> None:
+    async def _start(self) -> None:
         # First: the scheduler takes what Redis remembers for all that there is.
         await self._memory.look(self._scheduler.queued)
         started = await self._scheduler.run()
         await self._take(started)
 
-    async def _heed(self) -> None:
-        """Pass cancellations on, whoever took them."""
-        for job_id in await self.parts.store.cancelled(self._follower.job_ids):
-            self._follower.cancel(job_id)
-
     async def _care(self) -> None:
-        """Renew what is ours, and take over what nobody owns."""
+        """Renew what is ours, take over what nobody owns, and heed cancellations unheard of."""
         while True:
             await self.parts.patience(self._take_all)
+            await self.parts.patience(self._heed)
             await asyncio.sleep(RENEW_SECONDS)
+
+    async def _heed(self) -> None:
+        for job_id in await self.parts.store.cancelled(self._follower.job_ids):
+            self._follower.cancel(job_id)
 
     async def _take_all(self) -> None:
         store = self.parts.store
