@@ -216,11 +216,11 @@ class Follower:
 
     # -- what agents say ---------------------------------------------------------------------
 
-    async def listen(self, woken: Callable[[], None]) -> None:
-        """Read what agents say until cancelled, and heed who is cancelled.
+    async def listen(self, woken: Callable[[str, Wake], None]) -> None:
+        """Read what agents say until cancelled.
 
         Args:
-            woken: Called when jobs may start, as far as some dispatcher knows.
+            woken: Called when some dispatcher has changed a job, and with what that is about.
         """
         wake = await self._patience(self._bus.latest_wake)
         while True:
@@ -233,16 +233,12 @@ class Follower:
                     raise
                 self._health.redis_answers(yes=False)
                 await self._patience(self._bus.latest_wake)
-                woken()
                 continue
             self._health.redis_answers(yes=True)
             await self._take_in(heard.said)
             wake = heard.wake or wake
             for job_id, why in heard.why:
-                if why is Wake.CANCELLED:
-                    self.cancel(job_id)
-            if any(why is Wake.ROOM for _, why in heard.why):
-                woken()
+                woken(job_id, why)
 
     async def _take_in(self, said: tuple[Said, ...]) -> None:
         changes = []

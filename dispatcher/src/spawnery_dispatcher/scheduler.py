@@ -68,6 +68,10 @@ class Scheduler:
             if await store.redis.get(lock) == self._token:
                 await store.redis.delete(lock)
 
+    def moved(self, job_id: str) -> None:
+        """Hear that a job is in another phase, whoever let it start."""
+        self.queued = tuple(ask for ask in self.queued if ask.job_id != job_id)
+
     async def _decide(self) -> list[str]:
         waiting = await self._look()
         live = await self._store.live()
@@ -117,6 +121,7 @@ class Scheduler:
 
         if await self._store.change(ask.job_id, change) is None:
             return False
+        self.moved(ask.job_id)
         reached(Step.CLAIMED)
         await self._store.serve(ask.user)
         self._metrics.started((self._now() - ask.asked_at).total_seconds())

@@ -22,7 +22,7 @@ from spawnery_dispatcher.intake import Intake
 from spawnery_dispatcher.keys import Keys
 from spawnery_dispatcher.memory import Memory
 from spawnery_dispatcher.metrics import Metrics
-from spawnery_dispatcher.models import Phase, Platform
+from spawnery_dispatcher.models import Phase, Platform, Wake
 from spawnery_dispatcher.outbox import Messenger, Outbox
 from spawnery_dispatcher.ownership import RENEW_SECONDS, Ownership
 from spawnery_dispatcher.patience import Health, Patience, is_away
@@ -127,7 +127,7 @@ class Service:
         await parts.patience(lambda: self._memory.look(()))
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follower.listen(self._room.set), name="listen")
+                tasks.create_task(self._follower.listen(self._woken), name="listen")
                 tasks.create_task(outbox.run(), name="outbox")
                 tasks.create_task(self._schedule(), name="schedule")
                 tasks.create_task(self._care(), name="care")
@@ -147,6 +147,14 @@ class Service:
                 raise
         await self._redis.aclose()
         await self._blocked.aclose()
+
+    def _woken(self, job_id: str, why: Wake) -> None:
+        if why is Wake.ROOM:
+            self._room.set()
+        elif why is Wake.MOVED:
+            self._scheduler.moved(job_id)
+        else:
+            self._follower.cancel(job_id)
 
     async def _schedule(self) -> None:
         """Let jobs start: at once when there may be room, and now and then in any case."""
