@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from spawnery_dispatcher.service import Parts, Service
 from spawnery_dispatcher.slack import app as slack_app
 from spawnery_dispatcher.slack.messenger import SlackMessenger
 from spawnery_dispatcher.slack.signing import Signatures
+from spawnery_dispatcher.slack.socketmode import SocketMode
 from spawnery_dispatcher.web import make_web
 
 
@@ -54,23 +56,26 @@ async def _run(service: Service, metrics: Metrics, environ: Mapping[str, str]) -
     intake = parts.config.slack.intake
     events = app if intake is Intake.EVENTS else None
     listener = Listener(_web(parts, metrics, environ, events), parts.config.server)
-    working = {
-        asyncio.create_task(service.run(messengers), name="service"),
-        asyncio.create_task(listener.serve(), name="web"),
-    }
-    if intake is Intake.SOCKET:
-        hearing = slack_app.run_socket_mode(app, parts, environ)
-        working.add(asyncio.create_task(hearing, name="socket-mode"))
+    web = asyncio.create_task(listener.serve(), name="web")
+    working = {web, asyncio.create_task(service.run(messengers), name="service")}
+    hearing = _hear(parts, environ, app) if intake is Intake.SOCKET else None
+    if hearing is not None:
+        working.add(hearing)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     told = asyncio.create_task(stopped.wait())
+    # What is there now stays: a collection that looked at all of it would keep Slack waiting.
+    gc.collect()
+    gc.freeze()
     parts.logger.info("listening", port=listener.port, engine=metrics.engine, slack=str(intake))
     await asyncio.wait({*working, told}, return_when=asyncio.FIRST_COMPLETED)
     parts.logger.info("stopping", jobs="they go on")
     told.cancel()
+    if hearing is not None:
+        hearing.cancel()
     listener.stop()
-    await asyncio.wait(working, timeout=STOP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({web}, timeout=STOP_SECONDS)
     for task in working:
         task.cancel()
     for result in await asyncio.gather(*working, return_exceptions=True):
@@ -81,8 +86,14 @@ async def _run(service: Service, metrics: Metrics, environ: Mapping[str, str]) -
 def _slack(parts: Parts, environ: Mapping[str, str]) -> tuple[dict[Platform, Messenger], Any]:
     if parts.config.slack.intake is Intake.OFF:
         return {}, None
-    client = slack_app.make_client(parts, environ)
+    client = slack_app.make_client(parts.config, environ)
     return {Platform.SLACK: SlackMessenger(client)}, slack_app.make_app(parts, client)
+
+
+def _hear(parts: Parts, environ: Mapping[str, str], app: Any) -> asyncio.Task[None]:
+    token = slack_app.secret_of(environ, slack_app.APP_TOKEN)
+    mode = SocketMode(app, token, health=parts.health, logger=parts.logger)
+    return asyncio.create_task(mode.run(), name="socket-mode")
 
 
 def _web(parts: Parts, metrics: Metrics, environ: Mapping[str, str], app: Any) -> Any:
