@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from redis_case import free_port
+from slack_socket import SlackSocketServer
 
 pytestmark = pytest.mark.engine("redis")
 
@@ -125,10 +126,29 @@ def test_slack_without_its_secrets(items, intake, names):
     assert code == 1
     told = json.dumps([item for item in found if item["level"] == "failed"])
     assert [name for name in names if name not in told] == []
-    code, found = items(f'{PROJECT}[slack]\nintake = "{intake}"\n', **dict.fromkeys(names, SECRET))
+    with SlackSocketServer() as server:
+        server.app_token = SECRET
+        config = f'{PROJECT}[slack]\nintake = "{intake}"\napi_url = "{server.api_url}"\n'
+        code, found = items(config, **dict.fromkeys(names, SECRET))
     assert code == 0
     assert SECRET not in json.dumps(found)
     assert finding(found, "slack", "ok")
+
+
+def test_an_app_token_that_slack_refuses(items):
+    """Slack is asked: its code, the variable and where to make a token; the value is not shown."""
+    names = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")
+    with SlackSocketServer() as server:
+        config = f'{PROJECT}[slack]\nintake = "socket"\napi_url = "{server.api_url}"\n'
+        code, found = items(config, **dict.fromkeys(names, SECRET))
+    assert code == 1
+    one = finding(found, "slack", "failed")
+    assert one["detail"] == "slack.token: Slack refuses SLACK_APP_TOKEN: invalid_auth"
+    assert "connections:write" in one["hint"]
+    assert SECRET not in json.dumps(found)
+    code, found = items(config, **dict.fromkeys(names, SECRET))
+    assert code == 1
+    assert "slack.unreachable" in finding(found, "slack", "failed")["detail"]
 
 
 def test_what_is_handed_on(items):

@@ -236,11 +236,13 @@ def test_url_verification(place):
     assert "abc" in answer.body
 
 
-@pytest.mark.parametrize("faults", [("429", "429"), ("500",), ("lost",), ("lost", "429", "lost")])
+@pytest.mark.parametrize(
+    "faults", [("429", "429"), ("500",), ("gateway",), ("lost",), ("lost", "429", "lost")]
+)
 def test_slack_fails_and_the_answer_is_one(place, channel, faults):
     """Rate limits, errors and lost replies: one message for the job, one ping, the final words."""
     server, dispatcher = place
-    number = 80 + len(faults) * 10 + {"429": 3, "500": 4, "lost": 5}[faults[0]]
+    number = 80 + len(faults) * 10 + {"429": 3, "500": 4, "lost": 5, "gateway": 7}[faults[0]]
     server.fail("chat.postMessage", *faults)
     server.fail("chat.update", *faults)
     server.deliver(dispatcher.port, server.say(f"fix #{number}", channel=channel))

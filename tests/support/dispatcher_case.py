@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from redis_case import free_port
-from slack_server import SECRET, TOKEN
+from slack_server import APP_TOKEN, SECRET, TOKEN
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ class Dispatcher:
         folder: For configuration, state and log.
         redis_url: Its Redis.
         slack_api: Address of Slack's API; Slack is off without one.
+        intake: How Slack's events come in.
         spawner: ``SPAWNER_TYPE``.
         extra: Further lines of dispatcher.toml.
         environ: Further variables.
@@ -57,6 +58,7 @@ class Dispatcher:
         redis_url: str,
         *,
         slack_api: str = "",
+        intake: str = "events",
         spawner: str = "local",
         project: str | None = None,
         extra: str = "",
@@ -68,7 +70,7 @@ class Dispatcher:
         self.log = folder / "dispatcher.log"
         self._process: subprocess.Popen[bytes] | None = None
         demo = f'command = {json.dumps(DEMO_AGENT)}\nforward = ["DEMO_TOKEN"]'
-        slack = f'intake = "events"\napi_url = "{slack_api}"\nupdate_seconds = 0.1'
+        slack = f'intake = "{intake}"\napi_url = "{slack_api}"\nupdate_seconds = 0.1'
         config = folder / "dispatcher.toml"
         config.write_text(
             "\n".join(
@@ -90,6 +92,7 @@ class Dispatcher:
             "SPAWNERY_SETTLE_SECONDS": "0.5",
             "SLACK_BOT_TOKEN": TOKEN,
             "SLACK_SIGNING_SECRET": SECRET,
+            "SLACK_APP_TOKEN": APP_TOKEN,
             "DISPATCHER_CONFIG": str(config),
             "DEMO_TOKEN": "planted-secret-0123456789",
             **(environ or {}),

@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, urlencode
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 TOKEN = "xoxb-test-token-0123456789"
+APP_TOKEN = "xapp-1-A1-test-token-0123456789"
 TEAM, CHANNEL, USER, BOT = "T1", "C1", "U1", "U0BOT"
 ACK_SECONDS = 3.0
 
@@ -102,7 +103,11 @@ class SlackServer:
         return found
 
     def fail(self, method: str, *faults: str) -> None:
-        """Arm faults for the next calls: ``429``, ``500``, ``lost`` (acts, no reply), or a code."""
+        """Arm faults for the next calls.
+
+        ``429``, ``500``, ``gateway`` (503 and plain text, as what stands before Slack answers),
+        ``lost`` (acts, no reply), or one of Slack's codes.
+        """
         self.faults.setdefault(method, deque()).extend(faults)
 
     def stamp(self) -> str:
@@ -202,6 +207,10 @@ class SlackServer:
                 return {"ok": False, "error": "unknown_method"}, ""
             return act(given), fault
 
+    def refusal(self, _method: str, authorization: str) -> str:
+        """Return the error that a token is answered with; empty for the right one."""
+        return "" if authorization == f"Bearer {TOKEN}" else "invalid_auth"
+
     def auth_test(self, _given: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True, "user_id": BOT, "team_id": TEAM, "bot_id": "B1"}
 
@@ -252,23 +261,23 @@ class SlackServer:
                 method, _, query = self.path.rpartition("/")[2].partition("?")
                 given = _given(self.headers.get("Content-Type", ""), data)
                 given |= {name: values[0] for name, values in parse_qs(query).items()}
-                allowed = self.headers.get("Authorization") == f"Bearer {TOKEN}"
+                refusal = server.refusal(method, self.headers.get("Authorization", ""))
                 answer, fault = (
-                    server.call(method, given)
-                    if allowed
-                    else ({"ok": False, "error": "invalid_auth"}, "")
+                    ({"ok": False, "error": refusal}, "") if refusal else server.call(method, given)
                 )
                 if fault == "lost":
                     self.close_connection = True
                     self.connection.close()
                     return
-                status = {"429": 429, "500": 500}.get(fault, 200)
-                body = json.dumps(answer).encode()
+                status = {"429": 429, "500": 500, "gateway": 503}.get(fault, 200)
+                gateway = fault == "gateway"
+                body = b"upstream connect error" if gateway else json.dumps(answer).encode()
                 with contextlib.suppress(OSError):
                     self.send_response(status)
                     if status == 429:
                         self.send_header("Retry-After", "1")
-                    self.send_header("Content-Type", "application/json")
+                    kind = "text/plain" if gateway else "application/json"
+                    self.send_header("Content-Type", kind)
                     self.send_header("Content-Length", str(len(body)))
                     self.end_headers()
                     self.wfile.write(body)

@@ -16,6 +16,7 @@ from spawnery_dispatcher.jobspecs import job_spec
 from spawnery_dispatcher.models import Ask, Place, Platform
 from spawnery_dispatcher.opening import open_spawner
 from spawnery_dispatcher.slack import app as slack_app
+from spawnery_dispatcher.slack.socketmode import open_address
 
 _SAMPLE: Final = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -33,7 +34,8 @@ async def examine(config: Config, environ: Mapping[str, str]) -> list[CheckItem]
         hint = "add a table [projects.NAME] to dispatcher.toml"
         items = [CheckItem(name="configuration", level="warning", detail="no project", hint=hint)]
     items += [item async for item in _redis(config)]
-    items += _secrets(config, environ)
+    items += [item async for item in _slack(config, environ)]
+    items += _handed_on(config, environ)
     items += [item async for item in _engine(config, environ)]
     return items
 
@@ -77,18 +79,34 @@ async def _eviction(redis: Any) -> CheckItem:
     return CheckItem(name="redis eviction", level="warning", detail=detail, hint=hint)
 
 
-def _secrets(config: Config, environ: Mapping[str, str]) -> list[CheckItem]:
-    """Look for Slack's secrets and for what projects want handed on."""
-    items = []
-    for name in slack_app.needed(config.slack.intake):
+async def _slack(config: Config, environ: Mapping[str, str]) -> AsyncIterator[CheckItem]:
+    """Look for Slack's secrets, and whether it would open a connection to us."""
+    intake = config.slack.intake
+    if intake is Intake.OFF:
+        yield CheckItem(name="slack", detail="off")
+        return
+    missing = False
+    for name in slack_app.needed(intake):
         try:
             slack_app.secret_of(environ, name)
         except SpawnerError as error:
-            items.append(_failed("slack", error.message, error.hint))
-    if config.slack.intake is Intake.OFF:
-        items.append(CheckItem(name="slack", detail="off"))
-    elif not items:
-        items.append(CheckItem(name="slack", detail=f"{config.slack.intake}; secrets are set"))
+            missing = True
+            yield _failed("slack", error.message, error.hint)
+    if missing:
+        return
+    if intake is Intake.SOCKET:
+        client = slack_app.make_client(config, environ)
+        try:
+            await open_address(client, slack_app.secret_of(environ, slack_app.APP_TOKEN))
+        except SpawnerError as error:
+            yield _failed("slack", f"{error.cause}: {error.message}", error.hint)
+            return
+    yield CheckItem(name="slack", detail=f"{intake}; secrets are set")
+
+
+def _handed_on(config: Config, environ: Mapping[str, str]) -> list[CheckItem]:
+    """Look for what projects want handed on."""
+    items = []
     for name, project in sorted(config.projects.items()):
         there = [variable for variable in project.forward if environ.get(variable)]
         detail = f"hands on: {', '.join(there)}" if there else "hands on no secret"

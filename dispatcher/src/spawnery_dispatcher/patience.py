@@ -1,4 +1,4 @@
-"""What is done again until Redis answers, and what is known of its and the engine's health."""
+"""What is done again until Redis answers, and what is known of everybody's health."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ class Health:
         redis_down: Seconds of the monotonic clock.
         engine_down: Likewise.
         engine_problem: What the engine's last error says.
+        slack_down: Likewise, of Socket Mode; None where it is not used.
+        slack_problem: Cause and words of why Slack cannot be heard.
         remembers: Whether it is known what Redis remembers of us.
         lost_memory: What was lost when Redis came back without its data, for people.
     """
@@ -39,6 +41,8 @@ class Health:
     redis_down: float | None = None
     engine_down: float | None = None
     engine_problem: str = ""
+    slack_down: float | None = None
+    slack_problem: str = ""
     remembers: bool = False
     lost_memory: str = ""
 
@@ -51,10 +55,16 @@ class Health:
         self.engine_problem = problem or ""
         self.engine_down = None if problem is None else self.engine_down or time.monotonic()
 
+    def slack_answers(self, problem: str | None) -> None:
+        """Note whether Slack can be heard (None) or why not, as far as that is known."""
+        self.slack_problem = problem or ""
+        self.slack_down = None if problem is None else self.slack_down or time.monotonic()
+
     @property
     def ready(self) -> bool:
         """Whether all parts answer, and we know what was."""
-        return self.redis_down is None and self.engine_down is None and self.remembers
+        down = (self.redis_down, self.engine_down, self.slack_down)
+        return all(since is None for since in down) and self.remembers
 
 
 class Patience:

@@ -17,13 +17,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spawnery_dispatcher.api import Api
+from spawnery_dispatcher.config import Intake
 from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.patience import away
 from spawnery_dispatcher.service import Parts
+from spawnery_dispatcher.slack.app import TAKE_SECONDS
 from spawnery_dispatcher.slack.signing import Signatures
 
-_TIMEOUT: Final = 2.0
-"""Slack repeats what is not acknowledged in three seconds; so we rather refuse before."""
 _TOO_LARGE: Final = 413
 _AWAY: Final = 503
 
@@ -121,6 +121,8 @@ def _readiness(parts: Parts) -> Callable[[Request], Awaitable[Response]]:
             "engine_problem": health.engine_problem,
             "memory": (health.lost_memory or "kept") if health.remembers else "not known yet",
         }
+        if parts.config.slack.intake is Intake.SOCKET:
+            found |= {"slack": _since(health.slack_down), "slack_problem": health.slack_problem}
         return JSONResponse(found, status_code=200 if health.ready else _AWAY)
 
     return ready
@@ -136,6 +138,8 @@ def _shown(parts: Parts, metrics: Metrics) -> Callable[[Request], Awaitable[Resp
     async def show(_request: Request) -> Response:
         metrics.up.labels("redis").set(parts.health.redis_down is None)
         metrics.up.labels("engine").set(parts.health.engine_down is None)
+        if parts.config.slack.intake is Intake.SOCKET:
+            metrics.up.labels("slack").set(parts.health.slack_down is None)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return show
@@ -148,7 +152,7 @@ def _signed(
         body = await request.body()
         if not signatures.valid(request.headers, body):
             return JSONResponse({"error": "not signed by Slack, or too old"}, status_code=401)
-        async with asyncio.timeout(_TIMEOUT):
+        async with asyncio.timeout(TAKE_SECONDS):
             if await signatures.handled_before(request.headers):
                 return JSONResponse({"error": "seen before"}, status_code=401)
             response = await handle(request)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spawnery.errors import ConfigurationError
 from spawnery.secret import Secret
 
-from spawnery_dispatcher.config import Intake
+from spawnery_dispatcher.config import Config, Intake
 from spawnery_dispatcher.models import Reply
 from spawnery_dispatcher.patience import is_away
 from spawnery_dispatcher.service import Parts
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 BOT_TOKEN: Final = "SLACK_BOT_TOKEN"  # noqa: S105 - names of variables
 SIGNING_SECRET: Final = "SLACK_SIGNING_SECRET"  # noqa: S105
 APP_TOKEN: Final = "SLACK_APP_TOKEN"  # noqa: S105
+TAKE_SECONDS: Final = 2.0
+"""Slack repeats what is not acknowledged in three seconds; so we rather give up before."""
 _TIMEOUT: Final = 15
 
 
@@ -51,13 +53,13 @@ def needed(intake: Intake) -> tuple[str, ...]:
     return (BOT_TOKEN, SIGNING_SECRET if intake is Intake.EVENTS else APP_TOKEN)
 
 
-def make_client(parts: Parts, environ: Mapping[str, str]) -> Any:
+def make_client(config: Config, environ: Mapping[str, str]) -> Any:
     """Return the client of Slack's API; it repeats nothing by itself."""
     from slack_sdk.web.async_client import AsyncWebClient  # noqa: PLC0415 - slow to import
 
     return AsyncWebClient(
         token=secret_of(environ, BOT_TOKEN).reveal(),
-        base_url=parts.config.slack.api_url,
+        base_url=config.slack.api_url,
         timeout=_TIMEOUT,
         retry_handlers=[],
     )
@@ -139,17 +141,3 @@ def _say(
     task = asyncio.create_task(say())
     _TALKING.add(task)
     task.add_done_callback(_TALKING.discard)
-
-
-async def run_socket_mode(app: AsyncApp, parts: Parts, environ: Mapping[str, str]) -> None:
-    """Hear events over a web socket until cancelled."""
-    from slack_bolt.adapter.socket_mode.aiohttp import (  # noqa: PLC0415 - slow to import
-        AsyncSocketModeHandler,
-    )
-
-    handler: Any = AsyncSocketModeHandler(app, secret_of(environ, APP_TOKEN).reveal())
-    handler.client.web_client.base_url = parts.config.slack.api_url
-    try:
-        await handler.start_async()
-    finally:
-        await handler.close_async()

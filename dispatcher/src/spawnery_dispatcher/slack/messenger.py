@@ -8,12 +8,12 @@ from typing import Any, Final
 from spawnery_dispatcher.models import Entry
 from spawnery_dispatcher.outbox import PutOff, Unwanted
 from spawnery_dispatcher.slack.blocks import blocks, escape
+from spawnery_dispatcher.slack.errors import Refusal, refusal
 from spawnery_dispatcher.words import View, ping
 
 JOB_EVENT: Final = "spawnery_job"
 PING_EVENT: Final = "spawnery_ended"
 """Types of the metadata by which messages of ours are found again."""
-_TOO_MANY: Final = 429
 _MAX_FALLBACK: Final = 3000
 _PAGES: Final = 20
 _FOR_GOOD: Final = frozenset(
@@ -116,7 +116,7 @@ class SlackMessenger:
         try:
             return await call(**given)
         except SlackApiError as error:
-            raise _refusal(error.response) from None
+            raise _refusal(refusal(error.response)) from None
         except (TimeoutError, SlackClientError, ClientError, OSError) as error:
             raise PutOff(None, type(error).__name__) from None
 
@@ -135,10 +135,5 @@ def _is_of(message: Mapping[str, Any], event: str, job_id: str) -> bool:
     return metadata.get("event_type") == event and payload.get("job_id") == job_id
 
 
-def _refusal(response: Any) -> PutOff | Unwanted:
-    code = str(response.get("error") or f"status {response.status_code}")
-    if response.status_code == _TOO_MANY or code in {"ratelimited", "rate_limited"}:
-        headers = {str(k).lower(): v for k, v in (response.headers or {}).items()}
-        seconds = str(headers.get("retry-after") or "")
-        return PutOff(float(seconds) if seconds.isdigit() else None, "rate limited")
-    return Unwanted(code) if code in _FOR_GOOD else PutOff(None, code)
+def _refusal(found: Refusal) -> PutOff | Unwanted:
+    return Unwanted(found.code) if found.code in _FOR_GOOD else PutOff(found.seconds, found.code)
