@@ -204,7 +204,7 @@ async def open_address(client: Any, token: Secret) -> str:
         raise not_opened(error.response, APP_TOKEN) from None
     except (SlackClientError, ClientError, OSError, TimeoutError) as error:
         raise not_answered(error) from None
-    return str(answer["url"])
+    return str(answer.get("url") or "")
 
 
 def _read(data: object) -> Mapping[str, Any]:
