@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -26,6 +28,8 @@ from spawnery.plugin import SpawnerRuntime
 
 _PAUSE: Final = 0.02
 _SETTLE_SECONDS: Final = 2.0
+_REMEMBERED: Final = 1000
+"""Jobs that were removed and may not have been told of yet: watches look several times a second."""
 
 
 class Lifecycle:
@@ -42,6 +46,9 @@ class Lifecycle:
         self._settings = settings
         self._runtime = runtime
         self._warned: set[str] = set()
+        self._lock = threading.Lock()
+        self._removed: collections.deque[JobStatus] = collections.deque(maxlen=_REMEMBERED)
+        self._removals = 0
 
     # -- spawn -------------------------------------------------------------------------------
 
@@ -163,6 +170,12 @@ class Lifecycle:
                 return
             self._store.write(name, files.EXIT, files.encode(end))
 
+    def removed(self, since: int) -> tuple[int, list[JobStatus]]:
+        """Return how many jobs were removed here ever, and those since there were so many."""
+        with self._lock:
+            new = self._removals - since
+            return self._removals, list(self._removed)[-new:] if new else []
+
     # -- stop and remove ---------------------------------------------------------------------
 
     def stop(self, request: StopRequest) -> None:
@@ -205,6 +218,10 @@ class Lifecycle:
                 return
             held = self._store.hold(request.name)
             if held is not None:
+                # Noted before the folder goes: who does not find it any more finds this.
+                with self._lock:
+                    self._removed.append(status_of(facts))
+                    self._removals += 1
                 self._store.discard(held)
                 return
             if not facts.folder.exists():

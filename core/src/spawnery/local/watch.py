@@ -32,6 +32,7 @@ class _Watching:
         self._lifecycle = lifecycle
         self._store = store
         self._told: dict[str, tuple[int, JobStatus]] = {}
+        self._removals, _ = lifecycle.removed(0)
 
     def produce(self, put: Callable[[WatchEvent], bool], closed: threading.Event) -> None:
         """Tell of each job, then of each change."""
@@ -54,7 +55,7 @@ class _Watching:
 
     def _look(self) -> list[WatchEvent]:
         names = self._store.names()
-        events: list[WatchEvent] = self._gone({name for name, _ in names})
+        events: list[WatchEvent] = [*self._removed(), *self._gone({name for name, _ in names})]
         for name, mark in names:
             known = self._told.get(name)
             if known is not None and known[0] == mark and self._as_told(name, known[1]):
@@ -72,6 +73,17 @@ class _Watching:
         if status.state is JobState.RUNNING:
             return self._store.runs_on(name)
         return status.outcome is not None
+
+    def _removed(self) -> list[WatchEvent]:
+        """Tell the ends of jobs that were removed before a look had seen them ended."""
+        self._removals, removed = self._lifecycle.removed(self._removals)
+        events: list[WatchEvent] = []
+        for status in removed:
+            mark, told = self._told.get(status.name, (0, None))
+            if told is None or (told.engine_id == status.engine_id and told.outcome is None):
+                self._told[status.name] = mark, status
+                events.append(JobSeen(status=status))
+        return events
 
     def _gone(self, names: set[str]) -> list[WatchEvent]:
         gone = [name for name in self._told if name not in names]
