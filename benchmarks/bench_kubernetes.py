@@ -24,7 +24,7 @@ from typing import Any
 
 from kube_raw import RawCluster
 from kube_rivals import rivals
-from measuring import quartiles, row, spread
+from measuring import quartiles, ratios, row, spread
 from spawnery import JobSpec, Spawner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
@@ -190,11 +190,6 @@ def ratio(paired: list[float]) -> str:
     """Return the median of ratios with its quartiles."""
     low, middle, high = quartiles(paired)
     return f"{middle:.2f} x ({low:.2f} to {high:.2f})"
-
-
-def ratios(ours: list[float], theirs: list[float]) -> list[float]:
-    """Return the ratio of each pair."""
-    return [a / b for a, b in zip(ours, theirs, strict=True)]
 
 
 def rates(both: Sides, workers: int) -> Iterator[str]:

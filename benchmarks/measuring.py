@@ -51,3 +51,8 @@ def spread(values: Sequence[float], unit: str, scale: float) -> str:
     """Return a median with its quartiles."""
     low, middle, high = (value * scale for value in quartiles(values))
     return f"{middle:.1f} {unit} ({low:.1f} to {high:.1f})"
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Return the ratio of each pair."""
+    return [a / b for a, b in zip(ours, theirs, strict=True)]
