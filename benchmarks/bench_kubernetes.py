@@ -294,8 +294,8 @@ def beside(both: Sides) -> Iterator[str]:
         "",
         met=True,
     )
-    body, where = both.body, both.place.namespace
-    yield from rivals(body, both.kubeconfig, where, count=BURST)
+    everything = str(probe("kubernetes").address)
+    yield from rivals(both.body, everything, both.place.namespace, count=BURST)
     both.clear()
 
 

@@ -2,7 +2,7 @@
 
 Each is installed into an environment of its own; one that does not install is listed as such. Of
 prefect-kubernetes and kubespawner only what makes the object is measured, without the Prefect
-server and the JupyterHub that call it.
+server and the JupyterHub that call it; kubespawner makes pods, here ones that no node takes.
 """
 
 from __future__ import annotations
@@ -82,8 +82,44 @@ async def opened():
 connection, worker = loop.run_until_complete(opened())
 
 def start(number):
-    wanted = KubernetesWorkerJobConfiguration(namespace=namespace, job_manifest=named(number))
+    made = named(number)
+    pod = made["spec"]["template"]["spec"]
+    pod |= {"completions": 1, "parallelism": 1}  # it insists on them, and on the name
+    pod["containers"][0]["name"] = "prefect-job"
+    wanted = KubernetesWorkerJobConfiguration(namespace=namespace, job_manifest=made)
     loop.run_until_complete(worker._create_job(wanted, connection))
+"""
+_KUBESPAWNER: Final = """
+from types import SimpleNamespace
+import kubespawner.spawner
+
+loop = asyncio.new_event_loop()
+asyncio.set_event_loop(loop)
+server = SimpleNamespace(base_url="/")
+hub = SimpleNamespace(public_host="", base_url="/", api_url="http://127.0.0.1/", server=server)
+
+class Alone(kubespawner.KubeSpawner):
+    def get_env(self):
+        return {}
+
+async def opened(number):
+    name = named(number)["metadata"]["name"]
+    user = SimpleNamespace(name=name, escaped_name=name, id=number, url="/", settings={})
+    pod = body["spec"]["template"]["spec"]
+    return Alone(user=user, hub=hub, namespace=namespace, image=pod["containers"][0]["image"],
+                 cmd=["true"], node_selector={"kept": "pending"}, uid=65532,
+                 allow_privilege_escalation=False,
+                 extra_pod_config={"securityContext": pod["securityContext"]},
+                 extra_container_config={"securityContext": pod["containers"][0]["securityContext"]})
+
+async def made(number):
+    spawner = await opened(number)
+    pod = await spawner.get_pod_manifest()
+    if not await spawner._make_create_pod_request(pod, 30):
+        raise SystemExit("no pod came about")
+
+def start(number):
+    loop.run_until_complete(made(number))
 """
 _PROGRAMS: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "the official client, typed": (
@@ -95,6 +131,7 @@ _PROGRAMS: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "kr8s": ("kr8s", _KR8S, "list(kr8s.get('jobs', namespace=namespace))",
              "Job(named(number), api=api).create()"),
     "prefect-kubernetes": ("prefect-kubernetes", _PREFECT, "", "start(number)"),
+    "kubespawner, its pod": ("jupyterhub-kubespawner", _KUBESPAWNER, "", "start(number)"),
 }  # fmt: skip
 
 
@@ -105,7 +142,7 @@ def rivals(
 
     Args:
         body: The Job that all of them make; it is suspended.
-        kubeconfig: Whom to be.
+        kubeconfig: Of who may make Jobs and pods.
         namespace: Where.
         count: How many Jobs each makes.
     """
