@@ -106,11 +106,11 @@ async def opened(number):
     name = named(number)["metadata"]["name"]
     user = SimpleNamespace(name=name, escaped_name=name, id=number, url="/", settings={})
     pod = body["spec"]["template"]["spec"]
-    return Alone(user=user, hub=hub, namespace=namespace, image=pod["containers"][0]["image"],
-                 cmd=["true"], node_selector={"kept": "pending"}, uid=65532,
-                 allow_privilege_escalation=False,
+    job = pod["containers"][0]
+    return Alone(user=user, hub=hub, namespace=namespace, image=job["image"], cmd=["true"],
+                 node_selector={"kept": "pending"}, uid=65532, allow_privilege_escalation=False,
                  extra_pod_config={"securityContext": pod["securityContext"]},
-                 extra_container_config={"securityContext": pod["containers"][0]["securityContext"]})
+                 extra_container_config={"securityContext": job["securityContext"]})
 
 async def made(number):
     spawner = await opened(number)
