@@ -27,7 +27,7 @@ from spawnery_dispatcher.protocol import out_key
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
-from dispatcher_case import Dispatcher, until
+from dispatcher_case import UNLIMITED, Dispatcher, until
 from redis_case import RedisServer
 from slack_server import SlackServer
 
@@ -36,13 +36,7 @@ JOBS, TALK_SECONDS, SLICES = 1000, 30, 20
 MEMORY, HALF = 200, 0.5
 OK, ACCEPTED = 200, 202
 KEY = "key-of-bench-0123456789"
-CONFIG = f"""
-[limits]
-jobs = 5000
-per_project = 5000
-per_user = 5000
-per_channel = 5000
-queue = 5000
+API_KEY = f"""
 [api_keys.bench]
 sha256 = "{hashlib.sha256(KEY.encode()).hexdigest()}"
 """
@@ -60,7 +54,7 @@ def serving(folder: Path) -> Iterator[tuple[Dispatcher, RedisServer, SlackServer
             slack_api=slack.api_url,
             spawner="fake",
             project='command = ["sleep:3600"]\nargs = []\nimage = "agent"',
-            extra=CONFIG,
+            extra=UNLIMITED + API_KEY,
             environ={"DISPATCHER_SLACK_UPDATE_SECONDS": "1.5"},
         )
         dispatcher.start()

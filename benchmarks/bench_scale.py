@@ -20,7 +20,7 @@ from kube_raw import RawCluster
 from measuring import ratios, row, spread
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
-from dispatcher_case import Dispatcher, until
+from dispatcher_case import UNLIMITED, Dispatcher, until
 from docker_images import BUSYBOX
 from engine_probe import probe
 from kube_place import KubePlace, kube_place
@@ -34,14 +34,6 @@ command = ["true"]
 args = []
 forward = []
 options = {{kubernetes = {{suspend = true}}}}
-"""
-LIMITS = """
-[limits]
-jobs = 5000
-per_project = 5000
-per_user = 5000
-per_channel = 5000
-queue = 5000
 """
 
 
@@ -65,7 +57,7 @@ def once(place: KubePlace, raw: RawCluster, dispatchers: int) -> tuple[float, li
                 slack_api=slack.api_url,
                 spawner="kubernetes",
                 project=PROJECT,
-                extra=LIMITS,
+                extra=UNLIMITED,
                 environ={"KUBECONFIG": kubeconfig, "DISPATCHER_SLACK_UPDATE_SECONDS": "1.5"},
             )
             for number in range(dispatchers)

@@ -19,6 +19,15 @@ from slack_server import APP_TOKEN, SECRET, TOKEN
 T = TypeVar("T")
 
 PATIENCE = 90.0
+UNLIMITED = """
+[limits]
+jobs = 5000
+per_project = 5000
+per_user = 5000
+per_channel = 5000
+queue = 5000
+"""
+"""Lines of dispatcher.toml under which no job waits and none is refused."""
 DEMO_AGENT = [sys.executable, "-m", "spawnery_agent.demo"]
 
 
