@@ -73,7 +73,6 @@ class Tracker:
         self.spawning: collections.Counter[str] = collections.Counter()
         self.closed = False
         self.closing = threading.Event()
-        self.synced = threading.Event()
         self._waiters: dict[str, list[Waiter]] = {}
         self._listeners: list[Listener] = []
         self._stream: JobStream[WatchEvent] | None = None
@@ -162,7 +161,6 @@ class Tracker:
         if seen is not None:
             self._missing(seen)
         self._deaf_since = None
-        self.synced.set()
 
     def deaf(self) -> bool:
         """Tell whether the stream broke and has not told yet what happened meanwhile."""

@@ -134,7 +134,7 @@ class Upkeep:
             _Task(s.job_id, "end", functools.partial(self._end, s, why)) for s, why in live if why
         ]
         todo += [self._removal(s) for s in ended]
-        if self._relist_at <= now and tracker.synced.is_set():
+        if self._relist_at <= now:
             self._relist_at = now + self._settings.relist_seconds
             todo.append(_Task("", "list", tracker.reconcile))
         return todo

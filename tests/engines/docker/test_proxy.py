@@ -99,6 +99,29 @@ def test_a_proxy_that_allows_too_little(case: DockerCase, docker_engine: str) ->
     assert case.containers() == set()
 
 
+@pytest.mark.parametrize("path", ["/events", "/_ping", "/version"])
+def test_check_names_what_a_proxy_forbids(case: DockerCase, docker_engine: str, path: str) -> None:
+    """Each request that the spawner cannot do without is named where it is not allowed."""
+    allowed = [(method, known) for method, known in NEEDED if known != path]
+    with socket_proxy(docker_engine, allowed) as proxy:
+        done = case.cli("check", DOCKER_HOST=proxy.address)
+    assert done.returncode == 1
+    assert f"a proxy before the engine must allow GET {path}" in done.stdout
+
+
+@pytest.mark.parametrize("path", ["/events", "/_ping"])
+def test_jobs_end_without_events(case: DockerCase, docker_engine: str, path: str) -> None:
+    """A watch that the proxy forbids is told; the end of a job is found in the list of all."""
+    allowed = [(method, known) for method, known in NEEDED if known != path]
+    fast = {"SPAWNERY_RELIST_SECONDS": "2"}
+    with socket_proxy(docker_engine, allowed) as proxy:
+        words = ("run", "--image", BUSYBOX, "--", "sh", "-c", "echo hello; exit 3")
+        done = case.cli(*words, DOCKER_HOST=proxy.address, **fast)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout == "hello\n"
+    assert "403" in done.stderr
+
+
 def test_check_behind_a_proxy(case: DockerCase, proxy: TransportProxy, tmp_path: Path) -> None:
     """The check with a probe job passes, with a warning at most."""
     done = case.cli(*("check", "--json", "--probe", "--image", BUSYBOX), DOCKER_HOST=proxy.address)

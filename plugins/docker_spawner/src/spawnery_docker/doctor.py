@@ -15,7 +15,7 @@ from spawnery.plugin import SpawnerRuntime
 from spawnery_docker.client import DockerClient
 from spawnery_docker.endpoint import Endpoint
 from spawnery_docker.engine_facts import engine_items
-from spawnery_docker.errors import ApiError
+from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.network import Networks
 
 _FEW_FILES: Final = 4096
@@ -52,6 +52,7 @@ class Doctor:
             return [*items, failed("engine", error), *self._files()]
         checks: tuple[tuple[str, Callable[[], Iterator[CheckItem]]], ...] = (
             ("engine", lambda: engine_items(version, self._info())),
+            ("events", self._events),
             ("network", self._network),
         )
         for name, check in checks:
@@ -74,6 +75,13 @@ class Doctor:
             if error.status in {401, 403, 404, 405}:
                 return None
             raise
+
+    def _events(self) -> Iterator[CheckItem]:
+        """Look whether jobs can be watched: the engine's time, and no event of a past second."""
+        timeout = self.runtime.io_timeout_seconds
+        self.client.call("GET", "/_ping", timeout=timeout)
+        self.client.call("GET", "/events", query={"since": "1", "until": "1"}, timeout=timeout)
+        yield CheckItem(name="events", detail="the engine tells them")
 
     def _network(self) -> Iterator[CheckItem]:
         deadline = Deadline.after(self.runtime.io_timeout_seconds)
@@ -117,5 +125,6 @@ class Doctor:
 
 def failed(name: str, error: SpawnerError | ApiError) -> CheckItem:
     """Turn an error into a finding."""
-    hint = error.hint if isinstance(error, SpawnerError) else None
-    return CheckItem(name=name, level="failed", detail=error.message, hint=hint)
+    if isinstance(error, ApiError):
+        error = in_words(error, f"ask the engine for {error.path}")
+    return CheckItem(name=name, level="failed", detail=error.message, hint=error.hint)

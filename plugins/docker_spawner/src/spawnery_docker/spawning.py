@@ -142,7 +142,7 @@ class Spawning:
         job_id = request.job.job_id
         if error.status == _NOT_FOUND and "image" in error.message.lower():
             self._images.forget(request.job.image or "")
-            msg = f"the image {request.job.image} went away: {error.message}"
+            msg = f"the image {request.job.image} is not in the engine: {error.message}"
             hint = f"docker pull {request.job.image}"
             return SpawnFailed(
                 msg, cause="image.not_found", hint=hint, job_id=job_id, retryable=True

@@ -99,7 +99,10 @@ class Watching:
     def _now(self) -> str:
         """Return the engine's time as events count it."""
         timeout = self._runtime.io_timeout_seconds
-        headers = self._client.call("GET", "/_ping", timeout=timeout).headers
+        try:
+            headers = self._client.call("GET", "/_ping", timeout=timeout).headers
+        except ApiError as error:
+            raise in_words(error, "ask the engine for its time") from None
         date = {name.lower(): value for name, value in headers.items()}.get("date")
         now = parsedate_to_datetime(date) if date else self._runtime.clock.now()
         return f"{int(now.timestamp()) - _SLACK_SECONDS}.000000000"
