@@ -162,8 +162,8 @@ class Api:
         while True:
             version = await store.version(job_id)
             if version != seen:
+                entry, version = await store.latest(job_id)
                 seen, quiet = version, 0.0
-                entry = await store.get(job_id)
                 if entry is None:
                     return
                 yield _event("job", json.dumps(shown(entry)), version)

@@ -115,8 +115,7 @@ class Outbox:
         await self._patience(lambda: self._store.shown(job_id, version))
 
     async def _send(self, job_id: str) -> None:
-        version = await self._store.version(job_id)
-        entry = await self._store.get(job_id)
+        entry, version = await self._store.latest(job_id)
         messenger = self._messengers.get(entry.ask.place.platform) if entry is not None else None
         if entry is None or messenger is None:
             await self._store.shown(job_id, version)

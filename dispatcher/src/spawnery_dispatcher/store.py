@@ -316,14 +316,20 @@ class Store:
         """Return the number of the last change that people are to see."""
         return int(await self.redis.hget(self.keys.job(job_id), _VERSION) or 0)
 
+    async def latest(self, job_id: str) -> tuple[Entry | None, int]:
+        """Return the entry of a job as of the last change that people are to see, and its number."""
+        fields = await self.redis.hgetall(self.keys.job(job_id))
+        return codec.load(fields) if fields else None, int(fields.get(_VERSION) or 0)
+
     async def remember(self, job_id: str, **texts: str) -> bool:
         """Note facts on a job's messages, also after its end; True when the first was known.
 
         ``tried`` is noted before the first post, so that whoever repeats it looks for it first.
         """
         job = self.keys.job(job_id)
-        known = await self.redis.hexists(job, next(iter(texts)))
-        await self.redis.hset(job, mapping=texts)
+        pipe = self.redis.pipeline(transaction=True)
+        pipe.hexists(job, next(iter(texts))).hset(job, mapping=texts)
+        known, _ = await pipe.execute()
         return bool(known)
 
     async def shown(self, job_id: str, version: int, *, again_after: float = 0.0) -> None:
