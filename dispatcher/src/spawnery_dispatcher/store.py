@@ -317,7 +317,7 @@ class Store:
         return int(await self.redis.hget(self.keys.job(job_id), _VERSION) or 0)
 
     async def latest(self, job_id: str) -> tuple[Entry | None, int]:
-        """Return the entry of a job as of the last change that people are to see, and its number."""
+        """Return the entry of a job, and the number of the last change that people are to see."""
         fields = await self.redis.hgetall(self.keys.job(job_id))
         return codec.load(fields) if fields else None, int(fields.get(_VERSION) or 0)
 
