@@ -3,71 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from pathlib import Path
 
 import pytest
+from compose_case import PLANTED, agents, docker, project
 from dispatcher_case import until
-from docker_bridge import host_address
-from redis_case import free_port
-from service_images import make_images
-from slack_server import SECRET, TOKEN, SlackServer
+from slack_server import SECRET, TOKEN
 
 pytestmark = [pytest.mark.engine("docker"), pytest.mark.xdist_group("services")]
 
-ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "spawnery-e2e"
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - containers do not reach the loopback interface
-PLANTED = "planted-token-0123456789abcdef"
-
-
-def docker(*words: str, **environ: str) -> str:
-    done = subprocess.run(
-        ["docker", *words],
-        cwd=ROOT,
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
 def compose(tmp_path_factory):
     """The project, up, with Slack on this machine."""
-    done = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-    if done.returncode:
-        text = "engine absent: docker compose 2 is not installed; bring it with: make engines"
-        if os.environ.get("SPAWNERY_TEST_REQUIRE_ENGINES") == "1":
-            pytest.fail(text)
-        pytest.skip(text)
-    make_images()
-    port = free_port()
-    with SlackServer(EVERYWHERE) as slack:
-        config = tmp_path_factory.mktemp("compose") / "dispatcher.toml"
-        example = (ROOT / "examples" / "dispatcher.toml").read_text()
-        api = f'api_url = "http://{host_address()}:{slack.port}/api/"'
-        config.write_text(example.replace('intake = "events"', f'intake = "events"\n{api}'))
-        environ = {
-            "DISPATCHER_TOML": str(config),
-            "DISPATCHER_PORT": str(port),
-            "SLACK_BOT_TOKEN": TOKEN,
-            "SLACK_SIGNING_SECRET": SECRET,
-            "GITHUB_TOKEN": PLANTED,
-        }
-        words = ("compose", "-p", PROJECT)
-        try:
-            docker(*words, "up", "-d", "--no-build", "--wait", "--wait-timeout", "180", **environ)
-            yield slack, port, lambda *more: docker(*words, *more, **environ)
-        finally:
-            docker(*words, "down", "-v", "-t", "5", **environ)
-
-
-def containers(*more: str) -> list[str]:
-    return docker("ps", "-a", "--filter", "name=agentsmith-demo-", "--format", "{{.Names}}").split()
+    folder = tmp_path_factory.mktemp("compose")
+    with project(PROJECT, folder, "docker-compose.yml") as made:
+        yield made.slack, made.port, made.run
 
 
 def test_fix_on_compose(compose):
@@ -79,7 +31,7 @@ def test_fix_on_compose(compose):
     job_id = message.metadata["event_payload"]["job_id"]
     name = f"agentsmith-{job_id}"
     until(lambda: '"text": "main"' in message.words(), why="the question", instead=message.words)
-    assert containers() == [name]
+    assert agents() == [name]
     shown = json.loads(docker("inspect", name))[0]
     assert list(shown["NetworkSettings"]["Networks"]) == [f"{PROJECT}_default"]
     assert f"GITHUB_TOKEN={PLANTED}" in shown["Config"]["Env"]
@@ -89,7 +41,7 @@ def test_fix_on_compose(compose):
     assert slack.deliver_form(port, slack.press(message, "main")).status == 200
     until(lambda: "done" in message.text, why="the answer")
     assert "https://example.com/pull/58" in message.words()
-    until(lambda: not containers(), why="the container is gone")
+    until(lambda: not agents(), why="the container is gone")
     logs = run("logs", "dispatcher")
     for secret in (PLANTED, TOKEN, SECRET):
         assert secret not in logs
@@ -113,7 +65,7 @@ def test_a_missing_image_on_compose(compose):
     finally:
         docker("tag", "spawnery-demo-agent:kept", "spawnery-demo-agent:latest")
         docker("rmi", "spawnery-demo-agent:kept")
-    assert not containers()
+    assert not agents()
 
 
 def test_the_dispatcher_is_killed_on_compose(compose):
@@ -131,5 +83,5 @@ def test_the_dispatcher_is_killed_on_compose(compose):
         why="the button",
     )
     until(lambda: "done" in message.text, why="the answer")
-    until(lambda: not containers(), why="the container is gone")
+    until(lambda: not agents(), why="the container is gone")
     assert len([m for m in slack.of_bot(event="spawnery_job") if "#68" in m.text]) == 1

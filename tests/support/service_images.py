@@ -19,6 +19,7 @@ BASE: Final = "spawnery-test/python:1"
 REDIS: Final = "redis:7"
 DISPATCHER: Final = "spawnery-dispatcher"
 AGENT: Final = "spawnery-demo-agent"
+SOCKET_PROXY: Final = "spawnery-test/socket-proxy"
 _PACKAGES: Final = "python3,python3-pip,python3-venv,ca-certificates,redis-server"
 _BUILT: Final = ((DISPATCHER, "dispatcher/Dockerfile"), (AGENT, "examples/agent/Dockerfile"))
 _CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -41,6 +42,20 @@ def make_images() -> None:
             _docker("tag", BASE, REDIS)
         for name, file in _BUILT:
             _docker("build", "-q", "--build-arg", f"BASE={BASE}", "-f", file, "-t", name, ".")
+
+
+def make_socket_proxy(*, timeout: str = "10m") -> str:
+    """Build the proxy that stands in for tecnativa/docker-socket-proxy; returns its name.
+
+    Args:
+        timeout: How long nothing may come over a connection before it is cut, as HAProxy reads it.
+    """
+    make_images()
+    name = f"{SOCKET_PROXY}:{timeout}"
+    folder = str(Path(__file__).with_name("haproxy"))
+    given = ("--build-arg", f"BASE={BASE}", "--build-arg", f"TIMEOUT={timeout}")
+    _docker("build", "-q", *given, "-t", name, folder)
+    return name
 
 
 def _there(name: str) -> bool:
