@@ -237,7 +237,8 @@ def test_url_verification(place):
 
 
 @pytest.mark.parametrize(
-    "faults", [("429", "429"), ("500",), ("gateway",), ("lost",), ("lost", "429", "lost")]
+    "faults",
+    [("429", "429"), ("500",), ("gateway", "garbage"), ("lost",), ("lost", "429", "lost")],
 )
 def test_slack_fails_and_the_answer_is_one(place, channel, faults):
     """Rate limits, errors and lost replies: one message for the job, one ping, the final words."""

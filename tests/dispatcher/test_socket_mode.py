@@ -415,7 +415,7 @@ def test_socket_mode_is_switched_off(start, server, channel):
     no_leak(dispatcher, server)
 
 
-@pytest.mark.parametrize("fault", ["500", "429", "gateway", "lost", "internal_error"])
+@pytest.mark.parametrize("fault", ["500", "429", "gateway", "garbage", "lost", "internal_error"])
 def test_slack_fails_for_a_while(start, server, channel, fault):
     """It is tried again, and works without a restart."""
     server.fail("apps.connections.open", fault, fault)

@@ -106,7 +106,7 @@ class SlackServer:
         """Arm faults for the next calls.
 
         ``429``, ``500``, ``gateway`` (503 and plain text, as what stands before Slack answers),
-        ``lost`` (acts, no reply), or one of Slack's codes.
+        ``garbage`` (200 and JSON that is none), ``lost`` (acts, no reply), or a code of Slack's.
         """
         self.faults.setdefault(method, deque()).extend(faults)
 
@@ -270,13 +270,13 @@ class SlackServer:
                     self.connection.close()
                     return
                 status = {"429": 429, "500": 500, "gateway": 503}.get(fault, 200)
-                gateway = fault == "gateway"
-                body = b"upstream connect error" if gateway else json.dumps(answer).encode()
+                told = {"gateway": "upstream connect error", "garbage": "<html>"}
+                body = told.get(fault, json.dumps(answer)).encode()
                 with contextlib.suppress(OSError):
                     self.send_response(status)
                     if status == 429:
                         self.send_header("Retry-After", "1")
-                    kind = "text/plain" if gateway else "application/json"
+                    kind = "text/plain" if fault == "gateway" else "application/json"
                     self.send_header("Content-Type", kind)
                     self.send_header("Content-Length", str(len(body)))
                     self.end_headers()
