@@ -71,7 +71,6 @@ def _match(text: object, field: str | None) -> re.Match[str]:
     return found
 
 
-@functools.lru_cache(maxsize=1024)
 def parse_quantity(text: str, *, field: str | None = None) -> Fraction:
     """Return the exact value of a quantity.
 
@@ -82,9 +81,15 @@ def parse_quantity(text: str, *, field: str | None = None) -> Fraction:
     Raises:
         InvalidSpec: It is no text of at most 64 characters that fits the grammar.
     """
+    _match(text, field)
+    return _exact(text)
+
+
+@functools.lru_cache(maxsize=1024)
+def _exact(text: str) -> Fraction:
     from fractions import Fraction  # noqa: PLC0415 - costs at import
 
-    found = _match(text, field)
+    found = _match(text, None)
     number = found["number"]
     value = Fraction("0" + number if number.startswith(".") else number.rstrip("."))
     if found["suffix"] in _BINARY:
