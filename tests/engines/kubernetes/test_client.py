@@ -66,7 +66,7 @@ def led(place: KubePlace, proxy: TransportProxy, tmp_path: Path) -> Iterator[Kub
 def client_line(client: KubeClient) -> Any:
     """Return the connection that the next request is to take."""
     assert client._line is not None
-    return client._line[1].pool.queue[-1]
+    return client._line[1]._idle[-1]
 
 
 def job(name: str) -> dict[str, Any]:
@@ -245,9 +245,9 @@ def test_nothing_listens(led: KubeClient, proxy: TransportProxy, name: str) -> N
 def test_a_kept_connection_that_was_cut(led: KubeClient, proxy: TransportProxy) -> None:
     """A connection that the server has closed meanwhile is not used for the next request."""
     led.call("GET", led.path("jobs"), timeout=PATIENCE)
-    assert client_line(led).is_connected
+    assert not client_line(led).dropped
     proxy.cut_all()
-    eventually(lambda: not client_line(led).is_connected)
+    eventually(lambda: client_line(led).dropped)
     dry = {"dryRun": "All"}
     reply = led.call("POST", led.path("jobs"), query=dry, body=job("cut"), timeout=PATIENCE)
     assert reply.status == 201

@@ -66,7 +66,11 @@ class _Connection(http.client.HTTPConnection):
     @property
     def dropped(self) -> bool:
         """Whether the engine has closed it meanwhile: nothing else can make it readable."""
-        return self.sock is None or bool(select.select([self.sock], [], [], 0)[0])
+        if self.sock is None:
+            return True
+        poll = select.poll()  # select(2) takes no descriptor over 1023
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(0))
 
 
 class DockerClient:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from http.client import HTTPMessage
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -33,7 +34,7 @@ class Reply:
     """
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)
+    headers: HTTPMessage = field(repr=False)
     body: bytes = field(repr=False)
     warnings: tuple[str, ...] = ()
 
@@ -141,9 +142,7 @@ class LineStream:
         self.close()
 
 
-def error_of(
-    status: int, headers: Mapping[str, str], body: bytes, *, method: str, path: str
-) -> ApiError:
+def error_of(status: int, headers: HTTPMessage, body: bytes, *, method: str, path: str) -> ApiError:
     """Make the error of an answer: a metav1.Status, or whatever a proxy says."""
     try:
         said = json.loads(body)
@@ -165,6 +164,6 @@ def _seconds(text: str | None) -> float | None:
     return float(text) if text and text.isascii() and text.isdigit() else None
 
 
-def warnings_of(values: list[str]) -> tuple[str, ...]:
+def warnings_of(values: Sequence[str]) -> tuple[str, ...]:
     """Return the texts of ``Warning`` header fields (RFC 7234: code, agent, quoted text)."""
     return tuple(_ESCAPED.sub(r"\1", text) for value in values for text in _WARNING.findall(value))

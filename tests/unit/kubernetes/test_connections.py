@@ -1,0 +1,20 @@
+"""Connections that are kept for the next request."""
+
+from __future__ import annotations
+
+from descriptors import high_pair
+from spawnery_kubernetes.access import Access
+from spawnery_kubernetes.connections import Connection
+from spawnery_kubernetes.credentials import Credentials, Identity, Proof
+
+
+def test_a_kept_connection_among_very_many_descriptors() -> None:
+    """Also one over 1023 is seen to be open, and to be closed by the server."""
+    nobody = Credentials(lambda _limit: Proof(identity=Identity()))
+    access = Access(server="http://127.0.0.1", credentials=nobody, namespace="n", told="a test")
+    with high_pair() as (here, there):
+        connection = Connection(access, None)
+        connection.sock = connection.wire = here
+        assert not connection.dropped
+        there.close()
+        assert connection.dropped
