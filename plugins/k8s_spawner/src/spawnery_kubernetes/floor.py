@@ -51,11 +51,11 @@ def hold_floor(job: Mapping[str, Any], *, base: Mapping[str, Any], restricted: b
     after, before = after.at("spec"), before.at("spec")
     _same_but(after, before, {"template", "suspend"})
     after, before = after.at("template"), before.at("template")
+    if after.value is before.value:
+        return
     _same_but(after, before, {"metadata", "spec"})
     _hold_metadata(after.at("metadata"), before.at("metadata"))
     after, before = after.at("spec"), before.at("spec")
-    if after.value is before.value:
-        return
     _same(after, before, _POD, _PROMISES)
     _hold_container(_own(after), _own(before))
     hold_confinement(after, restricted=restricted)
@@ -69,8 +69,9 @@ def _same(after: Part, before: Part, keys: Iterable[str], problem: str) -> None:
 
 
 def _same_but(after: Part, before: Part, free: set[str]) -> None:
-    keys = {*after.mapping(), *before.mapping()} - free
-    _same(after, before, sorted(keys), _PROMISES)
+    now, then = after.mapping(), before.mapping()
+    if now is not then:
+        _same(after, before, sorted((now.keys() | then.keys()) - free), _PROMISES)
 
 
 def _hold_metadata(after: Part, before: Part) -> None:
