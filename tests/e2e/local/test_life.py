@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from spawnery.errors import InvalidSpec, JobRunning, NameConflict, SpecConflict
+from spawnery.local import client
 from spawnery.models import JobSpec
 from spawnery.outcomes import JobState
 
@@ -184,6 +185,22 @@ def test_a_second_stop_with_a_shorter_grace_is_honoured(engine):
     engine.stop("deaf2", grace=0)
     first.join(60)
     assert engine.ended("deaf2").state is JobState.CANCELLED
+
+
+def test_an_order_that_was_written_over_is_given_again(engine, monkeypatch):
+    """Of two stops at once the one with the longer grace may be written last."""
+    engine.sh("deaf3", "trap '' TERM; echo ready; while :; do sleep 0.05; done")
+    engine.line("deaf3")
+    store, nudge = engine.spawner._store, client.nudge
+
+    def late(folder):
+        monkeypatch.undo()
+        store.write_stop(folder.name, "stop", 3000)
+        nudge(folder)
+
+    monkeypatch.setattr(client, "nudge", late)
+    engine.stop("deaf3", grace=0)
+    assert engine.ended("deaf3").state is JobState.CANCELLED
 
 
 def test_a_halted_program_can_be_stopped(engine):

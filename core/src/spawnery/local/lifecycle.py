@@ -188,7 +188,8 @@ class Lifecycle:
                 return
             if facts is None or facts.exit is not None:
                 return
-            if not asked:
+            # An order with a longer grace may have been written over ours: both saw none before.
+            if not asked or facts.stop is None or facts.stop[1] > request.grace_seconds:
                 self._ask(facts, request)
                 asked = True
             elif not facts.locked:
