@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from redis_case import free_port
+from slack_server import TOKEN
 from slack_socket import SlackSocketServer
 
 pytestmark = pytest.mark.engine("redis")
@@ -129,10 +130,11 @@ def test_slack_without_its_secrets(items, intake, names):
     with SlackSocketServer() as server:
         server.app_token = SECRET
         config = f'{PROJECT}[slack]\nintake = "{intake}"\napi_url = "{server.api_url}"\n'
-        code, found = items(config, **dict.fromkeys(names, SECRET))
+        secrets = dict.fromkeys(names, SECRET) | {"SLACK_BOT_TOKEN": TOKEN}
+        code, found = items(config, **secrets)
     assert code == 0
     assert SECRET not in json.dumps(found)
-    assert finding(found, "slack", "ok")
+    assert finding(found, "slack", "ok")["detail"] == f"{intake}; we are spawnery in Tests"
 
 
 def test_an_app_token_that_slack_refuses(items):
@@ -140,7 +142,8 @@ def test_an_app_token_that_slack_refuses(items):
     names = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")
     with SlackSocketServer() as server:
         config = f'{PROJECT}[slack]\nintake = "socket"\napi_url = "{server.api_url}"\n'
-        code, found = items(config, **dict.fromkeys(names, SECRET))
+        secrets = dict.fromkeys(names, SECRET) | {"SLACK_BOT_TOKEN": TOKEN}
+        code, found = items(config, **secrets)
     assert code == 1
     one = finding(found, "slack", "failed")
     assert one["detail"] == "slack.token: Slack refuses SLACK_APP_TOKEN: invalid_auth"
@@ -149,6 +152,18 @@ def test_an_app_token_that_slack_refuses(items):
     code, found = items(config, **dict.fromkeys(names, SECRET))
     assert code == 1
     assert "slack.unreachable" in finding(found, "slack", "failed")["detail"]
+
+
+def test_a_bot_token_that_slack_refuses(items):
+    """As for the app token."""
+    with SlackSocketServer() as server:
+        config = f'{PROJECT}[slack]\nintake = "events"\napi_url = "{server.api_url}"\n'
+        code, found = items(config, SLACK_BOT_TOKEN=SECRET, SLACK_SIGNING_SECRET=SECRET)
+    assert code == 1
+    one = finding(found, "slack", "failed")
+    assert one["detail"] == "slack.token: Slack refuses SLACK_BOT_TOKEN: invalid_auth"
+    assert "xoxb-" in one["hint"]
+    assert SECRET not in json.dumps(found)
 
 
 def test_what_is_handed_on(items):

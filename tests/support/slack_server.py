@@ -212,7 +212,8 @@ class SlackServer:
         return "" if authorization == f"Bearer {TOKEN}" else "invalid_auth"
 
     def auth_test(self, _given: dict[str, Any]) -> dict[str, Any]:
-        return {"ok": True, "user_id": BOT, "team_id": TEAM, "bot_id": "B1"}
+        ids = {"user_id": BOT, "team_id": TEAM, "bot_id": "B1"}
+        return {"ok": True, "user": "spawnery", "team": "Tests", **ids}
 
     def chat_postMessage(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         message = Message(

@@ -80,7 +80,7 @@ async def _eviction(redis: Any) -> CheckItem:
 
 
 async def _slack(config: Config, environ: Mapping[str, str]) -> AsyncIterator[CheckItem]:
-    """Look for Slack's secrets, and whether it would open a connection to us."""
+    """Look for Slack's secrets, and ask Slack whether it takes its tokens."""
     intake = config.slack.intake
     if intake is Intake.OFF:
         yield CheckItem(name="slack", detail="off")
@@ -94,14 +94,15 @@ async def _slack(config: Config, environ: Mapping[str, str]) -> AsyncIterator[Ch
             yield _failed("slack", error.message, error.hint)
     if missing:
         return
-    if intake is Intake.SOCKET:
-        client = slack_app.make_client(config, environ)
-        try:
+    client = slack_app.make_client(config, environ)
+    try:
+        known = await slack_app.whom_slack_knows(client)
+        if intake is Intake.SOCKET:
             await open_address(client, slack_app.secret_of(environ, slack_app.APP_TOKEN))
-        except SpawnerError as error:
-            yield _failed("slack", f"{error.cause}: {error.message}", error.hint)
-            return
-    yield CheckItem(name="slack", detail=f"{intake}; secrets are set")
+    except SpawnerError as error:
+        yield _failed("slack", f"{error.cause}: {error.message}", error.hint)
+        return
+    yield CheckItem(name="slack", detail=f"{intake}; we are {known}")
 
 
 def _handed_on(config: Config, environ: Mapping[str, str]) -> list[CheckItem]:

@@ -20,6 +20,7 @@ from spawnery_dispatcher.models import Reply
 from spawnery_dispatcher.patience import is_away
 from spawnery_dispatcher.service import Parts
 from spawnery_dispatcher.slack.blocks import ANSWER, CANCEL, escape
+from spawnery_dispatcher.slack.errors import not_answered, not_known
 from spawnery_dispatcher.slack.listening import Listening
 
 if TYPE_CHECKING:
@@ -63,6 +64,24 @@ def make_client(config: Config, environ: Mapping[str, str]) -> Any:
         timeout=_TIMEOUT,
         retry_handlers=[],
     )
+
+
+async def whom_slack_knows(client: Any) -> str:
+    """Return as whom Slack knows the bot token, for a person.
+
+    Raises:
+        SlackError: It is refused, or Slack does not answer.
+    """
+    from aiohttp import ClientError  # noqa: PLC0415 - slow to import
+    from slack_sdk.errors import SlackApiError, SlackClientError  # noqa: PLC0415 - slow to import
+
+    try:
+        answer = await client.auth_test()
+    except SlackApiError as error:
+        raise not_known(error.response, BOT_TOKEN) from None
+    except (SlackClientError, ClientError, OSError, TimeoutError) as error:
+        raise not_answered(error) from None
+    return f"{answer.get('user') or answer.get('user_id')} in {answer.get('team')}"
 
 
 def make_app(parts: Parts, client: Any) -> AsyncApp:

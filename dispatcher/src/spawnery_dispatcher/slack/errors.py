@@ -93,6 +93,15 @@ def not_opened(response: Any, variable: str) -> SlackError:
     return SlackError(f"Slack opens no connection: {found.code}", seconds=found.seconds or 0.0)
 
 
+def not_known(response: Any, variable: str) -> SlackError:
+    """Return the error of a bot token as which Slack knows nobody; arguments as ``not_opened``."""
+    found = refusal(response)
+    if found.code in _WRONG_TOKEN:
+        hint = f"{variable} is the bot token (xoxb-...): api.slack.com/apps, OAuth & Permissions"
+        return SlackError(f"Slack refuses {variable}: {found.code}", cause="slack.token", hint=hint)
+    return SlackError(f"Slack does not say who we are: {found.code}", seconds=found.seconds or 0.0)
+
+
 def not_answered(error: BaseException) -> SlackError:
     """Return the error of a call without an answer; its own words may hold an address."""
     return SlackError(f"Slack does not answer: {type(error).__name__}")
