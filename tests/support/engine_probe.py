@@ -134,6 +134,8 @@ def _cluster_up(command: str) -> Probe:
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         done = _run([command, "up"])
+        if not isinstance(done, str) and done.returncode:  # asked twice: it may have been changing
+            done = _run([command, "up"])
     if isinstance(done, str):
         return Probe(reason=done)
     lines = done.stdout.strip().splitlines()
