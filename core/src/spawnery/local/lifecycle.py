@@ -170,8 +170,13 @@ class Lifecycle:
                 return
             self._store.write(name, files.EXIT, files.encode(end))
 
+    def _note(self, status: JobStatus) -> None:
+        with self._lock:
+            self._removed.append(status)
+            self._removals += 1
+
     def removed(self, since: int) -> tuple[int, list[JobStatus]]:
-        """Return how many jobs were removed here ever, and those since there were so many."""
+        """Return how many ended jobs were removed here ever, and those since so many were."""
         with self._lock:
             new = self._removals - since
             return self._removals, list(self._removed)[-new:] if new else []
@@ -220,9 +225,8 @@ class Lifecycle:
             held = self._store.hold(request.name)
             if held is not None:
                 # Noted before the folder goes: who does not find it any more finds this.
-                with self._lock:
-                    self._removed.append(status_of(facts))
-                    self._removals += 1
+                if facts.exit is not None:
+                    self._note(status_of(facts))
                 self._store.discard(held)
                 return
             if not facts.folder.exists():
