@@ -66,7 +66,7 @@ def led(place: KubePlace, proxy: TransportProxy, tmp_path: Path) -> Iterator[Kub
 def client_line(client: KubeClient) -> Any:
     """Return the connection that the next request is to take."""
     assert client._line is not None
-    return client._line[1]._idle[-1]
+    return client._line[1].kept._idle[-1]
 
 
 def job(name: str) -> dict[str, Any]:

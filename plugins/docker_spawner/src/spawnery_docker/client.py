@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import http.client
 import json
-import select
 import socket
 import ssl
-import threading
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from attrs import frozen
 from spawnery.errors import SpawnerError
+from spawnery.wires import Kept, is_dropped
 
 from spawnery_docker.endpoint import Endpoint
 from spawnery_docker.endpoint_errors import connect_error
@@ -65,12 +64,8 @@ class _Connection(http.client.HTTPConnection):
 
     @property
     def dropped(self) -> bool:
-        """Whether the engine has closed it meanwhile: nothing else can make it readable."""
-        if self.sock is None:
-            return True
-        poll = select.poll()  # select(2) takes no descriptor over 1023
-        poll.register(self.sock, select.POLLIN)
-        return bool(poll.poll(0))
+        """Whether the engine has closed it meanwhile."""
+        return self.sock is None or is_dropped(self.sock)
 
 
 class DockerClient:
@@ -82,10 +77,8 @@ class DockerClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._idle: list[_Connection] = []
-        self._lock = threading.Lock()
+        self._kept: Kept[_Connection] = Kept(_IDLE)
         self._version: str | None = None
-        self._closed = False
 
     def call(
         self,
@@ -129,7 +122,7 @@ class DockerClient:
         if response.will_close:
             connection.close()
         else:
-            self._give_back(connection)
+            self._kept.keep(connection)
         self._learn(found, response.status)
         if response.status not in _GOOD:
             text = text_of_error(answer)
@@ -174,11 +167,7 @@ class DockerClient:
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        self._kept.close()
 
     # -- inside ------------------------------------------------------------------------------
 
@@ -238,25 +227,14 @@ class DockerClient:
             self._version = agree(headers, told=self.endpoint.told, status=status)
 
     def _connection(self, timeout: float) -> _Connection:
-        while True:
-            with self._lock:
-                connection = self._idle.pop() if self._idle else None
-            if connection is None:
-                connection = _Connection(self.endpoint)
-                connection.timeout = timeout
-                connection.connect()
-                return connection
-            if not connection.dropped:
-                connection.sock.settimeout(timeout)
-                return connection
-            connection.close()
-
-    def _give_back(self, connection: _Connection) -> None:
-        with self._lock:
-            if len(self._idle) < _IDLE and not self._closed:
-                self._idle.append(connection)
-                return
-        connection.close()
+        connection = self._kept.take()
+        if connection is not None:
+            connection.sock.settimeout(timeout)
+            return connection
+        connection = _Connection(self.endpoint)
+        connection.timeout = timeout
+        connection.connect()
+        return connection
 
     def _unanswered(
         self,

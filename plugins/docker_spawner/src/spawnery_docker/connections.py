@@ -8,6 +8,8 @@ import ssl
 import struct
 from typing import TYPE_CHECKING
 
+from spawnery.wires import keep_alive
+
 from spawnery_docker.endpoint_errors import connect_error
 
 if TYPE_CHECKING:
@@ -67,12 +69,7 @@ def _timeval(seconds: float) -> bytes:
 def _tcp(address: str, timeout: float) -> socket.socket:
     host, _, port = address.rpartition(":")
     sock = socket.create_connection((host.strip("[]"), int(port)), timeout)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A peer that is gone without a word must end a stream that waits for it (half-open TCP).
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+    keep_alive(sock)
     return sock
 
 

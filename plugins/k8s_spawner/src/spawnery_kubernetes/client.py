@@ -166,7 +166,7 @@ class KubeClient:
         with self._lock:
             line, self._line = self._line, None
         if line is not None:
-            line[1].close()
+            line[1].kept.close()
 
     # -- inside ------------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class KubeClient:
         except BaseException:
             connection.close()
             raise
-        answer = Answer(connection, response, connections.keep)
+        answer = Answer(connection, response, connections.kept.keep)
         if answer.status in _GOOD and not answer.ends:
             # A header that is cut looks like a short one, and its answer like an empty one.
             answer.close()
@@ -246,7 +246,7 @@ class KubeClient:
                 before, connections = self._line
                 if (before.certificate, before.key) == (identity.certificate, identity.key):
                     return connections
-                connections.close()
+                connections.kept.close()
             secured = self._access.server.startswith("https://")
             context = context_of(self._access, identity) if secured else None
             connections = Connections(self._access, context)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import base64
 import http.client
-import select
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from spawnery.wires import Kept, is_dropped, keep_alive
+
 from spawnery_kubernetes.access import Access
 
 _IDLE: Final = 16
 """Connections that are kept for the next call."""
 _PORTS: Final = {"http": 80, "https": 443}
-_KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 
 class UnsentError(Exception):
@@ -58,26 +57,25 @@ class Connection(http.client.HTTPConnection):
 
     @property
     def dropped(self) -> bool:
-        """Whether the server has closed it meanwhile: nothing else can make it readable."""
-        poll = select.poll()  # select(2) takes no descriptor over 1023
-        poll.register(self.wire, select.POLLIN)
-        return self.sock is None or bool(poll.poll(0))
+        """Whether the server has closed it meanwhile."""
+        return self.sock is None or is_dropped(self.sock)
 
 
 class Connections:
-    """The connections of one identity; those that nobody uses are kept for the next request.
+    """The connections of one identity.
 
     Args:
         access: Where the cluster is.
         context: For TLS; None without.
+
+    Attributes:
+        kept: Those that nobody uses at the moment.
     """
 
     def __init__(self, access: Access, context: ssl.SSLContext | None) -> None:
         self._access = access
         self._context = context
-        self._lock = threading.Lock()
-        self._idle: list[Connection] = []
-        self._closed = False
+        self.kept: Kept[Connection] = Kept(_IDLE)
 
     def take(self, limit: float) -> Connection:
         """Return a connection, an open one where there is one.
@@ -88,33 +86,12 @@ class Connections:
         Raises:
             UnsentError: It does not.
         """
-        while True:
-            with self._lock:
-                connection = self._idle.pop() if self._idle else None
-            if connection is None:
-                connection = Connection(self._access, self._context)
-                connection.timeout = limit
-                connection.connect()
-                return connection
-            if not connection.dropped:
-                return connection
-            connection.close()
-
-    def keep(self, connection: Connection) -> None:
-        """Take back a connection whose answer was read to its end."""
-        with self._lock:
-            if len(self._idle) < _IDLE and not self._closed:
-                self._idle.append(connection)
-                return
-        connection.close()
-
-    def close(self) -> None:
-        """Close those that nobody uses; the others close when their answer is read."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        connection = self.kept.take()
+        if connection is None:
+            connection = Connection(self._access, self._context)
+            connection.timeout = limit
+            connection.connect()
+        return connection
 
 
 class Answer:
@@ -180,12 +157,7 @@ def _opened(access: Access, context: ssl.SSLContext | None, limit: float) -> soc
     way = proxy or server
     sock = socket.create_connection((way.hostname or "", _port(way)), limit)
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A peer that is gone without a word must end a stream that waits for it (half-open TCP).
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, seconds in _KEEPALIVE:
-            if hasattr(socket, name):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+        keep_alive(sock)
         sock.settimeout(max(0.001, until - time.monotonic()))
         if context is None:
             return sock

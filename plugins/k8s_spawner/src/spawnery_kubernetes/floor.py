@@ -69,9 +69,8 @@ def _same(after: Part, before: Part, keys: Iterable[str], problem: str) -> None:
 
 
 def _same_but(after: Part, before: Part, free: set[str]) -> None:
-    now, then = after.mapping(), before.mapping()
-    if now is not then:
-        _same(after, before, sorted((now.keys() | then.keys()) - free), _PROMISES)
+    keys = {*after.mapping(), *before.mapping()} - free
+    _same(after, before, sorted(keys), _PROMISES)
 
 
 def _hold_metadata(after: Part, before: Part) -> None:
