@@ -20,7 +20,13 @@ from spawnery_dispatcher.models import Reply
 from spawnery_dispatcher.patience import is_away
 from spawnery_dispatcher.service import Parts
 from spawnery_dispatcher.slack.blocks import ANSWER, CANCEL, escape
-from spawnery_dispatcher.slack.errors import not_answered, not_known
+from spawnery_dispatcher.slack.errors import (
+    Refusal,
+    SlackError,
+    answer_of,
+    not_answered,
+    without_token,
+)
 from spawnery_dispatcher.slack.listening import Listening
 
 if TYPE_CHECKING:
@@ -72,15 +78,13 @@ async def whom_slack_knows(client: Any) -> str:
     Raises:
         SlackError: It is refused, or Slack does not answer.
     """
-    from aiohttp import ClientError  # noqa: PLC0415 - slow to import
-    from slack_sdk.errors import SlackApiError, SlackClientError  # noqa: PLC0415 - slow to import
 
-    try:
-        answer = await client.auth_test()
-    except SlackApiError as error:
-        raise not_known(error.response, BOT_TOKEN) from None
-    except (SlackClientError, ClientError, OSError, TimeoutError) as error:
-        raise not_answered(error) from None
+    def refused(found: Refusal) -> SlackError:
+        hint = "the bot token (xoxb-...): api.slack.com/apps, OAuth & Permissions"
+        otherwise = "Slack does not say who we are"
+        return without_token(found, BOT_TOKEN, hint=hint, otherwise=otherwise)
+
+    answer = await answer_of(client.auth_test(), refused, not_answered)
     return f"{answer.get('user') or answer.get('user_id')} in {answer.get('team')}"
 
 

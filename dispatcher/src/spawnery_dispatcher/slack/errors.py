@@ -6,7 +6,7 @@ Codes are Slack's (docs.slack.dev/reference/methods, "Errors" of each method), r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from attrs import frozen
@@ -64,7 +64,7 @@ class Refusal:
     seconds: float | None = None
 
 
-def refusal(response: Any) -> Refusal:
+def _read(response: Any) -> Refusal:
     """Read the response of a ``SlackApiError``: slack-sdk's, or aiohttp's where it is no JSON."""
     status = getattr(response, "status_code", None) or getattr(response, "status", 0)
     data = getattr(response, "data", None)
@@ -76,30 +76,42 @@ def refusal(response: Any) -> Refusal:
     return Refusal(code=RATE_LIMITED, seconds=float(seconds) if seconds.isdigit() else None)
 
 
-def not_opened(response: Any, variable: str) -> SlackError:
-    """Return the error of a connection that Slack gives us no address for.
+async def answer_of(
+    call: Awaitable[Any],
+    refused: Callable[[Refusal], Exception],
+    unanswered: Callable[[BaseException], Exception],
+) -> Any:
+    """Return the answer to a call of Slack's API.
 
     Args:
-        response: Of the ``SlackApiError``.
-        variable: Which one has the app-level token.
+        call: Of slack-sdk's client.
+        refused: Makes what is raised where it is not ok.
+        unanswered: Makes what is raised where none comes.
     """
-    found = refusal(response)
-    if found.code in _WRONG_TOKEN:
-        hint = (
-            f"{variable} is an app-level token (xapp-...) with the scope connections:write:"
-            " api.slack.com/apps, Basic Information, App-Level Tokens"
-        )
-        return SlackError(f"Slack refuses {variable}: {found.code}", cause="slack.token", hint=hint)
-    return SlackError(f"Slack opens no connection: {found.code}", seconds=found.seconds or 0.0)
+    from aiohttp import ClientError  # noqa: PLC0415 - slow to import
+    from slack_sdk.errors import SlackApiError, SlackClientError  # noqa: PLC0415 - slow to import
+
+    try:
+        return await call
+    except SlackApiError as error:
+        raise refused(_read(error.response)) from None
+    except (SlackClientError, ClientError, OSError, TimeoutError) as error:
+        raise unanswered(error) from None
 
 
-def not_known(response: Any, variable: str) -> SlackError:
-    """Return the error of a bot token as which Slack knows nobody; arguments as ``not_opened``."""
-    found = refusal(response)
-    if found.code in _WRONG_TOKEN:
-        hint = f"{variable} is the bot token (xoxb-...): api.slack.com/apps, OAuth & Permissions"
-        return SlackError(f"Slack refuses {variable}: {found.code}", cause="slack.token", hint=hint)
-    return SlackError(f"Slack does not say who we are: {found.code}", seconds=found.seconds or 0.0)
+def without_token(found: Refusal, variable: str, *, hint: str, otherwise: str) -> SlackError:
+    """Return the error of a call that asks whether Slack takes a token.
+
+    Args:
+        found: What Slack says.
+        variable: Which one has the token.
+        hint: What it is, and where to find one.
+        otherwise: What Slack does not do, where the token is not the reason.
+    """
+    if found.code not in _WRONG_TOKEN:
+        return SlackError(f"{otherwise}: {found.code}", seconds=found.seconds or 0.0)
+    msg = f"Slack refuses {variable}: {found.code}"
+    return SlackError(msg, cause="slack.token", hint=f"{variable} is {hint}")
 
 
 def not_answered(error: BaseException) -> SlackError:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from spawnery_dispatcher.models import Entry
 from spawnery_dispatcher.outbox import PutOff, Unwanted
 from spawnery_dispatcher.slack.blocks import blocks, escape
-from spawnery_dispatcher.slack.errors import Refusal, refusal
+from spawnery_dispatcher.slack.errors import Refusal, answer_of
 from spawnery_dispatcher.words import View, ping
 
 JOB_EVENT: Final = "spawnery_job"
@@ -110,15 +110,9 @@ class SlackMessenger:
         return ""
 
     async def _call(self, call: Callable[..., Awaitable[Any]], **given: Any) -> Any:
-        from aiohttp import ClientError  # noqa: PLC0415 - slow to import
-        from slack_sdk.errors import SlackApiError, SlackClientError  # noqa: PLC0415
-
-        try:
-            return await call(**given)
-        except SlackApiError as error:
-            raise _refusal(refusal(error.response)) from None
-        except (TimeoutError, SlackClientError, ClientError, OSError) as error:
-            raise PutOff(None, type(error).__name__) from None
+        return await answer_of(
+            call(**given), _refusal, lambda error: PutOff(None, type(error).__name__)
+        )
 
 
 def _content(entry: Entry, shown: View) -> dict[str, Any]:

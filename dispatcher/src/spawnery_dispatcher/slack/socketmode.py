@@ -21,7 +21,14 @@ from spawnery.secret import Secret
 
 from spawnery_dispatcher.patience import Health
 from spawnery_dispatcher.slack.app import APP_TOKEN, TAKE_SECONDS
-from spawnery_dispatcher.slack.errors import SlackError, disconnected, not_answered, not_opened
+from spawnery_dispatcher.slack.errors import (
+    Refusal,
+    SlackError,
+    answer_of,
+    disconnected,
+    not_answered,
+    without_token,
+)
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession, ClientWebSocketResponse
@@ -195,15 +202,16 @@ async def open_address(client: Any, token: Secret) -> str:
     Raises:
         SlackError: It is refused, or Slack does not answer.
     """
-    from aiohttp import ClientError  # noqa: PLC0415 - slow to import
-    from slack_sdk.errors import SlackApiError, SlackClientError  # noqa: PLC0415 - slow to import
 
-    try:
-        answer = await client.apps_connections_open(app_token=token.reveal())
-    except SlackApiError as error:
-        raise not_opened(error.response, APP_TOKEN) from None
-    except (SlackClientError, ClientError, OSError, TimeoutError) as error:
-        raise not_answered(error) from None
+    def refused(found: Refusal) -> SlackError:
+        hint = (
+            "an app-level token (xapp-...) with the scope connections:write:"
+            " api.slack.com/apps, Basic Information, App-Level Tokens"
+        )
+        return without_token(found, APP_TOKEN, hint=hint, otherwise="Slack opens no connection")
+
+    call = client.apps_connections_open(app_token=token.reveal())
+    answer = await answer_of(call, refused, not_answered)
     return str(answer.get("url") or "")
 
 
