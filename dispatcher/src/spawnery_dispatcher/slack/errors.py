@@ -12,7 +12,7 @@ from typing import Any, Final
 from attrs import frozen
 from spawnery.errors import SpawnerError
 
-RATE_LIMITED: Final = "ratelimited"
+_RATE_LIMITED: Final = "ratelimited"
 _LINK_DISABLED: Final = "link_disabled"
 _TOO_MANY: Final = 429
 _WRONG_TOKEN: Final = frozenset(
@@ -69,11 +69,11 @@ def _read(response: Any) -> Refusal:
     status = getattr(response, "status_code", None) or getattr(response, "status", 0)
     data = getattr(response, "data", None)
     code = str((data.get("error") if isinstance(data, Mapping) else "") or f"status {status}")
-    if status != _TOO_MANY and code not in {RATE_LIMITED, "rate_limited"}:
+    if status != _TOO_MANY and code not in {_RATE_LIMITED, "rate_limited"}:
         return Refusal(code=code)
     headers = {str(name).lower(): str(value) for name, value in (response.headers or {}).items()}
     seconds = headers.get("retry-after", "")
-    return Refusal(code=RATE_LIMITED, seconds=float(seconds) if seconds.isdigit() else None)
+    return Refusal(code=_RATE_LIMITED, seconds=float(seconds) if seconds.isdigit() else None)
 
 
 async def answer_of(
