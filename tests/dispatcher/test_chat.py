@@ -48,6 +48,13 @@ def test_the_script(chat):
     assert done.stdout.count("https://example.com/pull/58") == 1
 
 
+@pytest.mark.parametrize("spawner", ["docker", ""])
+def test_the_demo_runs_on_this_machine(chat, spawner):
+    """Whatever the shell has chosen for other work: the demo's agent has no image."""
+    done = chat("fix #58", "main", environ={"SPAWNER_TYPE": spawner})
+    assert done.returncode == 0, done.stdout
+
+
 def test_piped_commands(chat):
     """Lines are commands, and answers where something is asked; bad ones are told apart."""
     done = chat("help", "fx #58", "fix #58 in dem", "fix #70", "list", "release/1", "fix #0")

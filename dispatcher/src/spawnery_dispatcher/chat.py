@@ -28,6 +28,11 @@ from spawnery_dispatcher.service import Parts, Service
 from spawnery_dispatcher.words import View
 
 SCRIPT: Final = ("fix #58 in demo",)
+_DEMO: Final = {
+    "demo": Project(
+        command=(sys.executable, "-m", "spawnery_agent.demo"), forward=(), deadline_seconds=900
+    )
+}
 _PLACE: Final = Place(platform=Platform.CHAT, channel="terminal")
 _USER: Final = "you"
 _POLL_SECONDS: Final = 0.1
@@ -93,6 +98,8 @@ async def chat(config: Config | None, environ: Mapping[str, str], *, logger: Any
     with embedded_redis() as url, tempfile.TemporaryDirectory(prefix="spawnery-chat-") as folder:
         given = _with_demo(config, url)
         ours = {"SPAWNER_TYPE": "local", "SPAWNERY_STATE_DIR": folder, **environ}
+        if given.projects is _DEMO:  # its agent is a program of this machine and has no image
+            ours["SPAWNER_TYPE"] = "local"
         spawner = await open_spawner(given, ours)
         service = Service(given, spawner, metrics=Metrics(), logger=logger)
         running = asyncio.create_task(service.run({Platform.CHAT: terminal}))
@@ -113,8 +120,6 @@ def _with_demo(config: Config | None, url: str) -> Config:
     redis, at_once = Redis(url=url, require_persistence=False), Slack(update_seconds=0)
     if config is not None and config.projects:
         return evolve(config, redis=redis, slack=at_once)
-    command = (sys.executable, "-m", "spawnery_agent.demo")
-    demo = Project(command=command, forward=(), deadline_seconds=900)
     limits = Limits(per_channel=5)
     return Config(
         instance="chat",
@@ -122,7 +127,7 @@ def _with_demo(config: Config | None, url: str) -> Config:
         redis=redis,
         slack=at_once,
         limits=limits,
-        projects={"demo": demo},
+        projects=_DEMO,
     )
 
 
