@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -34,6 +35,74 @@ class Deadline:
         return self.remaining() == 0.0
 
 
+class Cancellation:
+    """Tells a spawn that is under way that its job was stopped.
+
+    Set once and never taken back. A spawner looks at it between its steps, waits with ``wait``
+    instead of sleeping, and lets ``on_cancel`` close what it is blocked on (the stream of an image
+    pull, a credential helper). It then removes what it has made and raises
+    ``SpawnFailed(cause="cancelled")`` with a message that says what it was doing.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._calls: list[Callable[[], None]] = []
+
+    @property
+    def requested(self) -> bool:
+        """Whether the job was stopped."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most that long; returns at once, and True, when the job is stopped."""
+        return self._event.wait(seconds)
+
+    def on_cancel(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Call ``call`` when the job is stopped, or now when it was; any thread, must not block.
+
+        Returns:
+            Undoes it: ``call`` is not called any more.
+        """
+        with self._lock:
+            if not self._event.is_set():
+                self._calls.append(call)
+                return lambda: self._drop(call)
+        call()
+        return lambda: None
+
+    def _drop(self, call: Callable[[], None]) -> None:
+        with self._lock:
+            if call in self._calls:
+                self._calls.remove(call)
+
+    def cancel(self) -> None:
+        """Stop the spawn; called by core."""
+        with self._lock:
+            self._event.set()
+            calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+
+@frozen(kw_only=True)
+class Place:
+    """Where the jobs of one engine live; the hook ``place`` returns it (capability ``place``).
+
+    Two places are the same when their ids are equal; when one has no id, when their endpoints are
+    equal.
+
+    Attributes:
+        endpoint: The normalised address: the same text whenever the same address is configured.
+        id: What the engine calls itself and keeps over restarts; None where it cannot be read.
+        title: What a person calls it; the endpoint when empty.
+    """
+
+    endpoint: str
+    id: str | None = None
+    title: str = ""
+
+
 @frozen(kw_only=True)
 class HookContext:
     """What an extension may know beside the job.
@@ -60,6 +129,9 @@ class SpawnRequest:
     Attributes:
         job: The spec after review.
         spec_hash: Hash of the spec as submitted; it goes on the object.
+        record_id: Random id of the job's record; it goes on the object and comes back in every
+            status, event and handle, so that evidence names the object that it is about. It is
+            in ``labels`` too (``spawnery.dev/record-id``).
         env: All plain variables of the job.
         secrets: All secret variables: values, or ``SecretRef`` of the engine's own secrets.
         network: The network to join, None where the spawner knows none.
@@ -75,6 +147,7 @@ class SpawnRequest:
         deadline: The I/O limit of this call; past it the outcome of the call is ambiguous.
         created: To be called once, with the engine's id, when the object exists and *before* the
             job can run. It writes the record that forbids a second run.
+        cancellation: Tells of a stop while this call is under way.
     """
 
     job: JobSpec
@@ -91,6 +164,8 @@ class SpawnRequest:
     follow: bool = False
     deadline: Deadline
     created: Callable[[str], None] = field(repr=False, eq=False)
+    record_id: str | None = None
+    cancellation: Cancellation = field(factory=Cancellation, repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -138,13 +213,16 @@ class StopRequest:
 
     Attributes:
         job_id, name: The job and its object.
-        reason: ``stop``, ``deadline`` or ``start_deadline``: already recorded.
+        engine_id: Act on this object only, where it is known: another one under the name is
+            another job's.
+        reason: A ``KillReason``: already recorded.
         grace_seconds: 0 kills at once.
         deadline: I/O limit, the grace included.
     """
 
     job_id: str
     name: str
+    engine_id: str | None = None
     reason: str
     grace_seconds: float
     deadline: Deadline
@@ -152,10 +230,17 @@ class StopRequest:
 
 @frozen(kw_only=True)
 class RemoveRequest:
-    """Remove the object of a job that has ended or never ran; nothing of it stays."""
+    """Remove the object of a job that has ended or never ran; nothing of it stays.
+
+    Attributes:
+        job_id, name: The job and its object.
+        engine_id: Act on this object only, where it is known.
+        deadline: I/O limit.
+    """
 
     job_id: str
     name: str
+    engine_id: str | None = None
     deadline: Deadline
 
 

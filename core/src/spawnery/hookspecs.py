@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         CheckItem,
         HookContext,
         LogsRequest,
+        Place,
         Plan,
         PlanRequest,
         RemoveRequest,
@@ -48,6 +49,8 @@ SPAWNER_HOOKS: Final = (
     "check",
 )
 """Exactly the spawner implements these, all of them, without wrappers."""
+OPTIONAL_HOOKS: Final = {"place": "place"}
+"""Hooks that the spawner may implement besides, each with the capability that declares it."""
 SHARED_HOOKS: Final = ("build_env", "resolve_network", "review_job", "job_event")
 """Extensions implement any of these; the spawner the first two and ``job_event``."""
 
@@ -259,4 +262,22 @@ class HookSpecs:
             No effects.
         Errors:
             None: what fails is a finding.
+        """
+
+    # -- the spawner alone, where it declares the capability -----------------------------------
+
+    @hookspec(firstresult=True)
+    def place(self) -> Place:
+        """Say where the jobs of this spawner live (capability ``place``).
+
+        Order:
+            Before the records are used, at each new connection of the watch, and from time to time
+            while the id is not known.
+        Concurrency:
+            Any number of threads.
+        Idempotency:
+            No effects. The same engine gives the same place, also after a restart.
+        Errors:
+            None: where the engine does not answer or does not say its id, ``id`` is None. It
+            returns within a few seconds also when the engine hangs.
         """

@@ -86,12 +86,15 @@ class JobHandle:
         name: Name of the object in the engine.
         engine_id: The engine's own id of the object, where it still has one.
         created: True for exactly one of the callers that spawned this id.
+        record_id: The record id that the object carries (``SpawnRequest.record_id`` where this
+            call made it); None where the spawner cannot tell.
     """
 
     job_id: str
     name: str
     engine_id: str | None = None
     created: bool = True
+    record_id: str | None = None
 
 
 @frozen(kw_only=True)
@@ -103,12 +106,17 @@ class JobStatus:
         state: Its state; terminal exactly when ``outcome`` is set.
         name: Name of the object in the engine.
         engine_id: The engine's own id of the object.
+        record_id: The record id that the object carries (label ``spawnery.dev/record-id``); None
+            where it carries none or the spawner cannot tell (capability ``evidence.identity``).
         spec_hash: The hash that the object carries.
         labels: The job's own labels (ours left out).
         launched: False while the object exists and was never started: it may be finished by
             another ``spawn`` with the same spec, or removed as an orphan.
-        accepted_at: When the engine accepted the job; the clock of its deadlines.
+        accepted_at: When the engine accepted the job, by the engine's clock; its deadlines count
+            from here.
         started_at: When its program started.
+        ended_at: When the engine learned of the end, by the clock of ``accepted_at``; needed only
+            where ``outcome.finished_at`` is of another machine's clock. Retention counts from it.
         deadline_seconds, start_deadline_seconds, retention_seconds: As the object carries them.
         cause, message, hint: Why it is where it is (``image.pulling``, ``unschedulable``, ...).
         fatal: True when waiting will not help: the job can never start as it is.
@@ -119,11 +127,13 @@ class JobStatus:
     state: JobState
     name: str
     engine_id: str | None = None
+    record_id: str | None = None
     spec_hash: str | None = None
     labels: Mapping[str, str] = field(factory=dict)
     launched: bool = True
     accepted_at: datetime | None = None
     started_at: datetime | None = None
+    ended_at: datetime | None = None
     deadline_seconds: float | None = None
     start_deadline_seconds: float | None = None
     retention_seconds: float | None = None
@@ -197,9 +207,16 @@ class JobSeen:
 
 @frozen(kw_only=True)
 class JobGone:
-    """Watch: the object of a job is no longer in the engine."""
+    """Watch: the object of a job is no longer in the engine.
+
+    Attributes:
+        job_id: The job.
+        engine_id, record_id: Which object it was; without either core looks before it believes.
+    """
 
     job_id: str
+    engine_id: str | None = None
+    record_id: str | None = None
     cursor: str | None = None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
+from spawnery.engine_clock import EngineClock
 from spawnery.naming import object_name
 from spawnery.streams import start_daemon
 
@@ -26,9 +27,15 @@ LABEL_INSTANCE: Final = "spawnery.dev/instance"
 LABEL_JOB_ID: Final = "spawnery.dev/job-id"
 LABEL_SPEC_HASH: Final = "spawnery.dev/spec-hash"
 """``v1.`` and 48 hex digits: the schema of the hash and the hash, as a label value holds them."""
+LABEL_RECORD_ID: Final = "spawnery.dev/record-id"
+"""Random id of the job's record: tells this object from others that bear the same job id."""
 LABEL_DEADLINE: Final = "spawnery.dev/deadline-seconds"
 LABEL_START_DEADLINE: Final = "spawnery.dev/start-deadline-seconds"
 LABEL_RETENTION: Final = "spawnery.dev/retention-seconds"
+
+
+def _keep_capability(_capability: str, _why: str) -> None:
+    """Stand in for ``lacks`` where a runtime is made by hand."""
 
 
 def _wall_clock() -> datetime:
@@ -57,6 +64,11 @@ class SpawnerRuntime:
         logger: A standard logger, ``spawnery.<name>``.
         emit: Tells observers of progress (kind ``progress``: image pull and the like).
         start_thread: Starts a thread that does not keep the interpreter alive.
+        engine_clock: Where the spawner reports each time that it reads off the engine's clock
+            (capability ``clock``); ``engine_clock.now()`` is the engine's present.
+        lacks: Takes away a declared capability that this engine turns out not to have, with the
+            reason: ``lacks("field.resources.gpus", "Podman has no device requests")``. What is
+            asked for afterwards is refused as if it had never been declared.
     """
 
     instance: str
@@ -68,6 +80,8 @@ class SpawnerRuntime:
     logger: logging.Logger
     emit: Callable[[JobEvent], None]
     start_thread: Callable[[str, Callable[[], None]], object] = start_daemon
+    engine_clock: EngineClock = field(factory=EngineClock)
+    lacks: Callable[[str, str], None] = field(default=_keep_capability, repr=False)
 
     def object_name(self, job_id: str) -> str:
         """Return the name that the object of a job has."""

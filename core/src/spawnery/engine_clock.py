@@ -1,0 +1,141 @@
+"""The engine's present, by what its clock was read to say; an interval, since no reading is exact.
+
+A server says its time with a resolution (whole seconds in a ``Date`` header, RFC 9110 5.6.7), at
+some moment between a request and its reply. Each reading bounds the offset between the engine's
+clock and our monotonic one from both sides; the bounds of several readings together are narrower
+than each (Cristian 1989, "Probabilistic clock synchronization"). Our wall clock has no part in it,
+so that a step of it changes nothing.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from attrs import frozen
+
+_KEPT: Final = 64
+"""Readings that are remembered."""
+_FRESH_SECONDS: Final = 600.0
+"""How long a reading bounds the offset."""
+_DRIFT: Final = 200e-6
+"""How far two clocks may drift apart, in seconds per second: what NTP still corrects is 500 ppm."""
+
+
+@frozen
+class TimeRange:
+    """A moment that is known to lie between two times, both included."""
+
+    earliest: datetime
+    latest: datetime
+
+    @property
+    def middle(self) -> datetime:
+        """The best single guess."""
+        return self.earliest + (self.latest - self.earliest) / 2
+
+
+@frozen
+class _Reading:
+    """Bounds of (engine's clock - our monotonic clock), and when they were read."""
+
+    low: float
+    high: float
+    at: float
+
+    def at_time(self, now: float) -> tuple[float, float]:
+        """Return the bounds as they are now: wider, since clocks drift."""
+        drift = max(0.0, now - self.at) * _DRIFT
+        return self.low - drift, self.high + drift
+
+
+class EngineClock:
+    """What is known of an engine's clock.
+
+    A spawner that declares the capability ``clock`` calls ``read`` or ``read_header`` with each
+    answer of the engine. Of a spawner that does not, our own wall clock is taken for the engine's.
+
+    Args:
+        monotonic: Seconds of a clock that never steps.
+        wall: Our wall clock.
+    """
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._monotonic = monotonic
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._readings: collections.deque[_Reading] = collections.deque(maxlen=_KEPT)
+        self.measured = False
+        """Whether the engine's clock is measured: until the first reading nothing is known then."""
+
+    def read(
+        self, time_of_engine: datetime, *, sent: float, received: float, resolution: float = 1.0
+    ) -> None:
+        """Take in a time that the engine said.
+
+        Args:
+            time_of_engine: With a zone, cut off (not rounded) to the resolution.
+            sent, received: ``time.monotonic()`` before the request and after the reply.
+            resolution: Seconds by which the engine's clock may be further than it said.
+        """
+        said = time_of_engine.timestamp()
+        reading = _Reading(said - received, said + resolution - sent, received)
+        with self._lock:
+            self.measured = True
+            if self._readings:
+                low, high = self._bounds(received)
+                if reading.low > high or reading.high < low:
+                    self._readings.clear()  # one of the clocks was set
+            self._readings.append(reading)
+
+    def read_header(self, date: str | None, *, sent: float, received: float) -> None:
+        """Take in a ``Date`` header (RFC 9110 5.6.7); a missing or malformed one says nothing."""
+        if not date:
+            return
+        try:
+            said = parsedate_to_datetime(date)
+        except (TypeError, ValueError):
+            return
+        if said.tzinfo is None:
+            said = said.replace(tzinfo=UTC)
+        self.read(said, sent=sent, received=received)
+
+    def _bounds(self, now: float) -> tuple[float, float]:
+        """Return the narrowest bounds that all fresh readings allow; the lock is held."""
+        fresh = [r for r in self._readings if now - r.at < _FRESH_SECONDS]
+        bounds = [r.at_time(now) for r in fresh or list(self._readings)[-1:]]
+        low, high = max(b[0] for b in bounds), min(b[1] for b in bounds)
+        return (low, high) if low <= high else self._readings[-1].at_time(now)
+
+    def now(self) -> TimeRange | None:
+        """Return the engine's present; None while it is measured and was never read."""
+        with self._lock:
+            now = self._monotonic()
+            if not self._readings:
+                if self.measured:
+                    return None
+                wall = self._wall()
+                return TimeRange(wall, wall)
+            low, high = self._bounds(now)
+        return TimeRange(_moment(now + low), _moment(now + high))
+
+    def offset(self) -> tuple[timedelta, timedelta] | None:
+        """Return how far the engine's clock is ahead of our wall clock: least and most.
+
+        None while nothing is known.
+        """
+        there, here = self.now(), self._wall()
+        return None if there is None else (there.earliest - here, there.latest - here)
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
