@@ -9,13 +9,11 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 from engine_probe import BRING, probe
-from turns import turn
 
-pytest_plugins = ["spawnery.testing.report"]
+pytest_plugins = ["spawnery.testing.report", "turn_taking", "failure_log"]
 ABSENT = "engine absent: "
 
 # A shell that runs us in the background has SIGINT ignored, which commands under test inherit.
@@ -36,22 +34,6 @@ def engine_address(name: str) -> str:
     if required():
         pytest.fail(text, pytrace=False)
     pytest.skip(text)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Tell of the mark for tests that break something for everybody."""
-    config.addinivalue_line("markers", "alone: no other test uses the engine meanwhile")
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Let a test that breaks the cluster wait for the others, and the others for it."""
-    names = {name for mark in item.iter_markers("engine") for name in mark.args}
-    if "kubernetes" not in names:
-        return (yield)
-    # Before the time limit of the test begins.
-    with turn("kubernetes", alone=item.get_closest_marker("alone") is not None):
-        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

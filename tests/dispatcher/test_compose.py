@@ -9,7 +9,7 @@ from compose_case import PLANTED, agents, docker, project
 from dispatcher_case import until
 from slack_server import SECRET, TOKEN
 
-pytestmark = [pytest.mark.engine("docker"), pytest.mark.xdist_group("services")]
+pytestmark = [pytest.mark.engine("docker"), pytest.mark.group("services")]
 
 PROJECT = "spawnery-e2e"
 

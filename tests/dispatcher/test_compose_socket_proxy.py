@@ -15,7 +15,7 @@ from docker_images import BUSYBOX, make_busybox
 from service_images import AGENT, make_socket_proxy
 from slack_server import SECRET, TOKEN
 
-pytestmark = [pytest.mark.engine("docker"), pytest.mark.xdist_group("services")]
+pytestmark = [pytest.mark.engine("docker"), pytest.mark.group("services")]
 
 PROJECT = "spawnery-e2e-proxy"
 FILES = ("docker-compose.yml", "docker-compose.socket-proxy.yml")

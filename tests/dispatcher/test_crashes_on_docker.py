@@ -14,7 +14,7 @@ from service_images import AGENT, make_images
 from slack_story import Story, told
 from spawnery_dispatcher.steps import Step
 
-pytestmark = [pytest.mark.engine("docker", "redis"), pytest.mark.xdist_group("services")]
+pytestmark = [pytest.mark.engine("docker", "redis"), pytest.mark.group("services")]
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - containers do not reach the loopback interface
 PROJECT = f'image = "{AGENT}"\nnetwork = "bridge"\nforward = []'

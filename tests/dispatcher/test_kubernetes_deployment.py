@@ -18,7 +18,7 @@ from slack_server import SECRET, TOKEN, Message, SlackServer
 
 pytestmark = [
     pytest.mark.engine("docker", "kubernetes"),
-    pytest.mark.xdist_group("services"),
+    pytest.mark.group("services"),
     pytest.mark.timeout(900),
 ]
 
