@@ -101,7 +101,7 @@ class Jobs:
             record = self._records.get(job_id) if seen is None else self._ledger.from_status(seen)
         if record is None:
             raise self._unknown(job_id)
-        record = self._ledger.kill(record, "stop")
+        record = self._ledger.kill(record, "stop", seen)
         if record.outcome is not None:
             return record.outcome
         self._end(record, grace)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from attrs import evolve, field, frozen
 
 from spawnery.naming import object_name
 from spawnery.observers import Observers
-from spawnery.outcomes import EventKind, JobStatus, Outcome
+from spawnery.outcomes import EventKind, JobState, JobStatus, Outcome
 from spawnery.plugin import Clock
 from spawnery.records import JobRecords, Kill, Record
 from spawnery.secret import Masker
 from spawnery.verdict import verdict
+
+_WAITING: Final = frozenset({JobState.QUEUED, JobState.PENDING})
 
 
 @frozen(kw_only=True)
@@ -66,13 +69,14 @@ class Ledger:
 
     def kill(self, record: Record, reason: str, status: JobStatus | None = None) -> Record:
         """Record why we end a job, before we do it; what it was waiting for goes with it."""
-        waiting = status is not None and reason in {"start_deadline", "hopeless"}
+        waiting = status if status is not None and status.state in _WAITING else None
+        given_up = reason in {"start_deadline", "hopeless"}
         kill = Kill(
             reason=reason,
             at=self.clock.now(),
-            cause=status.cause if status is not None and waiting else None,
-            message=self._masked(status.message) if status is not None and waiting else None,
-            hint=self._masked(status.hint) if status is not None and waiting else None,
+            cause=waiting.cause if waiting is not None and given_up else None,
+            message=self._masked(waiting.message) if waiting is not None else None,
+            hint=self._masked(waiting.hint) if waiting is not None else None,
         )
         record = self.records.kill(record, kill)
         if record.outcome is None:

@@ -52,15 +52,20 @@ def _proven(seen: Outcome) -> Outcome:
 
 
 def _killed(kill: Kill, seen: Outcome | None) -> Outcome:
+    ran = seen is not None and seen.started_at is not None
+    given_up = kill.reason in {"start_deadline", "hopeless"}
+    # It may have started between the look that the reason is of and the kill.
+    waited = kill.message is not None and (given_up or not ran)
+    unstarted = " before it started" if waited else ""
     state, cause, message = {
-        "stop": (JobState.CANCELLED, "cancelled", "stopped on request"),
-        "deadline": (JobState.TIMED_OUT, "deadline", "stopped at its deadline"),
+        "stop": (JobState.CANCELLED, "cancelled", f"stopped on request{unstarted}"),
+        "deadline": (JobState.TIMED_OUT, "deadline", f"stopped at its deadline{unstarted}"),
         "start_deadline": (JobState.TIMED_OUT, "deadline.start", "did not start in time"),
         "hopeless": (JobState.FAILED, "start.failed", "cannot start"),
     }[kill.reason]
     if kill.cause is not None:
         cause = kill.cause
-    if kill.message is not None:
+    if waited:
         message = f"{message}: {kill.message}"
     if seen is None:
         return Outcome(

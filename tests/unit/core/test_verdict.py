@@ -137,6 +137,23 @@ def test_each_reason_has_its_cause(reason, cause):
     assert gone.log_tail_missing
 
 
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("stop", "stopped on request before it started: no node has enough memory"),
+        ("deadline", "stopped at its deadline before it started: no node has enough memory"),
+    ],
+)
+def test_what_a_job_waited_for_is_told_at_its_end(reason, message):
+    """A job that is ended before it starts says why it had not; one that started does not."""
+    record = killed(reason, message="no node has enough memory", hint="ask for less")
+    assert verdict(record, None).message == message
+    unstarted = evolve(success, state=JobState.FAILED, exit_code=None)
+    assert verdict(record, unstarted).message == message
+    started = verdict(record, evolve(success, started_at=NOW))
+    assert "no node" not in started.message
+
+
 def test_a_program_that_traps_the_signal_was_still_cancelled():
     """Exit code 0 after our SIGTERM is CANCELLED, and the code is told."""
     found = verdict(killed("stop"), success)
