@@ -55,13 +55,16 @@ class HttpEngine(FakeEngine):
         """Start it."""
         self._ask("start", {"name": name, "engine_id": engine_id, "owner": owner, "follow": follow})
 
-    def stop(self, name: str, instance: str, *, grace_seconds: float) -> None:
+    def stop(
+        self, name: str, instance: str, *, grace_seconds: float, engine_id: str | None = None
+    ) -> None:
         """Stop it."""
-        self._ask("stop", {"name": name, "instance": instance, "grace_seconds": grace_seconds})
+        given = {"name": name, "instance": instance, "grace_seconds": grace_seconds}
+        self._ask("stop", {**given, "engine_id": engine_id})
 
-    def remove(self, name: str, instance: str) -> None:
+    def remove(self, name: str, instance: str, *, engine_id: str | None = None) -> None:
         """Remove it."""
-        self._ask("remove", {"name": name, "instance": instance})
+        self._ask("remove", {"name": name, "instance": instance, "engine_id": engine_id})
 
     def _ask(self, what: str, given: Mapping[str, Any]) -> Any:
         line = http.client.HTTPConnection(self._where.hostname or "", self._where.port, timeout=30)

@@ -14,10 +14,17 @@ from typing import Any, NoReturn
 import pluggy
 
 from spawnery.errors import PluginError, SpawnerInvalid
-from spawnery.hookspecs import PROJECT, SHARED_HOOKS, SPAWNER_HOOKS, HookSpecs
+from spawnery.hookspecs import (
+    OPTIONAL_HOOKS,
+    PROJECT,
+    SHARED_HOOKS,
+    SPAWNER_HOOKS,
+    HookSpecs,
+)
 from spawnery.plugin import SpawnerPlugin
 
-_ALL = (*SPAWNER_HOOKS, *SHARED_HOOKS)
+_SPAWNERS_OWN = (*SPAWNER_HOOKS, *OPTIONAL_HOOKS)
+_ALL = (*_SPAWNERS_OWN, *SHARED_HOOKS)
 
 
 def build_manager(
@@ -64,7 +71,8 @@ def check_spawner_object(spawner: Any, plugin: SpawnerPlugin) -> None:
     problem = _wrong_hook(hooks)
     if problem is not None:
         refuse(*problem)
-    missing = [name for name in SPAWNER_HOOKS if name not in hooks]
+    declared = [name for name, what in OPTIONAL_HOOKS.items() if what in plugin.capabilities]
+    missing = [name for name in (*SPAWNER_HOOKS, *declared) if name not in hooks]
     unmarked = [name for name in missing if callable(getattr(spawner, name, None))]
     if unmarked:
         refuse(f"its {unmarked[0]} is not marked as a hook", f"@hookimpl above def {unmarked[0]}")
@@ -81,7 +89,7 @@ def check_spawner_object(spawner: Any, plugin: SpawnerPlugin) -> None:
 def _check_extension(name: str, extension: Any) -> None:
     hooks = _hooks_of(extension)
     problem = _wrong_hook(hooks)
-    foreign = [hook for hook in hooks if hook in SPAWNER_HOOKS]
+    foreign = [hook for hook in hooks if hook in _SPAWNERS_OWN]
     if problem is None and foreign:
         problem = (f"it implements {foreign[0]}, which only the spawner does", "remove it")
     if problem is None and not hooks:

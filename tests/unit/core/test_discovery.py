@@ -174,6 +174,16 @@ def test_each_hook_is_needed(hook: str) -> None:
     assert f"def {hook}(" in (caught.value.hint or "")
 
 
+def test_an_optional_hook_is_needed_where_it_is_declared() -> None:
+    """A spawner may have the hook ``place``, and must have it when it declares it."""
+    declaring = attrs.evolve(PLUGIN, capabilities=frozenset({"place"}))
+    located = type("Located", (Whole,), {"place": hookimpl(lambda self: self)})()
+    check_spawner_object(located, declaring)
+    check_spawner_object(located, PLUGIN)
+    with pytest.raises(SpawnerInvalid, match="it lacks the hook place"):
+        check_spawner_object(Whole(), declaring)
+
+
 @pytest.mark.parametrize("hook", SPAWNER_HOOKS)
 def test_each_hook_is_marked(hook: str) -> None:
     """A method without the mark is nearly one."""

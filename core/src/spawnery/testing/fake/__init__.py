@@ -7,6 +7,8 @@ lives in this process, or in a file that processes share (``SPAWNERY_FAKE_ENGINE
 
 from __future__ import annotations
 
+import time
+
 from spawnery.plugin import API_VERSION, SpawnerPlugin, SpawnerRuntime
 from spawnery.testing.fake.engine import FakeEngine, engine_at, forget_engine
 from spawnery.testing.fake.options import FakeOptions, FakeSettings
@@ -24,6 +26,7 @@ CAPABILITIES = frozenset(
         *(f"field.resources.{name}" for name in ("requests", "limits", "gpus")),
         "field.resources.ephemeral_storage",
         *(f"logs{what}" for what in ("", ".follow", ".split", ".resume", ".after_exit")),
+        *("evidence.identity", "place", "clock"),
         *("tail", "watch.resume", "stop.graceful", "stop.shorter", "oom"),
         "plan.validate",
     }
@@ -32,7 +35,10 @@ CAPABILITIES = frozenset(
 
 def _create(settings: FakeSettings, runtime: SpawnerRuntime) -> FakeSpawner:
     own = f"of {runtime.state_dir}".replace("/", "|")
-    return FakeSpawner(engine_at(settings.engine or own), settings, runtime)
+    engine = engine_at(settings.engine or own)
+    if settings.clock_ahead:
+        engine.clock = lambda: time.time() + settings.clock_ahead
+    return FakeSpawner(engine, settings, runtime)
 
 
 def declare(engine: FakeEngine) -> SpawnerPlugin:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +20,7 @@ from spawnery.testing.fake.job import FakeJob, Phase
 from spawnery.testing.fake.state import State
 
 _KILL: Final = 9
+_numbers = itertools.count(1)
 
 
 class FakeEngine:
@@ -26,14 +29,26 @@ class FakeEngine:
     Args:
         home: Where its state lives; this process when None.
         clock: Seconds since the epoch; with a clock of your own, call ``wake()`` after moving it.
+        endpoint: Where it is reached; one of its own when None.
+        place_id: What it calls itself. None: it does not tell.
 
     Attributes:
         faults: Its ``FaultPort``.
+        endpoint, place_id: As above; a test may change them at any time.
     """
 
-    def __init__(self, home: Home | None = None, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        home: Home | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        endpoint: str | None = None,
+        place_id: str | None = None,
+    ) -> None:
         self._home = home or MemoryHome()
         self.clock = clock
+        self.endpoint = endpoint or f"{os.getpid()}-{next(_numbers)}"
+        self.place_id = place_id
         self.faults = FakeFaults()
 
     @contextmanager
@@ -91,11 +106,13 @@ class FakeEngine:
             state.starts[job.job_id] = state.starts.get(job.job_id, 0) + 1
             state.touch(job, now)
 
-    def stop(self, name: str, instance: str, *, grace_seconds: float) -> None:
-        """Send SIGTERM now and SIGKILL after the grace."""
+    def stop(
+        self, name: str, instance: str, *, grace_seconds: float, engine_id: str | None = None
+    ) -> None:
+        """Send SIGTERM now and SIGKILL after the grace; to the object of that id only, if given."""
         with self.state() as (state, now):
             job = state.jobs.get(name)
-            if job is None or job.instance != instance:
+            if job is None or job.instance != instance or engine_id not in {None, job.engine_id}:
                 return
             if job.phase(now) is Phase.RUNNING:
                 if grace_seconds > 0:
@@ -105,8 +122,8 @@ class FakeEngine:
                 job.stopped_at = now
             state.touch(job, now)
 
-    def remove(self, name: str, instance: str) -> None:
-        """Remove an object that does not run.
+    def remove(self, name: str, instance: str, *, engine_id: str | None = None) -> None:
+        """Remove an object that does not run, the one of this id if one is given.
 
         Raises:
             JobRunning: It runs.
@@ -114,8 +131,8 @@ class FakeEngine:
         with self.state() as (state, now):
             job = state.jobs.get(name)
             if job is None:
-                state.forget(name, instance)
-            if job is None or job.instance != instance:
+                state.forget(name, instance, engine_id)
+            if job is None or job.instance != instance or engine_id not in {None, job.engine_id}:
                 return
             if job.phase(now) not in {Phase.CREATED, Phase.ENDED}:
                 msg = f"{name} is {job.phase(now)}"
@@ -189,7 +206,8 @@ def engine_at(where: str) -> FakeEngine:
     key = str(Path(where).absolute()) if is_file else where
     with _naming:
         if key not in _named:
-            _named[key] = FakeEngine(FileHome(Path(key)) if is_file else None)
+            home = FileHome(Path(key)) if is_file else None
+            _named[key] = FakeEngine(home, endpoint=key, place_id=f"id of {key}")
         return _named[key]
 
 

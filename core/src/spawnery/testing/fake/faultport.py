@@ -1,7 +1,7 @@
 """The fake's ``FaultPort``: the same faults as on the wire, at the calls to the fake engine.
 
 A call is journalled with the method ``CALL`` and the path ``/POINT/NAME``, where POINT is create,
-start, status, list, watch, logs, stop or remove.
+start, status, list, watch, logs, stop, remove or place.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from spawnery.outcomes import JobState, JobStatus, Outcome
-from spawnery.plugin import LABEL_PREFIX
+from spawnery.plugin import LABEL_PREFIX, LABEL_RECORD_ID
 from spawnery.secret import Masker, Secret
 from spawnery.testing.fake.program import End, Piece, Program, environment, parse
 
@@ -74,6 +74,11 @@ class FakeJob:
     stopped_at: float | None = None
     tail_bytes: int = 0
     logged: str = ""
+
+    @property
+    def record_id(self) -> str | None:
+        """Id of the record that it belongs to."""
+        return self.labels.get(LABEL_RECORD_ID)
 
     @property
     def program(self) -> Program:
@@ -185,6 +190,7 @@ def status_of(job: FakeJob, now: float) -> JobStatus:
         state=_STATES[phase] if outcome is None else outcome.state,
         name=job.name,
         engine_id=job.engine_id,
+        record_id=job.record_id,
         spec_hash=job.spec_hash,
         labels={k: v for k, v in job.labels.items() if not k.startswith(LABEL_PREFIX)},
         launched=job.launched_at is not None,

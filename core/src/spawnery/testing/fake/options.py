@@ -16,6 +16,15 @@ class FakeSettings:
         description="A path: the engine is a file, shared by processes; a word: an engine of this"
         " process by that name. Unset: an engine of this process per state directory.",
     )
+    endpoint: str | None = setting(
+        None,
+        description="The address under which the engine is reached, for tests that reach one"
+        " engine in two ways. Unset: where the engine lives.",
+    )
+    clock_ahead: float = setting(
+        0.0,
+        description="Seconds by which the engine's clock is ahead of ours (negative: behind).",
+    )
     auto_remove: bool = setting(
         default=False,
         description="Whether a job with retention 0, its log included, is gone at its exit, as"
@@ -37,6 +46,9 @@ class FakeOptions:
         fatal: It stays PENDING for good, and the engine knows that.
         lost_after_seconds: Its object vanishes without a trace so long after it began to run.
         oom_after_seconds: It runs out of memory so long after it began to run.
+        hang_before: ``create`` or ``start``: so long the engine does not answer that request, and
+            nothing happens meanwhile.
+        hang_seconds: How long that is.
     """
 
     start_error: str | None = None
@@ -50,3 +62,5 @@ class FakeOptions:
     fatal: bool = False
     lost_after_seconds: float | None = None
     oom_after_seconds: float | None = None
+    hang_before: str | None = None
+    hang_seconds: float = 600.0

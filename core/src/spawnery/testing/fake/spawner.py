@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from spawnery.contract import (
@@ -12,6 +14,7 @@ from spawnery.contract import (
     Deadline,
     HookContext,
     LogsRequest,
+    Place,
     Plan,
     PlanRequest,
     RemoveRequest,
@@ -19,7 +22,7 @@ from spawnery.contract import (
     StopRequest,
     WatchRequest,
 )
-from spawnery.errors import Ambiguous, EngineError, SpawnerError, SpawnFailed
+from spawnery.errors import Ambiguous, EngineError, EngineTimeout, SpawnerError, SpawnFailed
 from spawnery.hookspecs import hookimpl
 from spawnery.models import JobSpec, Network
 from spawnery.outcomes import JobHandle, JobStatus, LogChunk, WatchEvent
@@ -36,6 +39,7 @@ T = TypeVar("T")
 
 _numbers = itertools.count(1)
 _PAUSE: Final = 5.0
+_PLACE_SECONDS: Final = 2.0
 _CREATED_ONLY: Final = frozenset({Phase.CREATED})
 
 
@@ -59,7 +63,26 @@ class FakeSpawner:
         self, point: str, name: str, act: Callable[[], T], deadline: Deadline | None = None
     ) -> T:
         limit = deadline or Deadline.after(self._runtime.io_timeout_seconds)
-        return self.engine.faults.call(point, name, act, limit)
+        result = self.engine.faults.call(point, name, act, limit)
+        self._read_clock()
+        return result
+
+    def _read_clock(self) -> None:
+        sent = time.monotonic()
+        said = datetime.fromtimestamp(self.engine.clock(), UTC)
+        received = time.monotonic()
+        self._runtime.engine_clock.read(said, sent=sent, received=received, resolution=0.0)
+
+    @hookimpl
+    def place(self) -> Place:
+        """Say which engine it is; without an id while the engine does not answer."""
+        endpoint = f"fake:{self._settings.endpoint or self.engine.endpoint}"
+        limit = Deadline.after(_PLACE_SECONDS)
+        try:
+            found = self._call("place", "", lambda: self.engine.place_id, limit)
+        except SpawnerError:
+            found = None
+        return Place(endpoint=endpoint, id=found)
 
     @hookimpl
     def resolve_network(self, job: JobSpec, context: HookContext) -> Network:
@@ -71,11 +94,16 @@ class FakeSpawner:
         """Make the object, then start it; see the hook's contract."""
         refuse_missing(request)
         wanted = job_of(request, instance=self._instance, auto_remove=self._settings.auto_remove)
+        _hang(request, "create")
         job, made = self._call(
             "create", request.name, lambda: self.engine.create(wanted), request.deadline
         )
         handle = JobHandle(
-            job_id=request.job.job_id, name=job.name, engine_id=job.engine_id, created=made
+            job_id=request.job.job_id,
+            name=job.name,
+            engine_id=job.engine_id,
+            created=made,
+            record_id=job.record_id,
         )
         if job.launched_at is None:
             self._start(request, job.engine_id)
@@ -85,8 +113,9 @@ class FakeSpawner:
         try:
             request.created(engine_id)
             refuse_start(request)
+            _hang(request, "start")
         except SpawnFailed:
-            self.engine.remove(request.name, self._instance)
+            self.engine.remove(request.name, self._instance, engine_id=engine_id)
             raise
         self._call(
             "start",
@@ -157,22 +186,26 @@ class FakeSpawner:
             "stop",
             request.name,
             lambda: self.engine.stop(
-                request.name, self._instance, grace_seconds=request.grace_seconds
+                request.name,
+                self._instance,
+                grace_seconds=request.grace_seconds,
+                engine_id=request.engine_id,
             ),
             request.deadline,
         )
-        while self._runs(request.name):
+        while self._runs(request.name, request.engine_id):
             if request.deadline.expired:
                 msg = f"{request.name} still runs"
                 raise Ambiguous(msg, job_id=request.job_id)
             self.engine.wait(_never, seconds=min(_PAUSE, request.deadline.remaining()))
 
-    def _runs(self, name: str) -> bool:
+    def _runs(self, name: str, engine_id: str | None) -> bool:
         with self.engine.state() as (state, now):
             job = state.jobs.get(name)
             return (
                 job is not None
                 and job.instance == self._instance
+                and engine_id in {None, job.engine_id}
                 and job.phase(now) not in {Phase.CREATED, Phase.ENDED}
             )
 
@@ -182,7 +215,7 @@ class FakeSpawner:
         self._call(
             "remove",
             request.name,
-            lambda: self.engine.remove(request.name, self._instance),
+            lambda: self.engine.remove(request.name, self._instance, engine_id=request.engine_id),
             request.deadline,
         )
 
@@ -216,6 +249,25 @@ class FakeSpawner:
 
     def close(self) -> None:
         """Nothing to let go of: the engine lives on."""
+
+
+def _hang(request: SpawnRequest, step: str) -> None:
+    """Let the engine not answer for a while, where the job's script says so.
+
+    Raises:
+        SpawnFailed: The job was stopped meanwhile.
+        EngineTimeout: The time limit was over.
+    """
+    options = request.options
+    if options is None or options.hang_before != step:
+        return
+    job_id = request.job.job_id
+    if request.cancellation.wait(min(options.hang_seconds, request.deadline.remaining())):
+        msg = f"cancelled while waiting for the fake engine to {step} {request.name}"
+        raise SpawnFailed(msg, cause="cancelled", job_id=job_id)
+    if request.deadline.expired:
+        msg = f"the fake engine did not {step} {request.name} in time"
+        raise EngineTimeout(msg, job_id=job_id)
 
 
 def _never(_state: State) -> bool:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from attrs import asdict, define, field, frozen
+from attrs import asdict, astuple, define, field, frozen
 
 from spawnery.testing.fake.job import FakeJob, Phase
 
@@ -27,6 +27,7 @@ class Change:
     job_id: str
     instance: str
     gone: bool
+    record_id: str | None = None
 
 
 @define
@@ -91,11 +92,12 @@ class State:
             del self.ghosts[old.engine_id]
         self.ghosts[job.engine_id] = job
 
-    def forget(self, name: str, instance: str) -> None:
+    def forget(self, name: str, instance: str, engine_id: str | None = None) -> None:
         """Let go of what somebody who listened has of an object that is gone."""
-        for engine_id, ghost in list(self.ghosts.items()):
-            if ghost.name == name and ghost.instance == instance:
-                del self.ghosts[engine_id]
+        for known, ghost in list(self.ghosts.items()):
+            named = ghost.name == name and ghost.instance == instance
+            if named and engine_id in {None, known}:
+                del self.ghosts[known]
                 self.dirty = True
 
     def by_id(self, engine_id: str) -> FakeJob | None:
@@ -143,7 +145,7 @@ class State:
         if job.job_id is None or job.instance is None:
             return
         self.seq += 1
-        change = Change(self.seq, job.engine_id, job.job_id, job.instance, gone)
+        change = Change(self.seq, job.engine_id, job.job_id, job.instance, gone, job.record_id)
         self.changes.append(change)
 
     def since(self, seq: int) -> Iterator[Change]:
@@ -163,7 +165,7 @@ class State:
             "jobs": [asdict(job) for job in self.jobs.values()],
             "ghosts": [asdict(job) for job in self.ghosts.values()],
             "starts": self.starts,
-            "changes": [[c.seq, c.engine_id, c.job_id, c.instance, c.gone] for c in self.changes],
+            "changes": [astuple(change) for change in self.changes],
             "seq": self.seq,
             "made": self.made,
         }

@@ -59,7 +59,7 @@ class FakeWatch(JobStream[WatchEvent]):
         ours = [job for job in state.jobs.values() if job.instance == self._instance]
         ghosts = [g for g in state.ghosts.values() if g.auto_remove and g.owner == self._owner]
         self._ready.extend(JobSeen(status=status_of(job, now)) for job in (*ours, *ghosts))
-        self._ready.extend(JobGone(job_id=ghost.job_id or "") for ghost in ghosts)
+        self._ready.extend(_gone(ghost) for ghost in ghosts)
 
     def _take(self, state: State, seq: int, now: float) -> None:
         for change in state.since(seq):
@@ -69,7 +69,14 @@ class FakeWatch(JobStream[WatchEvent]):
     def _add(self, state: State, change: Change, now: float) -> None:
         cursor = str(change.seq)
         if change.gone:
-            self._ready.append(JobGone(job_id=change.job_id, cursor=cursor))
+            self._ready.append(
+                JobGone(
+                    job_id=change.job_id,
+                    engine_id=change.engine_id,
+                    record_id=change.record_id,
+                    cursor=cursor,
+                )
+            )
             return
         job = state.by_id(change.engine_id)
         if job is not None and self._may_see(state, job):
@@ -106,6 +113,10 @@ class FakeWatch(JobStream[WatchEvent]):
         """End the stream; see ``JobStream.close``."""
         self._closed.set()
         self._engine.wake()
+
+
+def _gone(job: FakeJob) -> JobGone:
+    return JobGone(job_id=job.job_id or "", engine_id=job.engine_id, record_id=job.record_id)
 
 
 class FakeLog(JobStream[LogChunk]):
