@@ -47,3 +47,11 @@ def test_the_document_has_our_exit_code_and_the_jobs() -> None:
     found = json.loads(json.dumps(ending.record("demo", outcome)))
     assert (found["job_id"], found["exit_status"]) == ("demo", 130)
     assert (found["outcome"]["exit_code"], found["outcome"]["state"]) == (0, "CANCELLED")
+
+
+def test_the_engines_code_of_a_failed_start_is_not_told_as_the_jobs() -> None:
+    """Docker gives 128 to a container that it could not start; no program returned it."""
+    outcome = Outcome(
+        state=JobState.FAILED, cause="start.failed", message="no address left", exit_code=128
+    )
+    assert ending.sentence("demo", outcome) == "demo: FAILED: no address left [start.failed]"

@@ -17,10 +17,11 @@ _PLAIN: Final = frozenset({"exit.zero", "exit.nonzero"})
 def sentence(job_id: str, outcome: Outcome) -> str:
     """Return one line on how a job ended."""
     parts = [str(outcome.state)]
-    if outcome.exit_code is not None:
+    ran = not exits.never_ran(outcome)
+    if outcome.exit_code is not None and ran:
         parts.append(f"exit code {outcome.exit_code}")
     took = ages.between(outcome.started_at, outcome.finished_at)
-    if took is not None:
+    if took is not None and ran:
         parts.append(f"after {took}")
     text = f"{job_id}: {', '.join(parts)}"
     if outcome.cause in _PLAIN:

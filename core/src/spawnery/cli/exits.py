@@ -25,6 +25,11 @@ _BY_CAUSE: Final = {
     "cancelled": INTERRUPTED,
 }
 """Of a job that never ran."""
+_NEVER_RAN: Final = (
+    *("start.", "image.", "network.", "quota", "unschedulable", "queued"),
+    *("secret.not_found", "security.forbidden", "spawn.failed"),
+)
+"""Causes of "why a job does not start" (docs/causes.md), by how they begin."""
 _BY_STATE: Final = {
     "SUCCEEDED": OK,
     "TIMED_OUT": TIMED_OUT,
@@ -38,10 +43,19 @@ def of_outcome(outcome: Outcome) -> int:
     fixed = _BY_STATE.get(outcome.state)
     if fixed is not None:
         return fixed
-    if outcome.exit_code:
+    if outcome.exit_code and not never_ran(outcome):
         # A code beyond a byte would be cut by the system, and 256 become a success.
         return outcome.exit_code & 0xFF or 1
     return _BY_CAUSE.get(outcome.cause, SPAWNER)
+
+
+def never_ran(outcome: Outcome) -> bool:
+    """Tell whether a job failed to start: an exit code is then one that the engine made up.
+
+    The engine's init process starts before the program, so that a failed start may have a time.
+    """
+    started = outcome.started_at is not None and not outcome.cause.startswith("start.")
+    return outcome.state == "FAILED" and outcome.cause.startswith(_NEVER_RAN) and not started
 
 
 def of_error(error: SpawnerError) -> int:

@@ -12,6 +12,7 @@ from spawnery.cli.app import App, pass_app
 if TYPE_CHECKING:
     from spawnery.cli.progress import Progress
     from spawnery.cli.signals import StopOnSignal
+    from spawnery.errors import SpawnerError
     from spawnery.models import JobSpec
     from spawnery.outcomes import Outcome
     from spawnery.spawner import Spawner
@@ -45,31 +46,35 @@ def command(app: App, /, **flags: Any) -> int:
     spec = spec_of(app, flags, retention_seconds=None)
     progress = Progress(app, spec.job_id)
     with app.open([progress]) as spawner, StopOnSignal(app, spawner, spec.job_id) as signals:
-        outcome = _follow(app, spawner, spec, progress, signals)
+        outcome, missing = _follow(app, spawner, spec, progress, signals)
     if app.json:
         output.json_line(ending.record(spec.job_id, outcome))
     else:
         ending.tell(app, spec.job_id, outcome)
+    if missing is not None and not exits.never_ran(outcome):
+        app.warn(f"no log to follow: {missing.message}")
     return exits.of_outcome(outcome)
 
 
 def _follow(
     app: App, spawner: Spawner, spec: JobSpec, progress: Progress, signals: StopOnSignal
-) -> Outcome:
+) -> tuple[Outcome, SpawnerError | None]:
+    """Return how the job ended, and why its log could not be followed to its end."""
     try:
         handle = spawner.spawn(spec, follow=True)
         signals.spawned()
         if not handle.created:
             app.talk(f"{handle.job_id} was spawned before; nothing new is run")
-        _copy(app, spawner, handle.job_id, progress, signals)
-        return spawner.wait(handle.job_id)
+        missing = _copy(app, spawner, handle.job_id, progress, signals)
+        return spawner.wait(handle.job_id), missing
     finally:
         progress.close()
 
 
 def _copy(
     app: App, spawner: Spawner, job_id: str, progress: Progress, signals: StopOnSignal
-) -> None:
+) -> SpawnerError | None:
+    """Print the log; returns why that failed: the job's end, which often is why, comes first."""
     from spawnery.cli.logcopy import copy_log
     from spawnery.cli.output import OutputError
     from spawnery.errors import SpawnerError
@@ -83,4 +88,5 @@ def _copy(
             app.warn(f"{error}; stopping {job_id}")
         signals.stop()
     except SpawnerError as error:
-        app.warn(f"no log to follow: {error.message}")
+        return error
+    return None

@@ -1,0 +1,45 @@
+"""The command on a real Docker engine: exit codes and words of jobs that never ran."""
+
+from __future__ import annotations
+
+import pytest
+from docker_case import DockerCase
+from docker_images import BUSYBOX
+
+pytestmark = pytest.mark.engine("docker")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words", "code"),
+    [
+        (["-u", "nosuchuser"], ["true"], 125),
+        (["-w", "/etc/passwd"], ["true"], 125),
+        ([], ["/etc/passwd"], 126),
+        ([], ["/no/such"], 127),
+    ],
+    ids=["user", "workdir", "not executable", "not found"],
+)
+def test_a_failed_start_has_dockers_exit_code(
+    case: DockerCase, flags: list[str], words: list[str], code: int
+) -> None:
+    """125 for what never ran, 126 and 127 where the program is at fault; one reason is told."""
+    done = case.cli("run", "--image", BUSYBOX, *flags, "--", *words)
+    assert done.returncode == code, done.stderr
+    assert "no log to follow" not in done.stderr
+    assert "exit code 128" not in done.stderr
+
+
+def test_a_network_without_free_addresses(case: DockerCase) -> None:
+    """A start that the engine refuses under AutoRemove exits 125 and prints nothing as the job."""
+    network = f"{case.prefix}-tiny"
+    case.docker("network", "create", "--subnet", "10.213.77.0/30", network)
+    try:
+        flags = ["--image", BUSYBOX, "--network", network]
+        holder = case.cli("spawn", "--job-id", "holder", *flags, "--", "sleep", "600")
+        assert holder.returncode == 0, holder.stderr
+        done = case.cli("run", *flags, "--", "echo", "hi")
+        assert (done.returncode, done.stdout) == (125, "")
+        assert "[start.failed]" in done.stderr
+    finally:
+        case.cli("rm", "--force", "holder")
+        case.docker("network", "rm", network)
