@@ -8,6 +8,7 @@ from typing import Any
 from spawnery.completing import labels_of
 from spawnery.contract import Deadline, SpawnRequest
 from spawnery.models import JobSpec
+from spawnery.plugin import LABEL_RECORD_ID
 from spawnery.secret import Secret, SecretRef
 from spawnery_kubernetes.options import KubernetesOptions
 
@@ -25,6 +26,7 @@ def request_of(
     created: Callable[[str], None] = lambda _engine_id: None,
     spec_hash: str = HASH,
     instance: str = INSTANCE,
+    record_id: str = "r1",
     **fields: Any,
 ) -> SpawnRequest:
     """Return the request of a job with these fields, complete."""
@@ -36,7 +38,11 @@ def request_of(
         secrets=secrets or {},
         network=None,
         name=name or f"agentsmith-{job.job_id}",
-        labels=labels_of(job, instance=instance, spec_hash=spec_hash),
+        labels={
+            **labels_of(job, instance=instance, spec_hash=spec_hash),
+            LABEL_RECORD_ID: record_id,
+        },
+        record_id=record_id,
         options=options,
         retention_seconds=job.retention_seconds or 0,
         grace_seconds=grace_seconds,

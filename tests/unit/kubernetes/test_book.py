@@ -160,3 +160,16 @@ def test_memory_is_bounded() -> None:
     assert 100 <= len(gone) <= 1000
     assert gone[-1] == 2998
     assert book.last("j0") is None
+
+
+def test_what_comes_late_does_not_take_a_name() -> None:
+    """News of a pod of an earlier Job do not make that Job the owner of its name again."""
+    book = Book()
+    book.saw_job(_job("old", version="9"))
+    book.saw_job(_job("new", version="10"))
+    book.saw_pod(_pod("p1", version="11", job_uid="old"))
+    found = book.last("run")
+    assert found is not None
+    assert found[0] == "new"
+    book.saw_job(_job("new", version="12"))
+    assert book.last("run") == ("new", Entry(job=_job("new", version="12")))

@@ -43,6 +43,7 @@ def test_who_the_job_is():
         "spawnery.dev/instance": "me",
         "spawnery.dev/job-id": "j1",
         "spawnery.dev/spec-hash": HASH,
+        "spawnery.dev/record-id": "r1",
         "spawnery.dev/deadline-seconds": "90.000",
         "spawnery.dev/retention-seconds": "5.000",
     }

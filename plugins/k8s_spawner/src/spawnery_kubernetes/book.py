@@ -60,7 +60,11 @@ class Book:
             return self._entries.get(uid)
 
     def last(self, name: str) -> tuple[str, Entry] | None:
-        """Return the uid of the last Job of this name, and what is known of it."""
+        """Return the uid of the newest Job of this name, and what is known of it.
+
+        That it is not in the cluster is to be concluded only from a look that began afterwards:
+        another Job may get the name at any time.
+        """
         with self._lock:
             uid = self._names.get(name)
             return None if uid is None else (uid, self._entries[uid])
@@ -125,7 +129,7 @@ class Book:
 
         Args:
             name: The Job.
-            uid: Which one of this name; None: all that are gone.
+            uid: Which one of this name, where one is known; all that are gone are forgotten too.
         """
         with self._lock:
             for known, entry in self._entries.items():
@@ -136,7 +140,7 @@ class Book:
     def _note(self, uid: str, change: Callable[[Entry], Entry]) -> Entry:
         with self._lock:
             entry = self._entries[uid] = change(self._entries.get(uid, Entry()))
-            if entry.job is not None and not entry.job.gone:
+            if entry.job is not None and not entry.job.gone and self._is_newest(entry.job):
                 self._names[entry.job.name] = uid
             if not entry.over:
                 self._over.pop(uid, None)
@@ -144,6 +148,14 @@ class Book:
                 self._over[uid] = None
                 self._shrink()
         return entry
+
+    def _is_newest(self, job: JobFacts) -> bool:
+        """Tell whether no later Job of this name is known; the lock is held.
+
+        What is heard late of an earlier Job must not take the name from a later one.
+        """
+        known = self._entries.get(self._names.get(job.name, job.uid), Entry()).job
+        return known is None or not is_newer(known.resource_version, job.resource_version)
 
     def _shrink(self) -> None:
         while len(self._over) > _KEPT:

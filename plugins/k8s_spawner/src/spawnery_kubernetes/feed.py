@@ -215,7 +215,13 @@ class Feed:
         if entry.job.gone and (status.outcome is not None or lost):
             self._told[uid] = None
             self._lost_at.pop(uid, None)
-            self._put(JobGone(job_id=status.job_id, cursor=str(self._cursor)))
+            gone = JobGone(
+                job_id=status.job_id,
+                engine_id=uid,
+                record_id=status.record_id,
+                cursor=str(self._cursor),
+            )
+            self._put(gone)
 
     def _may_lag(self, uid: str) -> bool:
         """Tell whether the end of a Job that is gone may still be heard: pods are told of apart."""

@@ -113,9 +113,10 @@ class Jobs:
     def status(self, job_id: str) -> JobStatus | None:
         """Look at a job; one that the cluster has forgotten is told from what we saw of it."""
         name = self._runtime.object_name(job_id)
+        before = self._book.last(name)
         job = self.own(name)
         if job is None:
-            return self._judge.forgotten(name)
+            return None if before is None else self._judge.forgotten(before[0])
         pods = self.pods(job)
         status = self._judged(job)
         if status is not None and status.state is JobState.PENDING and status.cause is None:
@@ -152,11 +153,12 @@ class Jobs:
         The pod is deleted, not the Job: its grace is that of the call then, and the Job stays to
         tell how it ended. One that never started goes as a whole.
         """
-        pause, told = _FIRST_PAUSE, False
+        pause, told, uid = _FIRST_PAUSE, False, request.engine_id
         while True:
             job = self.own(request.name, timeout=request.deadline.remaining())
-            if job is None:
+            if job is None or job.uid != (uid or job.uid):
                 return
+            uid = job.uid
             pods = self.pods(job, timeout=request.deadline.remaining())
             self._judge.listen(job.uid)
             status = self._judged(job)
@@ -192,9 +194,11 @@ class Jobs:
 
     def remove(self, request: RemoveRequest) -> None:
         """Remove a Job of ours that does not run, and what it owns."""
+        before = self._book.last(request.name)
         job = self.own(request.name, timeout=request.deadline.remaining())
-        if job is None:
-            self._book.forget(request.name)
+        if job is None or job.uid != (request.engine_id or job.uid):
+            known = None if before is None else before[0]
+            self._book.forget(request.name, request.engine_id or known)
             return
         status = self._judged(job)
         if status is None or status.outcome is None:

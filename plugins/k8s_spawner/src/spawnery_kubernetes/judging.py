@@ -130,17 +130,17 @@ class Judge:
             return self.look(uid)
         return self._judged(end.entry, end.job, missing="there were too many logs to be read")
 
-    def forgotten(self, name: str) -> JobStatus | None:
+    def forgotten(self, uid: str) -> JobStatus | None:
         """Judge a Job that is not in the cluster any more, by what was seen here of its end.
+
+        Args:
+            uid: That very Job; another one may have its name by now.
 
         Returns:
             None where nothing was, or where it was removed on purpose.
         """
-        found = self._book.last(name)
-        if found is None:
-            return None
-        uid, entry = found
-        if entry.removed or entry.job is None:
+        entry = self._book.get(uid)
+        if entry is None or entry.removed or entry.job is None:
             return None
         self._book.saw_job(evolve(entry.job, gone=True))
         status = self.status(uid)

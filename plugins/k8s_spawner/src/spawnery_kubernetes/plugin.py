@@ -50,6 +50,7 @@ CAPABILITIES: Final = frozenset(
         "field.resources.gpus",
         "field.resources.ephemeral_storage",
         "deadline.engine",
+        "evidence.identity",
         "oom",
         "stop.graceful",
         "logs",

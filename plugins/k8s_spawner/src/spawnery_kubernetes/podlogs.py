@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -15,7 +16,7 @@ from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.cursors import Place
 from spawnery_kubernetes.ends import the_pod
 from spawnery_kubernetes.errors import ApiError, Broken, in_words
-from spawnery_kubernetes.facts import CONTAINER, PodFacts, facts_of_job, facts_of_pod
+from spawnery_kubernetes.facts import CONTAINER, JobFacts, PodFacts, facts_of_job, facts_of_pod
 from spawnery_kubernetes.reflector import list_all, ours
 from spawnery_kubernetes.stamps import Piece, Stamps
 from spawnery_kubernetes.status import is_ours
@@ -65,28 +66,28 @@ class PodLogs:
         Raises:
             SpawnerError: The cluster does not answer, or does not let us.
         """
+        job = self._job(request)
         selector = f"{ours(self._runtime.instance)},{LABEL_JOB_ID}={request.job_id}"
         pods = list_all(self._client, "pods", selector, facts_of_pod, timeout=self._timeout).items
         for seen in pods:
             self.book.saw_pod(seen)
-        pod = the_pod(pods)
+        # Pods of an earlier Job of this name may be there still.
+        uid = _newest_owner(pods) if job is None else job.uid
+        pod = the_pod([pod for pod in pods if pod.job_uid == uid])
         if pod is not None and (pod.started or pod.terminated):
             return Found(pod=pod, over=pod.terminated)
-        return Found(pod=pod, over=self._over(request))
+        return Found(pod=pod, over=job is None or _has_ended(job))
 
-    def _over(self, request: LogsRequest) -> bool:
-        """Tell whether a Job makes no pod any more."""
+    def _job(self, request: LogsRequest) -> JobFacts | None:
+        """Look at the Job of a log; None where there is none of ours."""
         path = self._client.path("jobs", request.name)
         try:
             facts = facts_of_job(self._client.call("GET", path, timeout=self._timeout).json())
         except ApiError as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                return True
+                return None
             raise in_words(error, f"look at the Job {request.name}") from None
-        if not is_ours(facts.labels, self._runtime.instance):
-            return True
-        last = (facts.condition(kind) for kind in ("Complete", "Failed"))
-        return any(word is not None and word.status for word in last)
+        return facts if is_ours(facts.labels, self._runtime.instance) else None
 
     def look(self, pod: PodFacts) -> PodFacts | None:
         """Look at a pod again; None when it is gone.
@@ -162,6 +163,18 @@ class Pieces:
     def close(self) -> None:
         """End it; a reader that waits wakes up."""
         self._stream.close()
+
+
+def _newest_owner(pods: Sequence[PodFacts]) -> str | None:
+    """Return the uid of the Job whose pod was made last."""
+    newest = max(pods, key=lambda pod: str(pod.created_at or ""), default=None)
+    return None if newest is None else newest.job_uid
+
+
+def _has_ended(job: JobFacts) -> bool:
+    """Tell whether a Job makes no pod any more."""
+    last = (job.condition(kind) for kind in ("Complete", "Failed"))
+    return any(word is not None and word.status for word in last)
 
 
 def gone(request: LogsRequest) -> LogsUnavailable:

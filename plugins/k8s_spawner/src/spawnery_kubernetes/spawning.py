@@ -18,7 +18,7 @@ from spawnery.errors import (
     StateError,
 )
 from spawnery.outcomes import JobHandle
-from spawnery.plugin import LABEL_SPEC_HASH, SpawnerRuntime
+from spawnery.plugin import LABEL_RECORD_ID, LABEL_SPEC_HASH, SpawnerRuntime
 
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.errors import ApiError, in_words
@@ -237,5 +237,6 @@ def _handle(request: SpawnRequest, job: Mapping[str, Any], *, created: bool) -> 
         job_id=request.job.job_id,
         name=request.name,
         engine_id=job["metadata"]["uid"],
+        record_id=(job["metadata"].get("labels") or {}).get(LABEL_RECORD_ID),
         created=created,
     )
