@@ -12,10 +12,14 @@ from collections import Counter
 
 import pytest
 from engine_probe import BRING, probe
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["spawnery.testing.report", "turn_taking", "failure_log"]
 ABSENT = "engine absent: "
 
+# No test asserts a speed: examples of hypothesis take what time the machine gives them.
+settings.register_profile("spawnery", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("spawnery")
 # A shell that runs us in the background has SIGINT ignored, which commands under test inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import attrs
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from spawnery.contract import CheckItem
 from spawnery.errors import InvalidSpec
@@ -43,7 +43,7 @@ JSON_VALUES = st.recursive(
         TEXTS,
     ),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
-    max_leaves=5,
+    max_leaves=3,
 )
 SECRETS = st.one_of(
     st.builds(SecretRef.environment, NAMES, optional=st.booleans()),
@@ -101,6 +101,7 @@ def test_a_spec_survives_the_round_trip(spec: JobSpec) -> None:
     SCHEMA.validate(data)
 
 
+@settings(max_examples=40)
 @given(SPECS)
 def test_unset_fields_are_left_out(spec: JobSpec) -> None:
     """What is unset or empty is not in the JSON form, and nothing in it is null."""
