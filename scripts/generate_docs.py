@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from spawnery.hookspecs import SHARED_HOOKS, SPAWNER_HOOKS, HookSpecs
+from spawnery.hookspecs import OPTIONAL_HOOKS, SHARED_HOOKS, SPAWNER_HOOKS, HookSpecs
 from spawnery.local.settings import LocalSettings
 from spawnery.setting_values import shown
 from spawnery.settings import CoreSettings, Slot, ignore_slot, slots_of
@@ -83,6 +83,8 @@ def hooks_page() -> str:
     parts += [_hook(name) for name in SHARED_HOOKS]
     parts += ["## Hooks of the spawner", SPAWNER_INTRO.strip()]
     parts += [_hook(name) for name in SPAWNER_HOOKS]
+    parts += ["## Hooks that the spawner may implement, each with the capability of its name"]
+    parts += [_hook(name) for name in OPTIONAL_HOOKS]
     return "\n\n".join(parts) + "\n"
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 from spawnery import JobSpec, Resources, SecretRef
 from spawnery.capabilities import asked_for
-from spawnery.hookspecs import SHARED_HOOKS, SPAWNER_HOOKS, HookSpecs
+from spawnery.hookspecs import OPTIONAL_HOOKS, SHARED_HOOKS, SPAWNER_HOOKS, HookSpecs
 from spawnery.local.plugin import plugin as local_plugin
 from spawnery.testing import fake
 
@@ -59,7 +59,7 @@ def test_generated_page_is_current(page: str) -> None:
     assert (DOCS / page).read_text(encoding="utf-8") == made, "run scripts/generate_docs.py"
 
 
-@pytest.mark.parametrize("hook", [*SHARED_HOOKS, *SPAWNER_HOOKS])
+@pytest.mark.parametrize("hook", [*SHARED_HOOKS, *SPAWNER_HOOKS, *OPTIONAL_HOOKS])
 def test_every_hook_says_what_it_promises(hook: str) -> None:
     """Each hook's docstring has Order, Concurrency, Idempotency and Errors, none of them empty."""
     module = generator()
@@ -70,7 +70,7 @@ def test_every_hook_says_what_it_promises(hook: str) -> None:
 def test_no_hook_is_left_out() -> None:
     """The lists of hooks are all that the specification class has."""
     marked = {name for name, item in vars(HookSpecs).items() if hasattr(item, "spawnery_spec")}
-    assert marked == {*SHARED_HOOKS, *SPAWNER_HOOKS}
+    assert marked == {*SHARED_HOOKS, *SPAWNER_HOOKS, *OPTIONAL_HOOKS}
 
 
 def capabilities_in_use() -> set[str]:
@@ -93,7 +93,7 @@ def capabilities_in_use() -> set[str]:
             memory_request="1Mi", memory_limit="1Mi", gpus=1, ephemeral_storage="1Mi"
         ),
     }
-    used = set()
+    used = set(OPTIONAL_HOOKS.values())
     for profile in ("restricted", "baseline"):
         used |= {capability for _, capability in asked_for(JobSpec(**everything, security=profile))}
     used |= local_plugin.capabilities | fake.plugin.capabilities

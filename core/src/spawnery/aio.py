@@ -123,6 +123,10 @@ class AsyncSpawner:
     async def _run(self, call: Callable[[], T]) -> T:
         return await asyncio.wrap_future(self._workers.submit(call))
 
+    async def capabilities(self) -> frozenset[str]:
+        """See ``Spawner.capabilities``."""
+        return await self._run(lambda: self.spawner.capabilities)
+
     async def spawn(self, spec: JobSpec, *, follow: bool = False) -> JobHandle:
         """See ``Spawner.spawn``."""
         return await self._run(lambda: self.spawner.spawn(spec, follow=follow))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from spawnery.errors import InvalidSpec, Unsupported
@@ -56,15 +57,21 @@ def _asked_resources(resources: Resources | None) -> Iterator[tuple[str, str]]:
 
 
 def refuse_unsupported(
-    job: JobSpec, capabilities: frozenset[str], *, spawner: str, ignore: frozenset[str]
+    job: JobSpec,
+    capabilities: frozenset[str],
+    *,
+    spawner: str,
+    ignore: frozenset[str],
+    lacking: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, ...]:
     """Refuse what the spawner does not have.
 
     Args:
         job: The spec after review.
-        capabilities: What the spawner declares.
+        capabilities: What the spawner can do on its engine.
         spawner: Its name.
         ignore: What the operator chose to ignore, by capability without ``field.`` or by field.
+        lacking: What the spawner declares and its engine turned out not to have, with the reason.
 
     Returns:
         The fields that are ignored because the operator chose so.
@@ -80,9 +87,13 @@ def refuse_unsupported(
             ignored.append(name)
             continue
         variable = f"SPAWNERY_{spawner.upper().replace('-', '_')}_IGNORE"
+        why = lacking.get(capability)
         msg = f"{name}: the spawner {spawner} does not support it (it lacks {capability})"
+        if why is not None:
+            msg = f"{name}: the engine of the spawner {spawner} does not support it: {why}"
+        other = "spawner" if why is None else "engine"
         hint = (
-            f"leave {name} out, choose another spawner, or let it be ignored with a warning:"
+            f"leave {name} out, choose another {other}, or let it be ignored with a warning:"
             f" export {variable}={capability.removeprefix('field.')}"
         )
         raise Unsupported(msg, field=name, hint=hint, job_id=job.job_id)

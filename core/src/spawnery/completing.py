@@ -51,10 +51,11 @@ class Completer:
     def prepare(self, spec: JobSpec) -> Prepared:
         """Review, check capabilities, build the environment, find the network."""
         core, parts = self._core, self._parts
+        parts.contact.make()
         context = HookContext(
             spawner=self._name,
             instance=parts.instance,
-            capabilities=parts.plugin.capabilities,
+            capabilities=parts.granted.capabilities,
             environ=parts.environ,
             deadline=Deadline.after(core.hook_timeout_seconds),
         )
@@ -66,6 +67,7 @@ class Completer:
             forward=core.forward_secrets,
             network_setting=Network(name=name, source="setting network") if name else None,
             ignore=parts.settings.ignore,
+            lacking=parts.granted.lacking,
         )
 
     def request(

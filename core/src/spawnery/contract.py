@@ -110,7 +110,7 @@ class HookContext:
     Attributes:
         spawner: Name of the selected spawner, for example ``docker``.
         instance: The installation that will own the job.
-        capabilities: What the spawner can do.
+        capabilities: What the spawner can do on its engine.
         environ: Our own environment (not the job's).
         deadline: When the facade gives up on the hook.
     """

@@ -11,21 +11,21 @@ from spawnery.models import JobSpec
 from spawnery.outcomes import JobState
 
 if TYPE_CHECKING:
-    from spawnery.engine import Engine
+    from spawnery.opening import Parts
     from spawnery.spawner import Spawner
 
 _PROBE_SECONDS: Final = 120.0
 
 
 def check_all(
-    spawner: Spawner, engine: Engine, *, probe: bool, probe_spec: JobSpec | None
+    spawner: Spawner, parts: Parts, *, probe: bool, probe_spec: JobSpec | None
 ) -> Sequence[CheckItem]:
     """Collect all findings; see ``Spawner.check``."""
-    return list(_findings(spawner, engine, probe=probe, probe_spec=probe_spec))
+    return list(_findings(spawner, parts, probe=probe, probe_spec=probe_spec))
 
 
 def _findings(
-    spawner: Spawner, engine: Engine, *, probe: bool, probe_spec: JobSpec | None
+    spawner: Spawner, parts: Parts, *, probe: bool, probe_spec: JobSpec | None
 ) -> Iterator[CheckItem]:
     yield CheckItem(name="instance", detail=spawner.instance)
     try:
@@ -37,10 +37,15 @@ def _findings(
             name="records", detail=f"readable, {len(unfinished)} jobs without an outcome"
         )
     try:
-        yield from engine.check()
+        parts.contact.make()
+        yield from parts.engine.check()
     except SpawnerError as error:
         yield _failed("engine", error)
         return
+    for capability, why in parts.granted.lacking.items():
+        hint = f"jobs that ask for {capability} are refused on this engine"
+        detail = f"{capability} is lacking: {why}"
+        yield CheckItem(name="capability", level="warning", detail=detail, hint=hint)
     if probe:
         yield _probed(spawner, probe_spec or JobSpec(command=["true"]))
 

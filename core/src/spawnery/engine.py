@@ -11,6 +11,7 @@ from spawnery.contract import (
     CheckItem,
     Deadline,
     LogsRequest,
+    Place,
     Plan,
     PlanRequest,
     RemoveRequest,
@@ -32,6 +33,8 @@ T = TypeVar("T")
 
 _SLACK_SECONDS: Final = 2.0
 """How much longer than its own limit a hook may take to say that the limit is over."""
+_PLACE_SECONDS: Final = 5.0
+"""The contract of ``place``: it returns within a few seconds, also when the engine hangs."""
 _AMBIGUOUS: Final = frozenset({"spawn", "stop", "remove"})
 """When one of these does not answer, it may still have acted."""
 
@@ -130,6 +133,11 @@ class Engine:
         if not isinstance(items, Sequence):
             self._broken("check", f"it returned a {type(items).__name__}, not a list", None)
         return [self._expect("check", item, CheckItem, None) for item in items]
+
+    def place(self) -> Place:
+        """Call the hook ``place``, which only a spawner with that capability has."""
+        found = self._call("place", self._hook.place, Deadline.after(_PLACE_SECONDS), None)
+        return self._expect("place", found, Place, None)
 
     def limit(self, extra: float = 0.0) -> Deadline:
         """Return the I/O limit of a call that begins now, ``extra`` seconds later."""

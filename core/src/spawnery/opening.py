@@ -15,6 +15,7 @@ from attrs import frozen
 
 from spawnery.engine import Engine
 from spawnery.errors import SpawnerError, SpawnerInvalid, StateError
+from spawnery.granted import FirstContact, Granted
 from spawnery.holders import new_holder
 from spawnery.ledger import Ledger
 from spawnery.naming import check_prefix, label_value
@@ -50,6 +51,8 @@ class Parts:
     ledger: Ledger
     observers: Observers
     spawner: Any
+    granted: Granted
+    contact: FirstContact
 
 
 class _Relay:
@@ -199,7 +202,7 @@ def assemble(
     instance = instance_name(settings, folder)
     logger = logging.getLogger(f"spawnery.{plugin.name}")
     clock, relay, masker, workers = Clock(), _Relay(), Masker(), Workers()
-    core = settings.core
+    core, granted = settings.core, Granted(plugin.capabilities)
     runtime = SpawnerRuntime(
         instance=instance,
         name_prefix=check_prefix(core.name_prefix),
@@ -209,6 +212,7 @@ def assemble(
         clock=clock,
         logger=logger,
         emit=relay,
+        lacks=granted.lacks,
     )
     spawner = create(plugin, settings.plugin, runtime)
     from spawnery.manager import build_manager  # noqa: PLC0415 - imports pluggy
@@ -258,6 +262,8 @@ def assemble(
         ledger=ledger,
         observers=observers,
         spawner=spawner,
+        granted=granted,
+        contact=FirstContact(engine, plugin.capabilities, logger),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import field, frozen
@@ -119,6 +120,7 @@ def prepare(
     forward: tuple[str, ...],
     network_setting: Network | None,
     ignore: frozenset[str],
+    lacking: Mapping[str, str] = MappingProxyType({}),
 ) -> Prepared:
     """Run a spec through review, capability check, environment and network.
 
@@ -129,12 +131,15 @@ def prepare(
         forward: Globs of our own variables that every job gets as secrets.
         network_setting: The network that the operator set for all jobs.
         ignore: Capabilities whose lack the operator lets pass.
+        lacking: Declared capabilities that the engine turned out not to have, with the reason.
 
     Raises:
         InvalidSpec, Unsupported, JobRefused, PluginError: Nothing was created.
     """
     job = _review(spec, hooks, context)
-    ignored = refuse_unsupported(job, context.capabilities, spawner=context.spawner, ignore=ignore)
+    ignored = refuse_unsupported(
+        job, context.capabilities, spawner=context.spawner, ignore=ignore, lacking=lacking
+    )
     values = _environment(job, hooks, context, forward)
     env, secrets = _split(values, job, context)
     network = _network(job, hooks, context, network_setting, ignored)

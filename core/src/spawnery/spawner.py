@@ -42,7 +42,6 @@ class Spawner:
     Attributes:
         name: The spawner's name, for example ``docker``.
         instance: The installation that owns the jobs.
-        capabilities: What the spawner can do.
         settings: All settings and where each came from.
         plugin: The spawner's declaration.
         records: What is remembered of jobs.
@@ -55,7 +54,6 @@ class Spawner:
         self._parts = parts
         self.name = parts.plugin.name
         self.instance = parts.instance
-        self.capabilities = parts.plugin.capabilities
         self.settings = parts.settings
         self.plugin = parts.plugin
         self.records = parts.ledger.records
@@ -74,7 +72,7 @@ class Spawner:
             self._tracker,
             workers=parts.workers,
             settings=self._core,
-            capabilities=self.capabilities,
+            granted=parts.granted,
             logger=parts.runtime.logger,
         )
         self._spawning = Spawning(
@@ -87,6 +85,12 @@ class Spawner:
         self._jobs = Jobs(self._tracker, settings=self._core, follow=self._follow_jobs)
         self._promised: dict[str, bool] = {}
         self._closed = False
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the spawner can do: its declaration, minus what its engine lacks (asked once)."""
+        self._parts.contact.make()
+        return self._parts.granted.capabilities
 
     # -- opening and closing -----------------------------------------------------------------
 
@@ -393,4 +397,4 @@ class Spawner:
         """
         from spawnery.doctor import check_all  # noqa: PLC0415 - seldom used
 
-        return check_all(self, self._engine, probe=probe, probe_spec=probe_spec)
+        return check_all(self, self._parts, probe=probe, probe_spec=probe_spec)

@@ -20,6 +20,7 @@ from spawnery.tracker import Tracker
 if TYPE_CHECKING:
     import logging
 
+    from spawnery.granted import Granted
     from spawnery.settings import CoreSettings
     from spawnery.workers import Workers
 
@@ -79,7 +80,7 @@ class Upkeep:
         tracker: Whose jobs they are.
         workers: Where calls to the engine run.
         settings: Grace, intervals.
-        capabilities: Whether the engine keeps deadlines and retention itself.
+        granted: Whether the engine keeps deadlines and retention itself.
         logger: Where failures go.
     """
 
@@ -89,20 +90,23 @@ class Upkeep:
         *,
         workers: Workers,
         settings: CoreSettings,
-        capabilities: frozenset[str],
+        granted: Granted,
         logger: logging.Logger,
     ) -> None:
         self._tracker = tracker
         self._workers = workers
         self._settings = settings
-        self._slack = _BACKUP_SECONDS if "deadline.engine" in capabilities else 0.0
-        self._removes = "retention.engine" not in capabilities
+        self._granted = granted
         self._logger = logger
         self._busy: set[str] = set()
         self._idle = threading.Condition()
         self._not_before: dict[tuple[str, str], float] = {}
         self._renew_at = 0.0
         self._relist_at = time.monotonic() + settings.relist_seconds
+
+    @property
+    def _slack(self) -> float:
+        return _BACKUP_SECONDS if "deadline.engine" in self._granted.capabilities else 0.0
 
     def run(self) -> None:
         """Work until the tracker is closed."""
@@ -127,7 +131,8 @@ class Upkeep:
         wall = tracker.ledger.clock.now()
         with tracker.lock:
             absent = [job_id for job_id, due in tracker.absent.items() if due <= now]
-            live = [(s, overdue(s, wall, slack=self._slack)) for s in tracker.live.values()]
+            slack = self._slack
+            live = [(s, overdue(s, wall, slack=slack)) for s in tracker.live.values()]
             ended = [s for s in tracker.ended.values() if self._removable(s, wall)]
         todo = [_Task(job_id, "look", functools.partial(self._look, job_id)) for job_id in absent]
         todo += [
@@ -144,7 +149,11 @@ class Upkeep:
 
     def _removable(self, status: JobStatus, wall: datetime) -> bool:
         until = kept_until(status)
-        due = self._removes and until is not None and until <= wall.timestamp()
+        due = (
+            "retention.engine" not in self._granted.capabilities
+            and until is not None
+            and until <= wall.timestamp()
+        )
         return due and status.job_id not in self._tracker.held
 
     def _start(self, task: _Task) -> None:

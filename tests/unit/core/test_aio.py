@@ -57,6 +57,7 @@ def test_a_job_from_spawn_to_remove(story):
         assert (await spawner.wait("a")).exit_code == 3
         assert (await spawner.status("a")).state is JobState.FAILED
         assert [status.job_id for status in await spawner.list()] == ["a"]
+        assert "field.image" in await spawner.capabilities()
         assert (await spawner.plan(job("b", "true"))).name == "agentsmith-b"
         assert {item.name for item in await spawner.check()} >= {"instance", "records", "engine"}
         assert [d.action for d in await spawner.reap(dry_run=True)] == ["keep"]
