@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def copy_log(
     app: App, chunks: Iterable[LogChunk], *, before: Callable[[], None] | None = None
-) -> None:
+) -> int:
     """Write a log, stdout to stdout and stderr to stderr, each piece at once.
 
     Args:
@@ -23,10 +23,15 @@ def copy_log(
         chunks: The log.
         before: Called before each piece.
 
+    Returns:
+        How many pieces there were.
+
     Raises:
         OutputError: Our output cannot be written.
     """
+    count = 0
     for chunk in chunks:
+        count += 1
         if before is not None:
             before()
         if app.json:
@@ -36,3 +41,4 @@ def copy_log(
             app.warn(f"{chunk.lost} bytes of the log were dropped by the engine")
         output.write_bytes(chunk.data, sys.stderr if chunk.stream == "stderr" else sys.stdout)
         app.mid_line = not chunk.data.endswith(b"\n")
+    return count

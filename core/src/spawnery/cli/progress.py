@@ -55,6 +55,14 @@ class Progress:
                 self._bar.stop()
                 self._bar = None
 
+    def say(self, text: str) -> None:
+        """Say a line of talk, above the bar where one is shown."""
+        with self._lock:
+            if self._bar is not None:
+                self._bar.console.print(output.printable(text), markup=False, highlight=False)
+            else:
+                self._app.talk(text)
+
     def _show(self, event: JobEvent) -> None:
         if output.coloured(sys.stderr, self._app.environ):
             self._draw(event)

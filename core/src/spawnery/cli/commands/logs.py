@@ -13,6 +13,8 @@ from spawnery.cli.params import JOB_ID, MOMENT, SIZE
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from spawnery.outcomes import JobStatus
+
 
 @click.command(
     "logs",
@@ -44,12 +46,26 @@ def command(
     """
     from spawnery.cli import ending, output
     from spawnery.cli.logcopy import copy_log
+    from spawnery.cli.waiting import Waiting
 
     with app.open() as spawner:
         stream = spawner.logs(
             job_id, follow=follow, since=since, tail_bytes=tail_bytes, cursor=cursor
         )
-        with stream:
-            copy_log(app, stream)
+        with stream, Waiting(app, spawner, job_id) as waiting:
+            empty = copy_log(app, stream, before=waiting.close) == 0
         if app.json and follow:
             output.json_line(ending.record(job_id, spawner.wait(job_id)))
+        elif empty and not app.quiet:
+            _explain(app, spawner.status(job_id))
+
+
+def _explain(app: App, status: JobStatus) -> None:
+    """Say why a log is empty, where the program never ran."""
+    from spawnery.cli import ending
+    from spawnery.cli.waiting import sentence
+
+    if status.outcome is not None and status.outcome.started_at is None:
+        ending.tell(app, status.job_id, status.outcome)
+    elif status.started_at is None and not status.state.terminal:
+        app.talk(sentence(status) or f"{status.job_id} is {status.state}: it has not started")

@@ -10,8 +10,11 @@ from spawnery.cli import common, jobflags
 from spawnery.cli.app import App, pass_app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from spawnery.cli.progress import Progress
     from spawnery.cli.signals import StopOnSignal
+    from spawnery.cli.waiting import Waiting
     from spawnery.errors import SpawnerError
     from spawnery.models import JobSpec
     from spawnery.outcomes import Outcome
@@ -60,19 +63,32 @@ def _follow(
     app: App, spawner: Spawner, spec: JobSpec, progress: Progress, signals: StopOnSignal
 ) -> tuple[Outcome, SpawnerError | None]:
     """Return how the job ended, and why its log could not be followed to its end."""
+    from spawnery.cli.waiting import Waiting
+
     try:
         handle = spawner.spawn(spec, follow=True)
         signals.spawned()
         if not handle.created:
             app.talk(f"{handle.job_id} was spawned before; nothing new is run")
-        missing = _copy(app, spawner, handle.job_id, progress, signals)
-        return spawner.wait(handle.job_id), missing
+        with Waiting(app, spawner, handle.job_id, say=progress.say) as waiting:
+            missing = _copy(app, spawner, handle.job_id, _closer(progress, waiting), signals)
+            return spawner.wait(handle.job_id), missing
     finally:
         progress.close()
 
 
+def _closer(progress: Progress, waiting: Waiting) -> Callable[[], None]:
+    """Return what is called before each piece of the log."""
+
+    def close() -> None:
+        waiting.close()
+        progress.close()
+
+    return close
+
+
 def _copy(
-    app: App, spawner: Spawner, job_id: str, progress: Progress, signals: StopOnSignal
+    app: App, spawner: Spawner, job_id: str, before: Callable[[], None], signals: StopOnSignal
 ) -> SpawnerError | None:
     """Print the log; returns why that failed: the job's end, which often is why, comes first."""
     from spawnery.cli.logcopy import copy_log
@@ -81,7 +97,7 @@ def _copy(
 
     try:
         with spawner.logs(job_id, follow=True) as stream:
-            copy_log(app, stream, before=progress.close)
+            copy_log(app, stream, before=before)
     except OutputError as error:
         # As with any program in a pipe: nobody reads, so it ends.
         if not error.reader_gone:

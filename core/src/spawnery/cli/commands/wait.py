@@ -17,8 +17,9 @@ from spawnery.cli.params import DURATION, JOB_ID
 def command(app: App, job_id: str, *, timeout: float | None) -> int:
     """Wait for the end of a job and exit with its exit code, as run does."""
     from spawnery.cli import ending, exits, output
+    from spawnery.cli.waiting import Waiting
 
-    with app.open() as spawner:
+    with app.open() as spawner, Waiting(app, spawner, job_id):
         outcome = spawner.wait(job_id, timeout)
     if app.json:
         output.document(ending.record(job_id, outcome))

@@ -1,0 +1,99 @@
+"""What the command says while a job cannot start, and at the end of one that never did."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Cli
+
+LIMIT = 60.0
+HELD = (
+    *("--image", "x", "--option", "fake.pending_cause=unschedulable"),
+    *("--option", "fake.pending_message=no node has enough memory"),
+)
+FOREVER = (*HELD, "--option", "fake.slow_start_seconds=600")
+QUEUED = (*HELD, "--option", "fake.queued_seconds=600")
+
+
+@pytest.fixture
+def fake(cli: Cli, tmp_path: Path) -> Cli:
+    """The command on a fake engine that is a file."""
+    cli.env["SPAWNER_TYPE"] = "fake"
+    cli.env["SPAWNERY_FAKE_ENGINE"] = str(tmp_path / "engine")
+    return cli
+
+
+def told(process: subprocess.Popen[bytes], words: bytes) -> bytes:
+    """Read stderr up to a line with these words; returns what came before it too."""
+    assert process.stderr is not None
+    found = b""
+    while words not in (line := process.stderr.readline()):
+        assert line, found
+        found += line
+    return found + line
+
+
+@pytest.mark.parametrize(
+    ("flags", "state"), [(FOREVER, b"waits to start"), (QUEUED, b"is held back")]
+)
+def test_run_says_what_it_waits_for(fake: Cli, flags: tuple[str, ...], state: bytes) -> None:
+    """The reason comes while the job waits, once; after Ctrl-C the end has it too."""
+    process = fake.start("run", "--job-id", "demo", *flags, "--", "true")
+    first = told(process, b"no node has enough memory [unschedulable]")
+    assert state in first
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 130
+    assert b"before it started: no node has enough memory" in err
+    assert err.count(b"no node has enough memory") == 1
+    assert b"no log" not in err
+
+
+@pytest.mark.parametrize("verb", [["wait"], ["logs", "-f"]])
+def test_others_say_it_too(fake: Cli, verb: list[str]) -> None:
+    """A second shell that waits or follows is told the same, and how it ended."""
+    fake.ok("spawn", "--job-id", "demo", *FOREVER, "--", "true")
+    process = fake.start(*verb, "demo")
+    told(process, b"no node has enough memory [unschedulable]")
+    fake.ok("stop", "demo")
+    _, err = process.communicate(timeout=LIMIT)
+    assert b"demo: CANCELLED: stopped on request before it started: no node" in err
+
+
+def test_a_job_that_starts_after_all(fake: Cli) -> None:
+    """It is said that it runs; its own output and exit code are as ever."""
+    slow = (*HELD, "--option", "fake.slow_start_seconds=3")
+    done = fake("run", *slow, "--", "sleep:4", "print:hi", "exit:3")
+    assert (done.returncode, done.stdout) == (3, b"hi\n")
+    assert done.stderr.count(b"no node has enough memory") == 1
+    assert b" runs\n" in done.stderr
+
+
+def test_a_start_at_once_is_not_talked_about(fake: Cli) -> None:
+    """What every job passes on its way is no news."""
+    soon = (*HELD, "--option", "fake.slow_start_seconds=0.3")
+    done = fake("run", *soon, "--", "print:hi")
+    assert (done.returncode, done.stdout) == (0, b"hi\n")
+    assert b"no node" not in done.stderr
+
+
+def test_quiet_and_json_stay_so(fake: Cli) -> None:
+    """With -q and with --json nothing is said on the way."""
+    slow = (*HELD, "--option", "fake.slow_start_seconds=3")
+    for flag in ("-q", "--json"):
+        assert fake("run", flag, *slow, "--", "true").stderr == b""
+
+
+def test_an_empty_log_is_explained(fake: Cli) -> None:
+    """Without -f too: the job has not started, and why."""
+    fake.ok("spawn", "--job-id", "demo", *FOREVER, "--", "true")
+    done = fake("logs", "demo")
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"demo waits to start: no node has enough memory [unschedulable]" in done.stderr
