@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from spawnery.cli import ages, encode, exits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from spawnery.cli.app import App
     from spawnery.outcomes import Outcome
 
@@ -36,9 +38,16 @@ def record(job_id: str, outcome: Outcome) -> dict[str, Any]:
     return found | {"outcome": encode.plain(outcome)}
 
 
-def tell(app: App, job_id: str, outcome: Outcome) -> None:
-    """Say on stderr how a job ended, and what to do about it."""
+def tell(app: App, job_id: str, outcome: Outcome, *, advice: Sequence[str] = ()) -> None:
+    """Say on stderr how a job ended, and what to do about it.
+
+    Args:
+        app: Decides whether anything is said.
+        job_id: The job.
+        outcome: How it ended.
+        advice: More hints.
+    """
     app.talk(sentence(job_id, outcome))
     hint = None if outcome.cause in _PLAIN else outcome.hint
-    for line in (hint or "").splitlines():
+    for line in [*(hint or "").splitlines(), *advice]:
         app.talk(f"hint: {line}")

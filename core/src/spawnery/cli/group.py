@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from spawnery.cli import dialects
+
 
 class LazyGroup(click.Group):
     """A click group over a table of command name -> module that has it as ``command``."""
@@ -36,6 +38,9 @@ class LazyGroup(click.Group):
         name = args[0]
         if name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
+        ours = dialects.command(name)
+        if ours is not None:
+            return ctx.fail(f"no such command {name!r}: it is spawnery {ours} here")
         near = difflib.get_close_matches(name, self.list_commands(ctx), n=3)
         did_you_mean = f" Did you mean {' or '.join(near)}?" if near else ""
         return ctx.fail(f"no such command {name!r}.{did_you_mean}")

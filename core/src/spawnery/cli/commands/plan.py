@@ -8,6 +8,7 @@ import click
 
 from spawnery.cli import common, jobflags
 from spawnery.cli.app import App, pass_app
+from spawnery.cli.dialects import JobCommand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "plan",
+    cls=JobCommand,
     short_help="Show what spawn would send to the engine.",
     context_settings=jobflags.CONTEXT,
 )
@@ -29,11 +31,11 @@ def command(app: App, /, *, validate: bool, **flags: Any) -> int:
 
     The exit code is 1 when the engine's own validation found a problem.
     """
-    from spawnery.cli import encode, exits, output
+    from spawnery.cli import advice, encode, exits, output
     from spawnery.cli.jobspec import DETACHED_RETENTION_SECONDS, spec_of
 
     spec = spec_of(app, flags, retention_seconds=DETACHED_RETENTION_SECONDS)
-    with app.open() as spawner:
+    with advice.added(spec), app.open() as spawner:
         plan = spawner.plan(spec, validate=validate)
     if app.json:
         output.document(encode.plain(plan))

@@ -8,6 +8,7 @@ import click
 
 from spawnery.cli import common, jobflags
 from spawnery.cli.app import App, pass_app
+from spawnery.cli.dialects import JobCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "run",
+    cls=JobCommand,
     short_help="Run a job, follow its log, exit as it does.",
     context_settings=jobflags.CONTEXT,
     epilog=common.examples(
@@ -41,19 +43,24 @@ def command(app: App, /, **flags: Any) -> int:
     grace, a second one kills it. The ended job is removed at once unless --retention-seconds says
     otherwise.
     """
-    from spawnery.cli import ending, exits, output
+    from spawnery.cli import advice, ending, exits, output
     from spawnery.cli.jobspec import spec_of
     from spawnery.cli.progress import Progress
     from spawnery.cli.signals import StopOnSignal
 
     spec = spec_of(app, flags, retention_seconds=None)
     progress = Progress(app, spec.job_id)
-    with app.open([progress]) as spawner, StopOnSignal(app, spawner, spec.job_id) as signals:
+    with (
+        advice.added(spec),
+        app.open([progress]) as spawner,
+        StopOnSignal(app, spawner, spec.job_id) as signals,
+    ):
         outcome, missing = _follow(app, spawner, spec, progress, signals)
     if app.json:
         output.json_line(ending.record(spec.job_id, outcome))
     else:
-        ending.tell(app, spec.job_id, outcome)
+        hints = advice.on_start(spec, outcome.cause)
+        ending.tell(app, spec.job_id, outcome, advice=hints)
     if missing is not None and not exits.never_ran(outcome):
         app.warn(f"no log to follow: {missing.message}")
     return exits.of_outcome(outcome)

@@ -8,10 +8,12 @@ import click
 
 from spawnery.cli import common, jobflags
 from spawnery.cli.app import App, pass_app
+from spawnery.cli.dialects import JobCommand
 
 
 @click.command(
     "spawn",
+    cls=JobCommand,
     short_help="Start a job and print its id.",
     context_settings=jobflags.CONTEXT,
     epilog=common.examples(
@@ -27,13 +29,13 @@ def command(app: App, /, **flags: Any) -> None:
 
     The ended job is kept for 15 minutes unless --retention-seconds says otherwise.
     """
-    from spawnery.cli import encode, output
+    from spawnery.cli import advice, encode, output
     from spawnery.cli.jobspec import DETACHED_RETENTION_SECONDS, spec_of
     from spawnery.cli.progress import Progress
 
     spec = spec_of(app, flags, retention_seconds=DETACHED_RETENTION_SECONDS)
     progress = Progress(app, spec.job_id)
-    with app.open([progress]) as spawner:
+    with advice.added(spec), app.open([progress]) as spawner:
         try:
             handle = spawner.spawn(spec)
         finally:
