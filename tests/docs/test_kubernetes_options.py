@@ -13,7 +13,7 @@ from kube_manifest import job_manifest, options_of
 from spawnery_kubernetes.floor import hold_floor
 from spawnery_kubernetes.options import SAFE_VOLUMES, KubernetesOptions
 from spawnery_kubernetes.patch import apply_options
-from spawnery_kubernetes.rights import CHECK_RULES, SPAWNER_RULES, rights_of
+from spawnery_kubernetes.rights import CHECK_RULES, PLACE_RULES, SPAWNER_RULES, rights_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "kubernetes-options.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -52,7 +52,7 @@ def test_every_right_is_told() -> None:
     for first, verbs in re.findall(r"^\| (.*?) ?\| (`.*?) \|", table, re.MULTILINE):
         resource = first.partition("`")[2].partition("`")[0] or resource
         told += [f"{verb} {resource}" for verb in re.findall(r"`(\w+)`", verbs)]
-    assert sorted(told) == sorted(map(str, rights_of(SPAWNER_RULES)))
+    assert sorted(told) == sorted(map(str, rights_of((*SPAWNER_RULES, *PLACE_RULES))))
     for right in rights_of(CHECK_RULES):
         assert f"`{right.resource}`" in below
         assert f"`{right.verb}`" in below

@@ -27,7 +27,7 @@ from spawnery.models import Security
 from spawnery.outcomes import JobState
 from spawnery.secret import Secret, SecretRef
 from spawnery_kubernetes.plugin import KubernetesSpawner
-from spawnery_kubernetes.rights import CHECK_RULES, SPAWNER_RULES, Right, rights_of
+from spawnery_kubernetes.rights import CHECK_RULES, PLACE_RULES, SPAWNER_RULES, Right, rights_of
 from spawnery_kubernetes.settings import KubernetesSettings
 
 pytestmark = pytest.mark.engine("kubernetes")
@@ -51,7 +51,7 @@ def test_a_whole_life_needs_exactly_these(whole: Account, tmp_path: Path) -> Non
             assert [item.name for item in spawner.check() if item.level != "ok"] == []
         needed = {right_of(seen.method, seen.path) for seen in proxy.seen()} - {None}
         case.close()
-    assert needed == set(rights_of((*SPAWNER_RULES, *CHECK_RULES)))
+    assert needed == set(rights_of((*SPAWNER_RULES, *PLACE_RULES, *CHECK_RULES)))
 
 
 def live_through(case: KubeCase) -> None:

@@ -93,7 +93,7 @@ jobs = st.builds(
     labels=st.just({"spawnery.dev/job-id": "j", "spawnery.dev/instance": "i"}),
     annotations=notes,
     created_at=times,
-    started_at=times,
+    resumed_at=times,
     suspended=rarely,
     deleting=rarely,
     gone=rarely,
@@ -107,7 +107,6 @@ events = st.builds(
     message=messages,
     warning=st.booleans(),
     first_at=times,
-    last_at=times,
 )
 
 
@@ -199,7 +198,7 @@ def near_success(chance: Random) -> tuple[JobFacts, list[PodFacts]]:
         labels={"spawnery.dev/job-id": "j", "spawnery.dev/instance": "i"},
         annotations=chance.choice([{}, {}, {}, {ANNOTATION_STOPPED: "stop x"}]),
         created_at=moment(0),
-        started_at=moment(0),
+        resumed_at=moment(0),
         suspended=chance.random() < 0.2,
         gone=chance.random() < 0.2,
         conditions=near_conditions(chance, "Complete", "Failed", "FailureTarget"),

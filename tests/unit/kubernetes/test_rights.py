@@ -8,6 +8,7 @@ import pytest
 import yaml
 from spawnery_kubernetes.rights import (
     CHECK_RULES,
+    PLACE_RULES,
     SPAWNER_RULES,
     Right,
     Rule,
@@ -18,7 +19,10 @@ from spawnery_kubernetes.rights import (
 DEPLOY = Path(__file__).parents[3] / "deploy" / "kubernetes"
 
 
-@pytest.mark.parametrize(("folder", "rules"), [("spawner", SPAWNER_RULES), ("check", CHECK_RULES)])
+@pytest.mark.parametrize(
+    ("folder", "rules"),
+    [("spawner", (*SPAWNER_RULES, *PLACE_RULES)), ("check", CHECK_RULES)],
+)
 def test_the_role_grants_exactly_these(folder: str, rules: tuple[Rule, ...]) -> None:
     """A Role has each rule of the table, and none beside them."""
     role = yaml.safe_load((DEPLOY / folder / "role.yaml").read_text())

@@ -20,6 +20,7 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from attrs import field, frozen
+from spawnery.engine_clock import EngineClock
 from spawnery.errors import EngineError, SpawnerError
 
 from spawnery_kubernetes.access import Access
@@ -57,13 +58,15 @@ class KubeClient:
 
     Args:
         access: Where it is and who we are.
+        clock: Takes in the time that each answer says.
 
     Attributes:
         namespace: Of all jobs.
     """
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, clock: EngineClock | None = None) -> None:
         self.namespace = access.namespace
+        self._clock = clock or EngineClock()
         self._access = access
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -189,9 +192,12 @@ class KubeClient:
         except UnsentError as error:
             raise connect_error(self._access, error.__cause__ or error, limit) from None
         try:
-            connection.wire.settimeout(max(0.001, until - time.monotonic()))
+            sent = time.monotonic()
+            connection.wire.settimeout(max(0.001, until - sent))
             self._write(connection, request, identity)
             response = connection.getresponse()
+            said = response.headers.get("Date")
+            self._clock.read_header(said, sent=sent, received=time.monotonic())
         except (OSError, HTTPException) as error:
             connection.close()
             raise self._unanswered(request, error, limit) from None

@@ -98,7 +98,7 @@ def failing_since(
         times = (e.first_at for e in mine if e.reason in reasons)
         return min((at for at in times if at is not None), default=None)
     if pod is None:
-        return job.started_at or job.created_at
+        return job.resumed_at or job.created_at
     scheduled = pod.condition("PodScheduled")
     at = scheduled.at if scheduled is not None and scheduled.status else None
     return at or pod.created_at
@@ -157,7 +157,7 @@ def _config(job: JobFacts, pod: PodFacts, text: str) -> Finding:
 
 def _latest(about: str, told: Sequence[EventFacts]) -> EventFacts | None:
     mine = [event for event in told if event.about == about]
-    return max(mine, key=lambda event: str(event.last_at or ""), default=None)
+    return max(mine, key=lambda event: (event.version, str(event.first_at or "")), default=None)
 
 
 def _without_pod(job: JobFacts, told: Sequence[EventFacts]) -> Finding | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -15,8 +14,10 @@ from spawnery.plugin import SpawnerRuntime
 from spawnery_kubernetes import headroom
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.errors import ApiError, in_words
+from spawnery_kubernetes.namespace import Namespace
 from spawnery_kubernetes.rights import (
     CHECK_RULES,
+    PLACE_RULES,
     SPAWNER_RULES,
     Right,
     Rule,
@@ -29,7 +30,7 @@ from spawnery_kubernetes.transport import Reply
 _OLDEST: Final = (1, 29)
 """``podReplacementPolicy`` is on from here (kubernetes.io/docs/reference/command-line-tools-
 reference/feature-gates, JobPodReplacementPolicy)."""
-_SKEW_SECONDS: Final = 10.0
+_SKEW_SECONDS: Final = 2.0
 _WHO: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _MAY: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -40,11 +41,13 @@ class Doctor:
 
     Attributes:
         client: The cluster.
+        namespace: Of all jobs.
         told: Where its address and our credentials come from, for a person.
         runtime: The host.
     """
 
     client: KubeClient
+    namespace: Namespace
     told: str
     runtime: SpawnerRuntime
 
@@ -88,14 +91,17 @@ class Doctor:
         yield self._clock(reply.headers.get("Date"))
 
     def _clock(self, date: str | None) -> CheckItem:
-        """Compare our clock with the server's, which is told in whole seconds."""
-        if date is None:
-            return CheckItem(name="clock", detail="the server does not tell its time")
-        ahead = (self.runtime.clock.now() - email.utils.parsedate_to_datetime(date)).total_seconds()
-        if abs(ahead) <= _SKEW_SECONDS:
-            return CheckItem(name="clock", detail="agrees with the server's")
-        way = "ahead of" if ahead > 0 else "behind"
-        detail = f"ours is {abs(ahead):.0f} s {way} the server's: ages and deadlines look wrong"
+        """Compare our clock with the API server's, whose answers say the time in whole seconds."""
+        offset = None if date is None else self.runtime.engine_clock.offset()
+        if offset is None:
+            return CheckItem(name="clock", detail="the API server does not say its time")
+        least, most = (bound.total_seconds() for bound in offset)
+        middle = (least + most) / 2
+        way = "behind" if middle > 0 else "ahead of"
+        detail = f"ours is {abs(middle):.1f} s {way} the API server's (within {most - least:.1f} s)"
+        if least <= _SKEW_SECONDS and most >= -_SKEW_SECONDS:
+            return CheckItem(name="clock", detail=detail)
+        detail += ": deadlines are counted by the API server's clock; times in our own log differ"
         return CheckItem(name="clock", level="warning", detail=detail, hint="timedatectl status")
 
     def _account(self) -> Iterator[CheckItem]:
@@ -112,7 +118,7 @@ class Doctor:
     def _namespace(self) -> Iterator[CheckItem]:
         name = self.client.namespace
         try:
-            found = self._call("GET", f"/api/v1/namespaces/{name}").json()
+            found = self.namespace.read(self.runtime.io_timeout_seconds)
         except ApiError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 hint = f"kubectl create namespace {name}"
@@ -121,8 +127,7 @@ class Doctor:
                 return
             if error.status != HTTPStatus.FORBIDDEN:
                 raise
-            yield CheckItem(name="namespace", detail=name)
-            yield self._not_visible("pod security", CHECK_RULES[0])
+            yield self._unknown_place(name)
             return
         phase = (found.get("status") or {}).get("phase")
         if phase == "Terminating":
@@ -132,6 +137,15 @@ class Doctor:
         else:
             yield CheckItem(name="namespace", detail=name)
         yield headroom.pod_security(found)
+
+    def _unknown_place(self, name: str) -> CheckItem:
+        """Say what is missing where the namespace cannot be read; nothing is refused for it."""
+        detail = (
+            f"{name}; it cannot be read: jobs are recorded under the address of the API server"
+            " instead of the namespace's uid, and its Pod Security level is not visible"
+        )
+        hint = f"add to the rules of our Role:\n{rules_yaml(PLACE_RULES[0].rights())}"
+        return CheckItem(name="namespace", level="warning", detail=detail, hint=hint)
 
     def _rights(self) -> Iterator[CheckItem]:
         asked = rights_of(SPAWNER_RULES)
@@ -164,14 +178,14 @@ class Doctor:
     def _quotas(self) -> Iterator[CheckItem]:
         found = self._listed("resourcequotas")
         if found is None:
-            yield self._not_visible("quota", CHECK_RULES[1])
+            yield self._not_visible("quota", CHECK_RULES[0])
         else:
             yield from headroom.quotas(found, DEFAULTS)
 
     def _limits(self) -> Iterator[CheckItem]:
         found = self._listed("limitranges")
         if found is None:
-            yield self._not_visible("limits", CHECK_RULES[2])
+            yield self._not_visible("limits", CHECK_RULES[1])
         else:
             yield from headroom.limits(found, DEFAULTS)
 

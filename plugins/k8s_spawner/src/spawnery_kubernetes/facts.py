@@ -101,6 +101,7 @@ class PodFacts:
         deleting: Whether somebody has asked for its removal.
         gone: Whether it is no longer there: this is what was seen of it last.
         conditions: Its conditions.
+        told_at: When the API server took in the last news of its status; not a time of the node.
         main: The container of the job, None before the kubelet tells of it.
         init: The first init container that did not get through.
     """
@@ -119,6 +120,7 @@ class PodFacts:
     deleting: bool = False
     gone: bool = False
     conditions: tuple[Condition, ...] = ()
+    told_at: datetime | None = None
     main: ContainerFacts | None = None
     init: ContainerFacts | None = None
 
@@ -152,12 +154,13 @@ class JobFacts:
         labels: All of its labels.
         annotations: Those that are read here.
         created_at: When it was made.
-        started_at: When its controller took it up: the clock of its deadline.
+        resumed_at: When it was resumed, of one that was suspended before.
         suspended: Whether it is held back.
         deleting: Whether somebody has asked for its removal.
         gone: Whether it is no longer there: this is what was seen of it last.
         image: The image of the job's container.
         conditions: Its conditions.
+        told_at: When the API server took in the last news of its status.
     """
 
     name: str
@@ -167,12 +170,13 @@ class JobFacts:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     created_at: datetime | None = None
-    started_at: datetime | None = None
+    resumed_at: datetime | None = None
     suspended: bool = False
     deleting: bool = False
     gone: bool = False
     image: str = ""
     conditions: tuple[Condition, ...] = ()
+    told_at: datetime | None = None
 
     def condition(self, kind: str) -> Condition | None:
         """Return a condition by its type."""
@@ -198,7 +202,9 @@ class EventFacts:
         kind: ``Job`` or ``Pod``.
         reason, message: Its words.
         warning: Whether it is one.
-        first_at, last_at: When it was told first and last.
+        first_at: When the API server took it in first; the other times in it are those of the
+            machine that tells.
+        version: Resource version, by which events of one object are in order; 0 where unknown.
     """
 
     about: str
@@ -207,7 +213,7 @@ class EventFacts:
     message: str
     warning: bool = False
     first_at: datetime | None = None
-    last_at: datetime | None = None
+    version: int = 0
 
 
 def _first(conditions: tuple[Condition, ...], kind: str) -> Condition | None:
@@ -269,6 +275,34 @@ def _unfinished(shown: Iterable[Mapping[str, Any]]) -> ContainerFacts | None:
     return None
 
 
+def _told_at(meta: Mapping[str, Any]) -> datetime | None:
+    """Return when the API server took in the last change of an object's status, by its own clock.
+
+    Source: kubernetes.io/docs/reference/using-api/server-side-apply, "Field management".
+    """
+    managed = meta.get("managedFields") or ()
+    times = (moment(part.get("time")) for part in managed if part.get("subresource") == "status")
+    return max((at for at in times if at is not None), default=None)
+
+
+def _resumed_at(meta: Mapping[str, Any], status: Mapping[str, Any]) -> datetime | None:
+    """Return when a Job was resumed; None of one that was never suspended.
+
+    The API server's clock tells when the one who resumed it changed it last; ``startTime``, the
+    controller's, only stands in where no manager of the field is known.
+    """
+    suspended = [c for c in status.get("conditions") or () if c["type"] == "Suspended"]
+    if not suspended:
+        return None
+    times = [
+        moment(part.get("time"))
+        for part in meta.get("managedFields") or ()
+        if "f:suspend" in ((part.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    known = [at for at in times if at is not None]
+    return max(known, default=moment(status.get("startTime")))
+
+
 def facts_of_job(shown: Mapping[str, Any]) -> JobFacts:
     """Keep what is needed of a Job as the API shows it."""
     meta, spec, status = shown["metadata"], shown["spec"], shown.get("status") or {}
@@ -282,11 +316,12 @@ def facts_of_job(shown: Mapping[str, Any]) -> JobFacts:
         labels=dict(meta.get("labels") or {}),
         annotations={key: annotations[key] for key in _KEPT if key in annotations},
         created_at=moment(meta.get("creationTimestamp")),
-        started_at=moment(status.get("startTime")),
+        resumed_at=_resumed_at(meta, status),
         suspended=bool(spec.get("suspend")),
         deleting="deletionTimestamp" in meta,
         image=next((c.get("image") or "" for c in containers if c["name"] == CONTAINER), ""),
         conditions=_conditions(status),
+        told_at=_told_at(meta),
     )
 
 
@@ -311,6 +346,7 @@ def facts_of_pod(shown: Mapping[str, Any]) -> PodFacts:
         created_at=moment(meta.get("creationTimestamp")),
         deleting="deletionTimestamp" in meta,
         conditions=_conditions(status),
+        told_at=_told_at(meta),
         main=next((_container(c) for c in containers if c["name"] == CONTAINER), None),
         init=_unfinished(status.get("initContainerStatuses") or ()),
     )
@@ -319,16 +355,14 @@ def facts_of_pod(shown: Mapping[str, Any]) -> PodFacts:
 def facts_of_event(shown: Mapping[str, Any]) -> EventFacts:
     """Keep what is needed of an Event as the API shows it."""
     about = shown.get("involvedObject") or {}
-    series = shown.get("series") or {}
-    once = shown.get("eventTime") or shown["metadata"].get("creationTimestamp")
-    first = shown.get("firstTimestamp") or once
-    last = shown.get("lastTimestamp") or series.get("lastObservedTime") or first
+    meta = shown["metadata"]
+    version = meta.get("resourceVersion") or ""
     return EventFacts(
         about=about.get("uid") or "",
         kind=about.get("kind") or "",
         reason=shown.get("reason") or "",
         message=(shown.get("message") or "")[:_MESSAGE_LIMIT],
         warning=shown.get("type") == "Warning",
-        first_at=moment(first),
-        last_at=moment(last),
+        first_at=moment(meta.get("creationTimestamp")),
+        version=int(version) if version.isdecimal() else 0,
     )

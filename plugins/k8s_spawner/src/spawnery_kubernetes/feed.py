@@ -27,7 +27,7 @@ from spawnery_kubernetes.reflector import Change, F, Listing, Reflector
 from spawnery_kubernetes.stuck import Rounds, Stuck
 from spawnery_kubernetes.versions import Cursor, is_covered
 
-_TICK_SECONDS: Final = 2.0
+_TICK_SECONDS: Final = 1.0
 _LAG_SECONDS: Final = 1.0
 """By so much what is heard of a pod may be behind what is heard of its Job."""
 _ROOM: Final = 1000
@@ -257,7 +257,7 @@ class Feed:
                 self._lost_at.pop(uid, None)
         statuses = [status for status in self._told.values() if status is not None]
         if not self._asking:
-            due = self._rounds.due(statuses, self._runtime.clock.now())
+            due = self._rounds.due(statuses)
             self._asking = bool(due)
             if due:
                 self._judge.workers.submit(functools.partial(self._ask, due))

@@ -179,7 +179,9 @@ class Jobs:
 
     def _annotate(self, job: JobFacts, reason: str, *, deadline: Deadline) -> None:
         """Write the reason on the Job before anything is killed, for every process to see."""
-        now = self._runtime.clock.now().astimezone(UTC).isoformat(timespec="milliseconds")
+        there = self._runtime.engine_clock.now()
+        at = self._runtime.clock.now() if there is None else there.middle
+        now = at.astimezone(UTC).isoformat(timespec="milliseconds")
         note = {ANNOTATION_STOPPED: f"{reason} {now}"}
         # A uid in a patch is a precondition.
         patch = {"metadata": {"uid": job.uid, "annotations": note}}

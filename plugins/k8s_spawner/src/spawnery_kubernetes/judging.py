@@ -171,11 +171,12 @@ class Judge:
     def _judged(
         self, entry: Entry, job: JobFacts, *, tail: str | None = None, missing: str | None = None
     ) -> JobStatus:
+        now = self._runtime.engine_clock.now()
         return status_of(
             job,
             entry.pods,
             entry.events,
-            now=self._runtime.clock.now(),
+            now=None if now is None else now.middle,
             pull_grace=self._settings.pull_grace_seconds,
             start_grace=self._settings.start_grace_seconds,
             tail=tail,

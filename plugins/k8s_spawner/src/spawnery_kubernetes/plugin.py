@@ -10,6 +10,7 @@ from spawnery.contract import (
     CheckItem,
     Deadline,
     LogsRequest,
+    Place,
     Plan,
     PlanRequest,
     RemoveRequest,
@@ -51,6 +52,8 @@ CAPABILITIES: Final = frozenset(
         "field.resources.ephemeral_storage",
         "deadline.engine",
         "evidence.identity",
+        "place",
+        "clock",
         "oom",
         "stop.graceful",
         "logs",
@@ -139,6 +142,11 @@ class KubernetesSpawner:
     def check(self) -> Sequence[CheckItem]:
         """See the hookspec."""
         return self._rooms.doctor.examine()
+
+    @hookimpl
+    def place(self) -> Place:
+        """See the hookspec."""
+        return self._rooms.namespace.place()
 
     def close(self) -> None:
         """Close connections; Jobs go on."""

@@ -52,8 +52,9 @@ SPAWNER_RULES: Final = (
     Rule("", "secrets", ("create",)),
 )
 """Without one of these some job cannot be spawned, followed, stopped or removed."""
+PLACE_RULES: Final = (Rule("", "namespaces", ("get",)),)
+"""Without it jobs are tied to the address of the API server, not to the namespace's own uid."""
 CHECK_RULES: Final = (
-    Rule("", "namespaces", ("get",)),
     Rule("", "resourcequotas", ("list",)),
     Rule("", "limitranges", ("list",)),
 )

@@ -11,6 +11,7 @@ from spawnery_kubernetes.doctor import Doctor
 from spawnery_kubernetes.jobs import Jobs
 from spawnery_kubernetes.judging import Judge
 from spawnery_kubernetes.logs import Logs
+from spawnery_kubernetes.namespace import Namespace
 from spawnery_kubernetes.planning import Planning
 from spawnery_kubernetes.podlogs import PodLogs
 from spawnery_kubernetes.settings import KubernetesSettings
@@ -32,7 +33,7 @@ class Rooms:
     def __init__(
         self, access: Access, settings: KubernetesSettings, runtime: SpawnerRuntime
     ) -> None:
-        client = KubeClient(access)
+        client = KubeClient(access, runtime.engine_clock)
         book = Book()
         tails = Tails(client, runtime)
         judge = Judge(client, settings, runtime, book=book, tails=tails)
@@ -45,7 +46,10 @@ class Rooms:
         self.watching = Watching(client, runtime, book=book, judge=judge, stuck=stuck)
         self.logs = Logs(PodLogs(client, runtime, book))
         self.planning = Planning(client, settings)
-        self.doctor = Doctor(client=client, told=access.told, runtime=runtime)
+        self.namespace = Namespace(client, access.server)
+        self.doctor = Doctor(
+            client=client, namespace=self.namespace, told=access.told, runtime=runtime
+        )
 
     def close(self) -> None:
         """Close connections and end the threads."""

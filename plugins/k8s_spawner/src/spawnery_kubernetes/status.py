@@ -46,7 +46,7 @@ def status_of(
     pods: Sequence[PodFacts],
     events: Sequence[EventFacts] = (),
     *,
-    now: datetime,
+    now: datetime | None,
     pull_grace: float,
     start_grace: float,
     tail: str | None = None,
@@ -58,7 +58,7 @@ def status_of(
         job: The Job.
         pods: Its pods, those that are gone too.
         events: Events about both, where they were read.
-        now: The present.
+        now: The present by the API server's clock; None where that is not known.
         pull_grace: Seconds for which a pull that fails may go on trying.
         start_grace: The same of a pod that cannot start for another reason.
         tail: The end of the log of an ended job.
@@ -79,8 +79,9 @@ def status_of(
         spec_hash=job.note(LABEL_SPEC_HASH),
         labels={k: v for k, v in job.labels.items() if not k.startswith(RESERVED_LABELS)},
         launched=outcome is not None or not waits_for_own_secret(job, pod),
-        accepted_at=job.started_at or job.created_at,
+        accepted_at=job.resumed_at or job.created_at,
         started_at=running_since if outcome is None else outcome.started_at,
+        ended_at=None if outcome is None else _ended_at(job, the_pod(pods)),
         deadline_seconds=_seconds(job, LABEL_DEADLINE),
         start_deadline_seconds=_seconds(job, LABEL_START_DEADLINE),
         retention_seconds=_seconds(job, LABEL_RETENTION) or 0,
@@ -93,6 +94,13 @@ def status_of(
     )
 
 
+def _ended_at(job: JobFacts, pod: PodFacts | None) -> datetime | None:
+    """Return when the API server learned of an end: ``finishedAt`` is of the node's clock."""
+    if pod is not None and pod.terminated and pod.told_at is not None:
+        return pod.told_at
+    return job.told_at or job.created_at
+
+
 def _seconds(job: JobFacts, key: str) -> float | None:
     try:
         return float(job.note(key) or "")
@@ -103,14 +111,14 @@ def _seconds(job: JobFacts, key: str) -> float | None:
 def _is_over(
     patience: Patience,
     since: datetime | None,
-    now: datetime,
+    now: datetime | None,
     pull_grace: float,
     start_grace: float,
 ) -> bool:
     """Tell whether waiting will not help any more."""
     if patience is Patience.NONE:
         return True
-    if patience is Patience.ENDLESS or since is None:
+    if patience is Patience.ENDLESS or since is None or now is None:
         return False
     grace = pull_grace if patience is Patience.PULL else start_grace
     return (now - since).total_seconds() > grace

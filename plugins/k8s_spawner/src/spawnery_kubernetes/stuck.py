@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Final
 
 from spawnery.outcomes import JobState, JobStatus
@@ -18,10 +17,13 @@ from spawnery_kubernetes.ends import the_pod
 from spawnery_kubernetes.errors import ApiError, in_words
 from spawnery_kubernetes.facts import EventFacts, JobFacts, PodFacts, facts_of_event
 
-_PATIENCE_SECONDS: Final = 3.0
+_PATIENCE_SECONDS: Final = 1.5
 """For so long a job may be without progress before anybody is asked."""
-_FIRST_PAUSE: Final = 5.0
-_LONGEST_PAUSE: Final = 60.0
+_PAUSE_SECONDS: Final = 2.5
+"""How long a job is left alone after its events were read: it is to be known within 5 s of the
+cluster's knowing it what a job waits for."""
+_MOST_A_SECOND: Final = 8
+"""How often the cluster is asked, however many jobs wait."""
 _MOST: Final = "50"
 
 
@@ -56,28 +58,20 @@ class Stuck:
 
 
 class Rounds:
-    """Says of which jobs it is time to ask."""
+    """Says of which jobs it is time to ask: all of them in a few seconds where they are few."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, tuple[float, float]] = {}
+        self._due_at: dict[str, float] = {}
 
-    def due(self, statuses: Iterable[JobStatus], now: datetime) -> list[str]:
+    def due(self, statuses: Iterable[JobStatus]) -> list[str]:
         """Return the uids of the jobs to ask for now; they are not due again for a while."""
-        waiting = {
-            status.engine_id: self._asked.get(status.engine_id, (0.0, _FIRST_PAUSE))
-            for status in statuses
-            if status.engine_id is not None and _stands_still(status, now)
-        }
         clock = time.monotonic()
-        due = [uid for uid, (at, _) in waiting.items() if at <= clock]
-        for uid in due:
-            _, pause = waiting[uid]
-            waiting[uid] = clock + pause, min(pause * 2, _LONGEST_PAUSE)
-        self._asked = waiting
+        waiting = {
+            status.engine_id: self._due_at.get(status.engine_id, clock + _PATIENCE_SECONDS)
+            for status in statuses
+            if status.engine_id is not None and status.state is JobState.PENDING
+        }
+        due = [uid for uid, at in waiting.items() if at <= clock]
+        pause = max(_PAUSE_SECONDS, len(waiting) / _MOST_A_SECOND)
+        self._due_at = waiting | dict.fromkeys(due, clock + pause)
         return due
-
-
-def _stands_still(status: JobStatus, now: datetime) -> bool:
-    if status.state is not JobState.PENDING or status.accepted_at is None:
-        return False
-    return (now - status.accepted_at).total_seconds() >= _PATIENCE_SECONDS
