@@ -15,7 +15,7 @@ from attrs import evolve
 from spawnery import JobState, Outcome
 from spawnery.errors import JobNotFound
 from spawnery.holders import is_alive, new_holder
-from spawnery.records import JobRecords, Kill, Record
+from spawnery.records import JobRecords, Kill, KillReason, Record
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LATER = NOW + timedelta(days=7)
@@ -33,7 +33,7 @@ DONE = Outcome(
     log_tail_missing=None,
 )
 OTHER = Outcome(state=JobState.LOST, cause="lost.missing")
-KILL = Kill(reason="stop", at=NOW, cause="c", message="m", hint="h")
+KILL = Kill(reason=KillReason.STOP, at=NOW, cause="c", message="m", hint="h")
 LIMIT = 60
 SOON = 0.05
 """Seconds of a lease that is to run out; twice as many later it has."""
@@ -50,8 +50,8 @@ def intent(job_id="a", **changes):
     return evolve(record, **changes)
 
 
-def finish(records: JobRecords, record, outcome=DONE, at=NOW):
-    return records.finish(record, outcome, at=at, expires_at=LATER)
+def finish(records: JobRecords, record, outcome=DONE, at=NOW, *, new=True):
+    return records.finish(record, outcome, at=at, expires_at=LATER, new=new)
 
 
 def begin(records, holder, record=None, seconds=60.0):
@@ -185,7 +185,7 @@ class RecordsCases:
     def test_kill_makes_a_missing_record(self, records):
         """A job that the records lost is killed with a record made of its object."""
         made = intent(engine_id="e", created_at=NOW)
-        assert records.kill(made, KILL) == evolve(made, kill=KILL) == records.get("a")
+        assert records.kill(made, KILL, new=True) == evolve(made, kill=KILL) == records.get("a")
 
     def test_no_kill_after_the_end(self, records, me):
         """A job that has ended keeps its outcome and gets no kill."""

@@ -150,7 +150,7 @@ from spawnery.holders import new_holder
 wins = []
 for number in range(30):
     outcome = Outcome(state=JobState.LOST, cause=f"c.{new_holder()}")
-    record, first = records.finish(intent(f"j{number}"), outcome, at=now, expires_at=now)
+    record, first = records.finish(intent(f"j{number}"), outcome, at=now, expires_at=now, new=True)
     assert not first or record.outcome == outcome
     wins += [number] * first
 print(*wins)
@@ -200,7 +200,7 @@ def test_kill_in_the_middle_of_writes(path):
 for number in range(1_000_000):
     records.begin(intent(f"j{number}"), holder="h 1 1 1", seconds=60)
     outcome = Outcome(state=JobState.LOST, cause="x")
-    records.finish(intent(f"j{number}"), outcome, at=now, expires_at=now)
+    records.finish(intent(f"j{number}"), outcome, at=now, expires_at=now, new=True)
     print(number, flush=True)
 """
     confirmed = -1
@@ -414,7 +414,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 try:
     for number in range(10_000):
         outcome = Outcome(state=JobState.LOST, cause="x", log_tail="x" * 8000)
-        records.finish(intent(f"j{number}"), outcome, at=now, expires_at=now)
+        records.finish(intent(f"j{number}"), outcome, at=now, expires_at=now, new=True)
 except StateError as error:
     print(error.cause)
 """
