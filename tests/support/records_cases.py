@@ -15,7 +15,8 @@ from attrs import evolve
 from spawnery import JobState, Outcome
 from spawnery.errors import JobNotFound
 from spawnery.holders import is_alive, new_holder
-from spawnery.records import JobRecords, Kill, KillReason, Record
+from spawnery.outcomes import KillReason
+from spawnery.records import JobRecords, Kill, Record
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LATER = NOW + timedelta(days=7)

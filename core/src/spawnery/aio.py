@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from spawnery.models import JobSpec
     from spawnery.planning import JobPlan
     from spawnery.reaper import Decision
+    from spawnery.records import KnownPlace
 
 T = TypeVar("T")
 
@@ -194,6 +195,14 @@ class AsyncSpawner:
     async def reap(self, *, dry_run: bool = False) -> Sequence[Decision]:
         """See ``Spawner.reap``."""
         return await self._run(lambda: self.spawner.reap(dry_run=dry_run))
+
+    async def places(self) -> Sequence[KnownPlace]:
+        """See ``Spawner.places``."""
+        return await self._run(self.spawner.places)
+
+    async def give_up_place(self, key: str) -> Sequence[str]:
+        """See ``Spawner.give_up_place``."""
+        return await self._run(lambda: self.spawner.give_up_place(key))
 
     async def plan(self, spec: JobSpec, *, validate: bool = False) -> JobPlan:
         """See ``Spawner.plan``."""

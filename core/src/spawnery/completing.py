@@ -51,7 +51,7 @@ class Completer:
     def prepare(self, spec: JobSpec) -> Prepared:
         """Review, check capabilities, build the environment, find the network."""
         core, parts = self._core, self._parts
-        parts.contact.make()
+        parts.ledger.placement.contact()
         context = HookContext(
             spawner=self._name,
             instance=parts.instance,

@@ -37,7 +37,7 @@ def _findings(
             name="records", detail=f"readable, {len(unfinished)} jobs without an outcome"
         )
     try:
-        parts.contact.make()
+        parts.ledger.placement.contact()
         yield from parts.engine.check()
     except SpawnerError as error:
         yield _failed("engine", error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from spawnery.contract import (
@@ -46,6 +47,8 @@ class Engine:
         manager: pluggy's manager with the spawner registered.
         name: The spawner's name, for messages.
         workers: Where hooks run.
+        stops: Where ``stop`` runs, which waits out the grace of a job: many of them at once must
+            not keep the other hooks waiting.
         io_timeout: Limit in seconds for calls whose request carries none.
         masker: Masks what errors say.
     """
@@ -56,12 +59,14 @@ class Engine:
         *,
         name: str,
         workers: Workers,
+        stops: Workers,
         io_timeout: float,
         masker: Masker,
     ) -> None:
         self._hook = manager.hook
         self.name = name
         self._workers = workers
+        self._stops = stops
         self._io_timeout = io_timeout
         self._masker = masker
 
@@ -112,9 +117,20 @@ class Engine:
         return self._stream("logs", stream, request.job_id)
 
     def stop(self, request: StopRequest) -> None:
-        """Call the hook ``stop``."""
+        """Call the hook ``stop`` and wait for it."""
+        limit = request.deadline.remaining() + _SLACK_SECONDS
         call = functools.partial(self._hook.stop, request=request)
-        self._call("stop", call, request.deadline, request.job_id)
+        with self._boundary("stop", request.job_id):
+            self._stops.call(call, timeout=limit)
+
+    def begin_stop(self, request: StopRequest) -> Future[None]:
+        """Call the hook ``stop`` without waiting; the future has its error, if any."""
+
+        def stop() -> None:
+            with self._boundary("stop", request.job_id):
+                self._hook.stop(request=request)
+
+        return self._stops.submit(stop)
 
     def remove(self, request: RemoveRequest) -> None:
         """Call the hook ``remove``."""

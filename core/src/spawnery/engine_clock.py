@@ -84,7 +84,8 @@ class EngineClock:
 
         Args:
             time_of_engine: With a zone, cut off (not rounded) to the resolution.
-            sent, received: ``time.monotonic()`` before the request and after the reply.
+            sent: ``time.monotonic()`` before the request.
+            received: ``time.monotonic()`` after the reply.
             resolution: Seconds by which the engine's clock may be further than it said.
         """
         said = time_of_engine.timestamp()

@@ -7,10 +7,12 @@ import queue
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from spawnery.contract import RemoveRequest, StopRequest
+from attrs import evolve
+
+from spawnery.ending import Ending
 from spawnery.errors import Ambiguous, JobNotFound, JobRunning, SpawnerError, WaitTimeout
 from spawnery.naming import check_job_id, object_name
-from spawnery.outcomes import EventKind, JobState, JobStatus, Outcome
+from spawnery.outcomes import EventKind, JobState, JobStatus, KillReason, Outcome
 from spawnery.records import Record
 from spawnery.tracker import Tracker, Waiter, ended_status
 
@@ -23,33 +25,49 @@ class Jobs:
 
     Args:
         tracker: Follows the jobs, and knows engine and records.
+        ending: Stops and removes.
         settings: Grace and limits.
         follow: Starts the tracker where it does not run yet.
     """
 
     def __init__(
-        self, tracker: Tracker, *, settings: CoreSettings, follow: Callable[[], None]
+        self,
+        tracker: Tracker,
+        *,
+        ending: Ending,
+        settings: CoreSettings,
+        follow: Callable[[], None],
     ) -> None:
         self._tracker = tracker
+        self._ending = ending
         self._engine = tracker.engine
         self._ledger = tracker.ledger
-        self._records = tracker.ledger.records
         self._settings = settings
         self._follow = follow
 
     def record(self, job_id: str) -> Record | None:
         """Return what is remembered of a job."""
-        return self._records.get(check_job_id(job_id))
+        return self._ledger.records.get(check_job_id(job_id))
 
     def status(self, job_id: str) -> JobStatus:
         """See ``Spawner.status``."""
         record = self.record(job_id)
         if record is not None and record.outcome is not None:
             return ended_status(record)
-        seen = self._engine.status(job_id)
+        seen = self._look(job_id)
         if seen is not None:
             return self._judged(seen)
         return self._absent(job_id, record)
+
+    def _look(self, job_id: str) -> JobStatus | None:
+        """Ask the engine for a job; another object under its id is not it."""
+        seen = self._engine.status(job_id)
+        if seen is None:
+            return None
+        record = self._ledger.records.get(job_id)
+        if record is None or self._ledger.concerns(record, seen):
+            return seen
+        return None
 
     def outcome(self, job_id: str) -> Outcome:
         """Return the outcome of a job that has ended.
@@ -94,33 +112,27 @@ class Jobs:
         record = self.record(job_id)
         if record is not None and record.outcome is not None:
             return record.outcome
-        seen = self._engine.status(job_id)
-        if seen is not None and seen.outcome is not None:
-            return self._ledger.finish(self._ledger.remembered(seen), seen.outcome).ended
-        if record is None:
-            record = self._records.get(job_id) if seen is None else self._ledger.from_status(seen)
-        if record is None:
+        seen = self._look(job_id)
+        found = None if seen is None else self._ledger.of_object(seen)
+        if seen is not None and seen.outcome is not None and found is not None:
+            return self._ledger.finish(found[0], seen.outcome, new=found[1]).ended
+        if found is None:
+            record = record or self._ledger.records.get(job_id)
+            found = None if record is None else (record, False)
+        if found is None:
             raise self._unknown(job_id)
-        record = self._ledger.kill(record, "stop", seen)
+        waiting = seen or self._tracker.live.get(job_id)
+        record = self._ledger.kill(found[0], KillReason.STOP, waiting, new=found[1])
         if record.outcome is not None:
             return record.outcome
-        self._end(record, grace)
-        return self.wait(job_id, grace + self._settings.io_timeout_seconds)
-
-    def _end(self, record: Record, grace: float) -> None:
-        request = StopRequest(
-            job_id=record.job_id,
-            name=record.name,
-            reason="stop",
-            grace_seconds=grace,
-            deadline=self._engine.limit(grace),
-        )
+        self._tracker.cancel(job_id)
         try:
-            self._engine.stop(request)
+            self._ending.stop(seen or record, KillReason.STOP, grace=grace)
         except Ambiguous as error:
             # Whether it acted shows when we wait for the end; a plugin's bug would only be hidden.
             if not error.retryable:
                 raise
+        return self.wait(job_id, grace + self._settings.io_timeout_seconds)
 
     def remove(self, job_id: str, *, force: bool) -> None:
         """See ``Spawner.remove``."""
@@ -134,18 +146,22 @@ class Jobs:
                 hint = f"stop it first, or: spawnery rm --force {job_id}"
                 raise JobRunning(msg, job_id=job_id, hint=hint)
             self.stop(job_id, None)
-        name = object_name(self._ledger.prefix, job_id)
-        request = RemoveRequest(job_id=job_id, name=name, deadline=self._engine.limit())
-        self._engine.remove(request)
-        self._records.forget(job_id)
+        if seen is not None:
+            self._ending.remove(seen)
+        elif record is not None:
+            name = object_name(self._ledger.prefix, job_id)
+            self._ending.remove(evolve(record, name=name))
+        self._ledger.records.forget(job_id)
         self._tracker.on_gone(job_id)
         self._ledger.observers.tell(EventKind.REMOVED, job_id)
 
     def list(self) -> Sequence[JobStatus]:
         """See ``Spawner.list``."""
         statuses = {s.job_id: self._judged(s) for s in self._engine.list_jobs()}
-        for record in self._records.finished():
+        for record in self._ledger.records.finished():
             there = statuses.get(record.job_id)
+            if there is not None and not self._ledger.concerns(record, there):
+                there = None
             if there is None or not there.state.terminal:
                 statuses[record.job_id] = ended_status(record, there)
         return sorted(statuses.values(), key=_age)
@@ -154,26 +170,34 @@ class Jobs:
         """Let the record have its say in what the engine shows."""
         if seen.outcome is None:
             return seen
-        record = self._ledger.finish(self._ledger.remembered(seen), seen.outcome)
-        return ended_status(record, seen)
+        found = self._ledger.of_object(seen)
+        if found is None:
+            return seen
+        record = self._ledger.finish(found[0], seen.outcome, new=found[1])
+        return seen if record.outcome is None else ended_status(record, seen)
 
     def _absent(self, job_id: str, record: Record | None) -> JobStatus:
         """Say what is known of a job that the engine does not have (any more)."""
-        record = record or self._records.get(job_id)
+        record = record or self._ledger.records.get(job_id)
         if record is None:
             raise self._unknown(job_id)
         if record.created_at is not None or record.kill is not None:
             with contextlib.suppress(WaitTimeout):
                 self.wait(job_id, self._settings.settle_seconds * 2 + 1)
-                return ended_status(self._records.get(job_id) or record)
+                return ended_status(self._ledger.records.get(job_id) or record)
         return JobStatus(
             job_id=job_id,
             state=JobState.PENDING,
             name=record.name,
             spec_hash=record.spec_hash,
             launched=record.created_at is not None,
-            message="the engine does not have it, and its spawner may still be at work",
+            message=self._unseen(record),
         )
+
+    def _unseen(self, record: Record) -> str:
+        if not self._ledger.records.absence_counts(record):
+            return "it is not seen here; it may live where it was spawned (spawnery places)"
+        return "the engine does not have it yet; its spawn may still be under way"
 
     def must_be_known(self, job_id: str) -> None:
         """Raise ``JobNotFound`` where neither the engine nor the records know a job."""
@@ -182,6 +206,12 @@ class Jobs:
 
     def _unknown(self, job_id: str) -> JobNotFound:
         msg = f"no job {job_id}: neither the engine {self._engine.name} nor the records know it"
+        there = self._ledger.records.elsewhere(job_id)
+        if there:
+            titles = ", ".join(f"{found.place.title} ({found.key})" for found in there)
+            msg = f"no job {job_id} in this place"
+            hint = f"it lives in another one, {titles}: spawnery places lists them"
+            return JobNotFound(msg, job_id=job_id, hint=hint)
         return JobNotFound(msg, job_id=job_id, hint="spawnery ps --all shows what is there")
 
 

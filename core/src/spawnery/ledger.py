@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from attrs import evolve, field, frozen
 
+from spawnery.engine_clock import EngineClock
+from spawnery.evidence import concerns
 from spawnery.naming import object_name
 from spawnery.observers import Observers
-from spawnery.outcomes import EventKind, JobState, JobStatus, Outcome
+from spawnery.outcomes import (
+    EventKind,
+    JobGone,
+    JobState,
+    JobStatus,
+    KillReason,
+    Outcome,
+)
+from spawnery.placement import Placement
 from spawnery.plugin import Clock
+from spawnery.policy import Present
 from spawnery.records import JobRecords, Kill, Record
 from spawnery.secret import Masker
 from spawnery.verdict import verdict
@@ -23,34 +36,65 @@ class Ledger:
     """Records with the rules of what is written into them.
 
     Attributes:
-        records: Where it is written.
+        placement: The records, at the place of the engine.
         holder: Who we are, for leases.
         observers: Who is told.
         masker: Masks the text of outcomes.
-        clock: Time.
+        clock: Our time.
+        engine_clock: The engine's.
         keep: How long the record of an ended job is kept.
         prefix: Beginning of the objects' names.
     """
 
-    records: JobRecords
+    placement: Placement
     holder: str
     observers: Observers = field(repr=False)
     masker: Masker = field(repr=False)
     clock: Clock
+    engine_clock: EngineClock = field(factory=EngineClock)
     keep: timedelta
     prefix: str
 
-    def remembered(self, status: JobStatus) -> Record:
-        """Return the record of an object, made from the object where it was lost."""
-        return self.records.get(status.job_id) or self.from_status(status)
+    @property
+    def records(self) -> JobRecords:
+        """The records of the present place; the first use asks the engine which one that is."""
+        return self.placement.records
 
-    def from_status(self, status: JobStatus) -> Record:
+    def present(self) -> Present:
+        """Return the moment at which something is to be decided."""
+        return Present(engine=self.engine_clock.now(), ours=self.clock.now())
+
+    def concerns(self, record: Record, seen: JobStatus | JobGone) -> bool:
+        """Tell whether evidence belongs to the job of a record."""
+        offset = self.engine_clock.offset() if self.engine_clock.measured else None
+        return concerns(record, seen, offset=offset)
+
+    def of_object(self, status: JobStatus) -> tuple[Record, bool] | None:
+        """Return the record of an object that is in the engine now, and whether it is a new one.
+
+        A record is made from the object where it was lost. None where the record is another job's.
+        """
+        record = self.records.get(status.job_id)
+        if record is None:
+            return self._from_status(status), True
+        if not self.concerns(record, status):
+            return None
+        return self.located(record), False
+
+    def located(self, record: Record) -> Record:
+        """Note that the object of a record is in this place, where that was not known."""
+        if self.records.absence_counts(record):
+            return record
+        return self.records.seen_here(record)
+
+    def _from_status(self, status: JobStatus) -> Record:
         """Make the record of an object that has none."""
         now = self.clock.now()
         return Record(
             job_id=status.job_id,
             name=status.name,
             spec_hash=status.spec_hash or "",
+            record_id=status.record_id,
             intended_at=status.accepted_at or now,
             retention_seconds=status.retention_seconds or 0,
             engine_id=status.engine_id or status.name,
@@ -63,35 +107,83 @@ class Ledger:
             job_id=job_id,
             name=object_name(self.prefix, job_id),
             spec_hash=spec_hash,
+            record_id=secrets.token_hex(8),
             intended_at=self.clock.now(),
             retention_seconds=retention_seconds,
         )
 
-    def kill(self, record: Record, reason: str, status: JobStatus | None = None) -> Record:
-        """Record why we end a job, before we do it; what it was waiting for goes with it."""
+    def kill(
+        self,
+        record: Record,
+        reason: KillReason,
+        status: JobStatus | None = None,
+        *,
+        new: bool = False,
+    ) -> Record:
+        """Record why we end a job, before we do it; what it was waiting for goes with it.
+
+        Args:
+            record: Of the job.
+            reason: Why.
+            status: Its object as it was last seen.
+            new: Write the record where it is missing: for an object that is in the engine now.
+        """
         waiting = status if status is not None and status.state in _WAITING else None
-        given_up = reason in {"start_deadline", "hopeless"}
+        given_up = waiting if reason in {KillReason.START_DEADLINE, KillReason.HOPELESS} else None
         kill = Kill(
             reason=reason,
             at=self.clock.now(),
-            cause=waiting.cause if waiting is not None and given_up else None,
-            message=self._masked(waiting.message) if waiting is not None else None,
-            hint=self._masked(waiting.hint) if waiting is not None else None,
+            cause=None if given_up is None else given_up.cause,
+            message=None if waiting is None else self._masked(waiting.message),
+            hint=None if waiting is None else self._masked(waiting.hint),
         )
-        record = self.records.kill(record, kill)
-        if record.outcome is None:
+        record = self.records.kill(record, kill, new=new)
+        if record.kill is not None and record.outcome is None:
             self.observers.tell(EventKind.STOPPING, record.job_id, reason)
         return record
 
-    def finish(self, record: Record, seen: Outcome | None) -> Record:
-        """Record how a job ended, once; later evidence changes nothing."""
+    def finish(self, record: Record, seen: Outcome | None, *, new: bool = False) -> Record:
+        """Record how a job ended, once; later evidence changes nothing.
+
+        Args:
+            record: Of the job.
+            seen: The engine's evidence.
+            new: Write the record where it is missing: for an object that is in the engine now.
+
+        Returns:
+            The record; without an outcome where it was removed meanwhile.
+        """
         outcome = self._clean(verdict(record, seen))
         now = self.clock.now()
         if outcome.finished_at is None:
-            outcome = evolve(outcome, finished_at=now)
-        record, first = self.records.finish(record, outcome, at=now, expires_at=self._expiry(now))
-        self.announce(record, first=first)
+            there = self.engine_clock.now()
+            outcome = evolve(outcome, finished_at=now if there is None else there.middle)
+        record, first = self.records.finish(
+            record, outcome, at=now, expires_at=self._expiry(now), new=new
+        )
+        if record.outcome is not None:
+            self.announce(record, first=first)
         return record
+
+    def give_up_place(self, key: str) -> Sequence[Record]:
+        """End all jobs of a place that is gone for good.
+
+        Raises:
+            LookupError: There is no such place, or it is the present one.
+        """
+        now = self.clock.now()
+        outcome = Outcome(
+            state=JobState.LOST,
+            cause="lost.place",
+            message=f"the place {key} where it lived was given up",
+            hint="it may have run to its end or not: look at what it was to produce",
+            finished_at=now,
+            log_tail_missing="the place is gone",
+        )
+        ended = self.records.give_up(key, outcome, at=now, expires_at=self._expiry(now))
+        for record in ended:
+            self.observers.tell(EventKind.FINISHED, record.job_id, outcome=record.outcome)
+        return ended
 
     def announce(self, record: Record, *, first: bool = False) -> None:
         """Tell observers of an end: of one written here, and of one that they never heard of."""
@@ -106,7 +198,7 @@ class Ledger:
 
     def let_go(self) -> None:
         """Give back all leases: no more evidence comes from us."""
-        self.records.release_all(holder=self.holder)
+        self.placement.unplaced.release_all(holder=self.holder)
 
     def _expiry(self, now: datetime) -> datetime:
         return now + self.keep

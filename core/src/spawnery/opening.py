@@ -15,11 +15,12 @@ from attrs import frozen
 
 from spawnery.engine import Engine
 from spawnery.errors import SpawnerError, SpawnerInvalid, StateError
-from spawnery.granted import FirstContact, Granted
+from spawnery.granted import Granted
 from spawnery.holders import new_holder
 from spawnery.ledger import Ledger
 from spawnery.naming import check_prefix, label_value
 from spawnery.observers import Observers
+from spawnery.placement import Placement
 from spawnery.plugin import Clock, SpawnerPlugin, SpawnerRuntime
 from spawnery.prepare import Hooks
 from spawnery.records import JobRecords
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _INSTANCE_FILE: Final = "instance"
 _RECORDS_FILE: Final = "records.sqlite3"
 _PRIVATE: Final = 0o700
+_MOST_STOPS: Final = 1024
+"""Jobs that may be stopped at once, each by a thread that mostly waits."""
 
 
 @frozen(kw_only=True)
@@ -52,7 +55,6 @@ class Parts:
     observers: Observers
     spawner: Any
     granted: Granted
-    contact: FirstContact
 
 
 class _Relay:
@@ -214,6 +216,7 @@ def assemble(
         emit=relay,
         lacks=granted.lacks,
     )
+    runtime.engine_clock.measured = "clock" in plugin.capabilities
     spawner = create(plugin, settings.plugin, runtime)
     from spawnery.manager import build_manager  # noqa: PLC0415 - imports pluggy
 
@@ -232,21 +235,25 @@ def assemble(
         lasting=(plugin.name, *lasting),
     )
     relay.observers = observers
-    ledger = Ledger(
-        records=records,
-        holder=new_holder(),
-        observers=observers,
-        masker=masker,
-        clock=clock,
-        keep=timedelta(days=core.records_days),
-        prefix=core.name_prefix,
-    )
     engine = Engine(
         manager,
         name=plugin.name,
         workers=workers,
+        stops=Workers(_MOST_STOPS, name="spawnery-stop"),
         io_timeout=core.io_timeout_seconds,
         masker=masker,
+    )
+    ledger = Ledger(
+        placement=Placement(
+            records, engine.place if "place" in plugin.capabilities else None, logger=logger
+        ),
+        holder=new_holder(),
+        observers=observers,
+        masker=masker,
+        clock=clock,
+        engine_clock=runtime.engine_clock,
+        keep=timedelta(days=core.records_days),
+        prefix=core.name_prefix,
     )
     hooks = Hooks(manager, spawner=plugin.name, workers=workers, timeout=core.hook_timeout_seconds)
     return Parts(
@@ -263,7 +270,6 @@ def assemble(
         observers=observers,
         spawner=spawner,
         granted=granted,
-        contact=FirstContact(engine, plugin.capabilities, logger),
     )
 
 

@@ -41,6 +41,40 @@ _TERMINAL = frozenset(
 )
 
 
+class KillReason(enum.StrEnum):
+    """Why we end a job; recorded before it is done."""
+
+    STOP = "stop"
+    """Somebody asked for it."""
+    DEADLINE = "deadline"
+    START_DEADLINE = "start_deadline"
+    HOPELESS = "hopeless"
+    """It can never start."""
+
+    @property
+    def state(self) -> JobState:
+        """The state that a job ends in which was ended for this reason."""
+        return _KILLED[self][0]
+
+    @property
+    def cause(self) -> str:
+        """The cause of its outcome, where nothing more is known."""
+        return _KILLED[self][1]
+
+    @property
+    def message(self) -> str:
+        """The beginning of the message of its outcome."""
+        return _KILLED[self][2]
+
+
+_KILLED: Mapping[KillReason, tuple[JobState, str, str]] = {
+    KillReason.STOP: (JobState.CANCELLED, "cancelled", "stopped on request"),
+    KillReason.DEADLINE: (JobState.TIMED_OUT, "deadline", "stopped at its deadline"),
+    KillReason.START_DEADLINE: (JobState.TIMED_OUT, "deadline.start", "did not start in time"),
+    KillReason.HOPELESS: (JobState.FAILED, "start.failed", "cannot start"),
+}
+
+
 @frozen(kw_only=True)
 class Outcome:
     """How a job ended.

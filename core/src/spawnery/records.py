@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import enum
 import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from spawnery.contract import Place
 from spawnery.errors import JobNotFound
 from spawnery.holders import is_alive
-from spawnery.outcomes import Outcome
+from spawnery.outcomes import KillReason, Outcome
 from spawnery.places import PlaceRow, key_of, known_row
-
-
-class KillReason(enum.StrEnum):
-    """Why we end a job; what each means for its outcome stands in ``verdict``."""
-
-    STOP = "stop"
-    """Somebody asked for it."""
-    DEADLINE = "deadline"
-    START_DEADLINE = "start_deadline"
-    HOPELESS = "hopeless"
-    """It can never start."""
 
 
 @frozen(kw_only=True)
@@ -39,7 +27,7 @@ class Kill:
         cause, message, hint: What the job was waiting for when we gave it up.
     """
 
-    reason: KillReason
+    reason: KillReason = field(converter=KillReason)
     at: datetime
     cause: str | None = None
     message: str | None = None

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from spawnery.outcomes import JobState, Outcome
-from spawnery.records import Kill, KillReason
+from spawnery.records import Kill
 
 
 def dump(value: Outcome | Kill) -> str:
@@ -34,9 +34,7 @@ def load_outcome(text: str) -> Outcome:
 
 def load_kill(text: str) -> Kill:
     """Read a kill; fields that a newer version wrote are left out."""
-    pairs = _known(Kill, json.loads(text))
-    pairs["reason"] = KillReason(pairs["reason"])
-    return Kill(**_times(pairs, "at"))
+    return Kill(**_times(_known(Kill, json.loads(text)), "at"))
 
 
 def _known(kind: type[Any], pairs: dict[str, Any]) -> dict[str, Any]:

@@ -152,9 +152,7 @@ class SqliteRecords:
         db.execute(sql, values)
         return record
 
-    def _update(
-        self, db: sqlite3.Connection, scope: str, job_id: str, **values: object
-    ) -> Record:
+    def _update(self, db: sqlite3.Connection, scope: str, job_id: str, **values: object) -> Record:
         names = ", ".join(f"{name} = ?" for name in values)
         where = f"WHERE scope = ? AND job_id = ? RETURNING {COLUMNS}"
         sql = f"UPDATE jobs SET {names} {where}"  # noqa: S608 - own names

@@ -129,7 +129,10 @@ def _yes_or_no(value: Any) -> bool:
 def _path(value: Any) -> Path:
     if not _text(value):
         raise ValueError
-    return Path(value).expanduser().absolute()
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError as error:  # ~name of a user that is not there
+        raise ValueError(str(error)) from None
 
 
 def _words(value: Any) -> tuple[str, ...]:

@@ -6,17 +6,20 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from spawnery.completing import Completer
 from spawnery.contract import (
+    Cancellation,
     CheckItem,
     SpawnRequest,
 )
-from spawnery.errors import LogsUnavailable, SpawnerError, StateError
+from spawnery.ending import Ending
+from spawnery.errors import ConfigurationError, LogsUnavailable, SpawnerError, StateError
 from spawnery.hashing import spec_hash
 from spawnery.joblogs import FollowedLog
 from spawnery.jobs import Jobs
+from spawnery.kill_listener import KillListener
 from spawnery.models import JobSpec
 from spawnery.naming import check_job_id, object_name
 from spawnery.outcomes import EventKind, JobHandle, JobStatus, LogChunk, Outcome
@@ -24,13 +27,17 @@ from spawnery.spawning import OneAtATime, Spawning, expected
 from spawnery.streams import JobStream, PushStream
 from spawnery.tracker import Tracker
 from spawnery.upkeep import Upkeep
+from spawnery.workers import Workers
 
 if TYPE_CHECKING:
     from spawnery.opening import Parts
     from spawnery.planning import JobPlan
     from spawnery.plugin import SpawnerPlugin
     from spawnery.reaper import Decision
-    from spawnery.records import JobRecords
+    from spawnery.records import JobRecords, KnownPlace
+
+_UPKEEP_AT_ONCE: Final = 32
+"""Jobs that are looked after at once."""
 
 
 class Spawner:
@@ -44,7 +51,6 @@ class Spawner:
         instance: The installation that owns the jobs.
         settings: All settings and where each came from.
         plugin: The spawner's declaration.
-        records: What is remembered of jobs.
 
     Every verb raises ``SpawnerError`` subclasses only: ``EngineUnreachable``, ``EngineDenied`` and
     ``StateError`` wherever the engine or the records are needed, and those that it names.
@@ -56,7 +62,6 @@ class Spawner:
         self.instance = parts.instance
         self.settings = parts.settings
         self.plugin = parts.plugin
-        self.records = parts.ledger.records
         self._engine = parts.engine
         self._ledger = parts.ledger
         self._core = parts.settings.core
@@ -68,28 +73,35 @@ class Spawner:
             logger=parts.runtime.logger,
             start_thread=parts.runtime.start_thread,
         )
+        self._ending = Ending(engine=parts.engine, grace_seconds=self._core.stop_grace_seconds)
         self._upkeep = Upkeep(
             self._tracker,
-            workers=parts.workers,
+            ending=self._ending,
+            workers=Workers(_UPKEEP_AT_ONCE, name="spawnery-upkeep"),
             settings=self._core,
             granted=parts.granted,
             logger=parts.runtime.logger,
         )
         self._spawning = Spawning(
             engine=parts.engine,
+            ending=self._ending,
             ledger=parts.ledger,
+            settle=self._tracker.settle,
             patience=self._core.io_timeout_seconds,
             abandon=self._tracker.abandon,
         )
         self._completer = Completer(parts)
-        self._jobs = Jobs(self._tracker, settings=self._core, follow=self._follow_jobs)
+        self._jobs = Jobs(
+            self._tracker, ending=self._ending, settings=self._core, follow=self._follow_jobs
+        )
+        self._kills = KillListener(self._tracker, start_thread=parts.runtime.start_thread)
         self._promised: dict[str, bool] = {}
         self._closed = False
 
     @property
     def capabilities(self) -> frozenset[str]:
         """What the spawner can do: its declaration, minus what its engine lacks (asked once)."""
-        self._parts.contact.make()
+        self._ledger.placement.contact()
         return self._parts.granted.capabilities
 
     # -- opening and closing -----------------------------------------------------------------
@@ -170,6 +182,7 @@ class Spawner:
         if self._closed:
             return
         self._closed = True
+        self._kills.close()
         self._tracker.close()
         self._upkeep.flush()
         self._parts.observers.close()
@@ -182,7 +195,12 @@ class Spawner:
             self._parts.spawner.close()
         except Exception as error:  # noqa: BLE001 - the caller is done with it
             self._parts.runtime.logger.warning("closing %s failed: %r", self.name, error)
-        self.records.close()
+        self._ledger.placement.unplaced.close()
+
+    @property
+    def records(self) -> JobRecords:
+        """What is remembered of jobs."""
+        return self._ledger.records
 
     def _follow_jobs(self) -> None:
         if self._tracker.start():
@@ -214,7 +232,9 @@ class Spawner:
         evidence = retention == 0 or follow
         if evidence:
             self._follow_jobs()
-        self._tracker.expect(expected(intent.name, intent, spec))
+        cancellation = Cancellation()
+        self._tracker.expect(expected(intent.name, intent, spec), cancellation)
+        self._kills.listen()
         if follow:
             self._tracker.hold(spec.job_id)
             self._promised[spec.job_id] = True
@@ -225,10 +245,10 @@ class Spawner:
 
         try:
             with self._one_at_a_time(spec.job_id):
-                handle = self._spawning.spawn(intent, build)
+                handle = self._spawning.spawn(intent, build, cancellation)
             there = True
         finally:
-            self._tracker.spawned(spec.job_id, there=there and evidence)
+            self._tracker.spawned(spec.job_id, cancellation, there=there and evidence)
             if follow and not there and self._promised.pop(spec.job_id, None) is not None:
                 self._tracker.let_go(spec.job_id)
             if not (there and evidence):
@@ -366,8 +386,31 @@ class Spawner:
         """
         from spawnery.reaper import Reaper  # noqa: PLC0415 - seldom used
 
-        reaper = Reaper(self._engine, self._ledger, settings=self._core)
+        reaper = Reaper(self._engine, self._ledger, ending=self._ending, settings=self._core)
         return reaper.reap(dry_run=dry_run)
+
+    def places(self) -> Sequence[KnownPlace]:
+        """Return the places where jobs of the instance live or have lived."""
+        return self.records.places()
+
+    def give_up_place(self, key: str) -> Sequence[str]:
+        """Give up a place that is gone for good: its unfinished jobs become LOST.
+
+        Args:
+            key: Of ``places``.
+
+        Returns:
+            The ids of those jobs.
+
+        Raises:
+            ConfigurationError: There is no such place, or the spawner is in it now.
+        """
+        try:
+            return [record.job_id for record in self._ledger.give_up_place(key)]
+        except LookupError:
+            msg = f"there is no place {key} that could be given up"
+            hint = "spawnery places lists them; the one where the spawner is now cannot be given up"
+            raise ConfigurationError(msg, hint=hint) from None
 
     def plan(self, spec: JobSpec, *, validate: bool = False) -> JobPlan:
         """Show what ``spawn`` would send to the engine, with secrets masked.

@@ -18,7 +18,8 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from spawnery.contract import Deadline, RemoveRequest, SpawnRequest
+from spawnery.contract import Cancellation, Deadline, SpawnRequest
+from spawnery.ending import Ending
 from spawnery.engine import Engine
 from spawnery.errors import (
     Ambiguous,
@@ -29,7 +30,8 @@ from spawnery.errors import (
 )
 from spawnery.ledger import Ledger
 from spawnery.models import JobSpec
-from spawnery.outcomes import JobHandle, JobState, JobStatus, Outcome
+from spawnery.outcomes import JobHandle, JobState, JobStatus, KillReason, Outcome
+from spawnery.plugin import LABEL_RECORD_ID
 from spawnery.records import Begun, Record
 from spawnery.upkeep import LEASE_SECONDS
 
@@ -70,18 +72,25 @@ class Spawning:
 
     Attributes:
         engine: The spawner.
+        ending: Stops and removes.
         ledger: The records.
+        settle: Tells waiters of an end.
         patience: How long, in seconds, lost replies and other callers are waited for.
         abandon: Told of the engine's ids of objects that were removed again.
     """
 
     engine: Engine
+    ending: Ending
     ledger: Ledger
+    settle: Callable[[Record], None]
     patience: float
     abandon: Callable[[Sequence[str]], None]
 
     def spawn(
-        self, intent: Record, build: Callable[[Callable[[str], None]], SpawnRequest]
+        self,
+        intent: Record,
+        build: Callable[[Callable[[str], None]], SpawnRequest],
+        cancellation: Cancellation,
     ) -> JobHandle:
         """Make sure that the job of this intent exists, and say whether this call made it.
 
@@ -89,6 +98,7 @@ class Spawning:
             intent: The record to begin with.
             build: Completes the request (review, environment, network); called only when the
                 engine is to be asked. Its argument marks the record.
+            cancellation: Tells of a stop while this call is under way.
         """
         known = self.ledger.records.get(intent.job_id)
         if known is not None and self._is_done(known, intent):
@@ -98,6 +108,7 @@ class Spawning:
         begun = self._begin(intent)
         if not begun.leased or (not begun.inserted and self._is_done(begun.record, intent)):
             return _handle(begun.record)
+        request = evolve(_identified(request, begun.record), cancellation=cancellation)
         return self._ask(request, begun.record, marked)
 
     # -- the record --------------------------------------------------------------------------
@@ -125,13 +136,19 @@ class Spawning:
         if record.created_at is None:
             return False
         status = self.engine.status(record.job_id)
-        return status is None or status.launched
+        if status is None or not self.ledger.concerns(record, status):
+            return True  # it may have run: never again
+        return status.launched
 
-    def _mark(self, job_id: str, engine_id: str, marked: list[str]) -> None:
+    def _mark(
+        self, job_id: str, engine_id: str, marked: list[str], *, record_id: str | None = None
+    ) -> None:
         """Record that the object exists and may run from now on, unless the job was stopped."""
         marked.append(engine_id)
         now = self.ledger.clock.now()
-        record = self.ledger.records.created(job_id, engine_id=engine_id, at=now)
+        record = self.ledger.records.created(
+            job_id, engine_id=engine_id, at=now, record_id=record_id
+        )
         if record.kill is not None:
             msg = f"job {job_id} was stopped before it started"
             raise SpawnFailed(msg, cause="cancelled", job_id=job_id)
@@ -139,33 +156,37 @@ class Spawning:
     # -- the engine --------------------------------------------------------------------------
 
     def _ask(self, request: SpawnRequest, record: Record, marked: list[str]) -> JobHandle:
-        """Ask the engine until it is clear what came of it."""
+        """Ask the engine until it is clear what came of it; of errors the first is told."""
         pause = _FIRST_PAUSE
+        first: Ambiguous | None = None
         for attempt in range(_ATTEMPTS):
             try:
                 handle = self.engine.spawn(request)
             except Ambiguous as error:
+                first = first or error
                 found = self._resolve(request, error)
                 if found is not None:
                     return found
-                if attempt == _ATTEMPTS - 1:
-                    raise
+                if not error.retryable or request.cancellation.requested:
+                    return self._failed(request, record, first, marked)
             except SpawnerError as error:
                 return self._failed(request, record, error, marked)
             else:
                 return self._confirm(request, handle, marked, first=attempt == 0)
-            time.sleep(pause)
+            if attempt < _ATTEMPTS - 1:
+                request.cancellation.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
             # What is left of the limit of a call that had no answer in time is nothing.
             request = evolve(request, deadline=self.engine.limit())
-        msg = "unreachable"
-        raise AssertionError(msg)
+        raise first or AssertionError
 
     def _confirm(
         self, request: SpawnRequest, handle: JobHandle, marked: list[str], *, first: bool
     ) -> JobHandle:
-        if not marked:
-            self._mark(handle.job_id, handle.engine_id or handle.name, marked)
+        other = handle.record_id if handle.record_id != request.record_id else None
+        if not marked or other is not None:
+            # What was there before its record carries an id of its own.
+            self._mark(handle.job_id, handle.engine_id or handle.name, marked, record_id=other)
         if first or handle.created:
             return handle
         # An earlier attempt of this call made the object, and its reply was lost.
@@ -181,7 +202,7 @@ class Spawning:
                 return None
             engine_id = status.engine_id or status.name
             if not created:
-                self._mark(status.job_id, engine_id, [])
+                self._mark(status.job_id, engine_id, [], record_id=status.record_id)
             return _handle_of(request, engine_id, created=True)
         if status is None and created and record is not None:
             # It may have run and be gone: never again. The tracker tells what became of it.
@@ -205,13 +226,12 @@ class Spawning:
     ) -> JobHandle:
         """Give up: what was made is removed first, then the end is recorded or the error raised."""
         if not marked:
-            self.ledger.records.withdraw(record.job_id)
-            raise error
+            return self._refused(request, record, error)
         if isinstance(error, EngineUnreachable):
             raise error
         status = self.engine.status(record.job_id)
         if status is not None and not status.launched:
-            self._remove(request)
+            self.ending.remove(status)
         kept = self.ledger.records.get(record.job_id)
         if kept is None or kept.created_at is None:
             if status is None or not status.launched:
@@ -219,13 +239,41 @@ class Spawning:
             self.ledger.records.withdraw(record.job_id)
             raise error
         if status is None or not status.launched:
-            self.ledger.finish(kept, _start_failure(error))
+            self.settle(self.ledger.finish(kept, _start_failure(error)))
         return _handle_of(request, kept.engine_id, created=True)
 
-    def _remove(self, request: SpawnRequest) -> None:
-        deadline = self.engine.limit()
-        job_id, name = request.job.job_id, request.name
-        self.engine.remove(RemoveRequest(job_id=job_id, name=name, deadline=deadline))
+    def _refused(self, request: SpawnRequest, record: Record, error: SpawnerError) -> JobHandle:
+        """Give up a job that was never marked: nothing of it can have run.
+
+        A job that was stopped meanwhile has its outcome; of any other no record stays.
+        """
+        if isinstance(error, Ambiguous):
+            with contextlib.suppress(SpawnerError):
+                self._clear(request)
+        kept = self.ledger.records.get(record.job_id)
+        if kept is not None and kept.kill is not None:
+            self._clear(request)
+            self.settle(self.ledger.finish(kept, _start_failure(error)))
+            return _handle_of(request, None, created=True)
+        self.ledger.records.withdraw(record.job_id)
+        raise error
+
+    def _clear(self, request: SpawnRequest) -> None:
+        """Remove what a spawn without a clear answer has made, where it was never started."""
+        status = self.engine.status(request.job.job_id)
+        if status is None or status.spec_hash != request.spec_hash:
+            return
+        if status.launched and status.outcome is None:
+            self.ending.stop(status, KillReason.STOP, grace=0)
+        self.ending.remove(status)
+
+
+def _identified(request: SpawnRequest, record: Record) -> SpawnRequest:
+    """Let the object carry the id of the record that was found, which may be an older one."""
+    labels = {k: v for k, v in request.labels.items() if k != LABEL_RECORD_ID}
+    if record.record_id is not None:
+        labels[LABEL_RECORD_ID] = record.record_id
+    return evolve(request, record_id=record.record_id, labels=labels)
 
 
 def _same_spec(record: Record, intent: Record) -> None:

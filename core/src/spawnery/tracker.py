@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from spawnery.contract import WatchRequest
+from spawnery.contract import Cancellation, WatchRequest
 from spawnery.errors import SpawnerError, StreamLost
+from spawnery.evidence import is_named, same_object
 from spawnery.outcomes import EventKind, JobGone, JobSeen, JobState, JobStatus, Outcome, WatchEvent
 from spawnery.streams import JobStream
 
@@ -37,6 +38,14 @@ _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 5.0
 _DEAF_SECONDS: Final = 60.0
 """How long a stream that broke is waited for; then jobs are judged by looking alone."""
+
+
+@frozen
+class Ended:
+    """An ended job whose object is still there: its record, and the object as it was seen."""
+
+    record: Record
+    status: JobStatus
 
 
 class Tracker:
@@ -67,16 +76,17 @@ class Tracker:
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
         self.live: dict[str, JobStatus] = {}
-        self.ended: dict[str, JobStatus] = {}
+        self.ended: dict[str, Ended] = {}
         self.absent: dict[str, float] = {}
         self.held: collections.Counter[str] = collections.Counter()
-        self.spawning: collections.Counter[str] = collections.Counter()
+        self.spawning: dict[str, list[Cancellation]] = {}
         self.closed = False
         self.closing = threading.Event()
         self._waiters: dict[str, list[Waiter]] = {}
         self._listeners: list[Listener] = []
         self._stream: JobStream[WatchEvent] | None = None
         self._started = False
+        self._place: str | None = None
         self._deaf_since: float | None = None
         self._abandoned: collections.deque[str] = collections.deque(maxlen=_ABANDONED)
 
@@ -130,6 +140,8 @@ class Tracker:
 
     def _read(self, cursor: str | None) -> str | None:
         """Read one stream to its end; returns where to go on."""
+        if self._has_moved():
+            cursor = None
         stream = self.engine.watch(WatchRequest(cursor=cursor))
         with self.lock:
             if self.closed:
@@ -139,18 +151,17 @@ class Tracker:
         try:
             if cursor is not None:
                 self.reconcile()
-            seen: set[str] | None = None if cursor is not None else set()
+            listing, seen = cursor is None, set[str]()
             for event in stream:
                 cursor = event.cursor or cursor
                 if isinstance(event, JobSeen):
-                    if seen is not None:
+                    if self.on_seen(event.status, listed=listing):
                         seen.add(event.status.job_id)
-                    self.on_seen(event.status)
                 elif isinstance(event, JobGone):
-                    self.on_gone(event.job_id)
+                    self.on_event_gone(event)
                 else:
-                    self._on_synced(seen)
-                    seen = None
+                    self._on_synced(seen if listing else None)
+                    listing, seen = False, set()
         finally:
             stream.close()
             if self._deaf_since is None:
@@ -167,12 +178,43 @@ class Tracker:
         since = self._deaf_since
         return since is not None and time.monotonic() - since < _DEAF_SECONDS
 
+    def _has_moved(self) -> bool:
+        """Ask where the jobs live; True where the engine is another one than before."""
+        placement, before = self.ledger.placement, self._place
+        placement.renew()
+        self._place = placement.key
+        moved = before is not None and before != self._place
+        if moved:
+            self._forget_place()
+        return moved
+
+    def _forget_place(self) -> None:
+        """Drop what is known of jobs: the engine is another one now, and they are not in it."""
+        self._logger.warning(
+            "the engine is another one than before: jobs that lived in the first are left alone"
+            " (spawnery places lists where they are)"
+        )
+        with self.changed:
+            self.live.clear()
+            self.ended.clear()
+            self.absent.clear()
+            waiting = list(self._waiters)
+            self.changed.notify_all()
+        for job_id in waiting:
+            msg = f"job {job_id} lives in another place: the engine is another one than before"
+            hint = "spawnery places shows where; point the spawner there again"
+            error = SpawnerError(msg, cause="place.changed", job_id=job_id, hint=hint)
+            self._notify(job_id, error)
+
+    def relist(self) -> None:
+        """Take the whole list, after a look at whether the engine is still the same."""
+        self._has_moved()
+        self.reconcile()
+
     def reconcile(self) -> None:
         """Take the whole list: the truth, where the stream may have missed something."""
         statuses = self.engine.list_jobs()
-        for status in statuses:
-            self.on_seen(status)
-        self._missing({status.job_id for status in statuses})
+        self._missing({status.job_id for status in statuses if self.on_seen(status, listed=True)})
 
     def _missing(self, there: set[str]) -> None:
         """Look after jobs that should be there and are not."""
@@ -184,20 +226,34 @@ class Tracker:
             if record.job_id not in there and record.created_at is not None:
                 self.on_gone(record.job_id)
 
-    def on_seen(self, status: JobStatus) -> None:
-        """Take in what the engine says of a job."""
+    def on_seen(self, status: JobStatus, *, listed: bool = False, looked: bool = False) -> bool:
+        """Take in what the engine says of a job.
+
+        Args:
+            status: The job.
+            listed: It was in a list: the object was there a moment ago.
+            looked: The engine was asked for this very job: the object is there.
+
+        Returns:
+            Whether it is evidence about the job that bears the id now.
+        """
         job_id = status.job_id
         if status.engine_id in self._abandoned:
-            return
+            return False
+        record, believed = self._believe(status, listed=listed, looked=looked)
+        if not believed:
+            return False
         if status.outcome is not None:
-            self.finish(status)
-            return
-        if job_id not in self.live and self._has_ended(job_id):
-            return
+            self.finish(status, new=looked)
+            return True
+        if record is not None and record.outcome is not None:
+            return True  # a list may be older than the end that was seen
         with self.changed:
             before = self.live.get(job_id)
-            if job_id in self.ended:
-                return
+            ended = self.ended.get(job_id)
+            if ended is not None and same_object(ended.status, status):
+                return True
+            self.ended.pop(job_id, None)
             self.live[job_id] = status
             self.absent.pop(job_id, None)
             self.changed.notify_all()
@@ -205,11 +261,55 @@ class Tracker:
             self.ledger.observers.tell(EventKind.RUNNING, job_id)
         if before != status:
             self._tell(status)
+        return True
 
-    def _has_ended(self, job_id: str) -> bool:
-        """Tell whether an outcome is recorded: a list may be older than the end that was seen."""
+    def _believe(
+        self, status: JobStatus, *, listed: bool, looked: bool
+    ) -> tuple[Record | None, bool]:
+        """Tell whether evidence belongs to the present job of its id; with the record, if read.
+
+        Evidence of an object that is in no record makes none: the engine is asked for the job.
+        An end that does not name its object is confirmed in the same way.
+        """
+        job_id = status.job_id
+        with self.lock:
+            known = self.live.get(job_id)
+            spawning = job_id in self.spawning
+        if status.outcome is None and known is not None and known.engine_id is not None:
+            identity = known.engine_id, known.record_id
+            if identity == (status.engine_id, status.record_id):
+                return None, True
         record = self.ledger.records.get(job_id)
-        return record is not None and record.outcome is not None
+        if record is None:
+            if looked or (listed and status.outcome is None):
+                return None, True
+            self._look_at(job_id)
+            return None, False
+        if not self.ledger.concerns(record, status):
+            return record, False
+        if not (looked or spawning or status.outcome is None or is_named(record, status)):
+            self._look_at(job_id)
+            return record, False
+        return self.ledger.located(record), True
+
+    def _look_at(self, job_id: str) -> None:
+        """Let the engine be asked for a job now."""
+        with self.changed:
+            self.absent.setdefault(job_id, time.monotonic())
+            self.changed.notify_all()
+
+    def on_event_gone(self, event: JobGone) -> None:
+        """Take in that an object went, where it is the present one of its job."""
+        with self.lock:
+            known = self.live.get(event.job_id)
+            ended = self.ended.get(event.job_id)
+        if known is None and ended is not None:
+            known = ended.status
+        if known is not None and not same_object(known, event):
+            return
+        record = self.ledger.records.get(event.job_id)
+        if record is None or self.ledger.concerns(record, event):
+            self.on_gone(event.job_id)
 
     def on_gone(self, job_id: str) -> None:
         """Look again in a while: the object of a job is no longer there."""
@@ -219,21 +319,32 @@ class Tracker:
                 self.absent.setdefault(job_id, time.monotonic() + self._settle)
             self.changed.notify_all()
 
-    def finish(self, status: JobStatus) -> None:
-        """Record the end that the engine shows, and tell everybody who waits."""
+    def finish(self, status: JobStatus, *, new: bool = False) -> None:
+        """Record the end that the engine shows, and tell everybody who waits.
+
+        Args:
+            status: The job, ended.
+            new: Make its record where it is missing: the object is in the engine now.
+        """
         with self.changed:
-            if status.job_id in self.ended:
+            ended = self.ended.get(status.job_id)
+            if ended is not None and same_object(ended.status, status):
                 return
             spawning = status.job_id in self.spawning
-        record = self.ledger.remembered(status)
+        found = self.ledger.of_object(status)
+        if found is None or (found[1] and not new):
+            return
+        record, made = found
         if spawning and record.created_at is None:
             # Nothing of it can have run yet, or its spawn will find out.
             return
-        record = self.ledger.finish(record, status.outcome)
+        record = self.ledger.finish(record, status.outcome, new=made)
+        if record.outcome is None:
+            return
         with self.changed:
             self.live.pop(status.job_id, None)
             self.absent.pop(status.job_id, None)
-            self.ended[status.job_id] = status
+            self.ended[status.job_id] = Ended(record, status)
             self.changed.notify_all()
         self.settle(record, status)
 
@@ -340,23 +451,30 @@ class Tracker:
         with self.lock:
             self._abandoned.extend(engine_ids)
 
-    def expect(self, status: JobStatus) -> None:
-        """Count on a job that is being spawned here, until the engine is heard."""
+    def expect(self, status: JobStatus, cancellation: Cancellation) -> None:
+        """Register a job as being spawned here, until the engine reports it."""
         with self.lock:
-            self.spawning[status.job_id] += 1
+            self.spawning.setdefault(status.job_id, []).append(cancellation)
             if status.job_id not in self.ended:
                 self.live.setdefault(status.job_id, status)
 
-    def spawned(self, job_id: str, *, there: bool) -> None:
+    def spawned(self, job_id: str, cancellation: Cancellation, *, there: bool) -> None:
         """Undo one ``expect``; ``there`` tells whether the job is to be followed from now on."""
         with self.lock:
-            self.spawning[job_id] -= 1
-            if self.spawning[job_id] <= 0:
+            self.spawning[job_id].remove(cancellation)
+            if not self.spawning[job_id]:
                 del self.spawning[job_id]
             known = self.live.get(job_id)
             if not there and known is not None and known.accepted_at is None:
                 del self.live[job_id]
                 self.absent.pop(job_id, None)
+
+    def cancel(self, job_id: str) -> None:
+        """Tell the spawns of a job that are under way here that it was stopped."""
+        with self.lock:
+            waiting = list(self.spawning.get(job_id, ()))
+        for cancellation in waiting:
+            cancellation.cancel()
 
 
 def _closed() -> SpawnerError:

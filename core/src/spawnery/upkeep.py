@@ -1,4 +1,4 @@
-"""What time asks for: deadlines, removal, jobs that vanished, leases, full lists."""
+"""Time-driven maintenance: deadlines, retention, jobs that vanished, leases, full lists."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import functools
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from spawnery.contract import RemoveRequest, StopRequest
 from spawnery.errors import JobNotFound, SpawnerError
-from spawnery.outcomes import EventKind, JobState, JobStatus
+from spawnery.outcomes import EventKind, JobStatus, KillReason
+from spawnery.policy import Action, Present, decide
 from spawnery.records import Record
-from spawnery.tracker import Tracker
+from spawnery.tracker import Ended, Tracker
 
 if TYPE_CHECKING:
     import logging
 
+    from spawnery.ending import Ending
     from spawnery.granted import Granted
     from spawnery.settings import CoreSettings
     from spawnery.workers import Workers
@@ -28,35 +29,10 @@ LEASE_SECONDS: Final = 60.0
 _RENEW_SECONDS: Final = 15.0
 _TICK_SECONDS: Final = 0.2
 _RETRY_SECONDS: Final = 2.0
+_ELSEWHERE_SECONDS: Final = 30.0
+"""How often a job is looked for whose absence here proves nothing."""
 _BACKUP_SECONDS: Final = 10.0
 """How long an engine that keeps deadlines itself may be late before we step in."""
-
-
-def overdue(status: JobStatus, now: datetime, *, slack: float = 0.0) -> str | None:
-    """Tell which deadline of a job is over: ``deadline``, ``start_deadline``, ``hopeless`` or None.
-
-    QUEUED does not count: the clock starts when the engine accepts the job.
-    """
-    if status.state.terminal or status.state is JobState.QUEUED:
-        return None
-    if status.fatal:
-        return "hopeless"
-    if status.accepted_at is None:
-        return None
-    age = (now - status.accepted_at).total_seconds()
-    if status.deadline_seconds is not None and age > status.deadline_seconds + slack:
-        return "deadline"
-    waiting = status.state is JobState.PENDING and status.start_deadline_seconds is not None
-    if waiting and age > (status.start_deadline_seconds or 0):
-        return "start_deadline"
-    return None
-
-
-def kept_until(status: JobStatus) -> float | None:
-    """Return when an ended job's object is to go (seconds since the epoch), None when unknown."""
-    if status.outcome is None or status.outcome.finished_at is None:
-        return None
-    return status.outcome.finished_at.timestamp() + (status.retention_seconds or 0)
 
 
 @frozen
@@ -78,7 +54,8 @@ class Upkeep:
 
     Args:
         tracker: Whose jobs they are.
-        workers: Where calls to the engine run.
+        ending: Stops and removes.
+        workers: Where tasks run. They wait for hooks, so it is not the pool that hooks run in.
         settings: Grace, intervals.
         granted: Whether the engine keeps deadlines and retention itself.
         logger: Where failures go.
@@ -88,17 +65,19 @@ class Upkeep:
         self,
         tracker: Tracker,
         *,
+        ending: Ending,
         workers: Workers,
         settings: CoreSettings,
         granted: Granted,
         logger: logging.Logger,
     ) -> None:
         self._tracker = tracker
+        self._ending = ending
         self._workers = workers
         self._settings = settings
         self._granted = granted
         self._logger = logger
-        self._busy: set[str] = set()
+        self._busy: dict[str, float] = {}
         self._idle = threading.Condition()
         self._not_before: dict[tuple[str, str], float] = {}
         self._renew_at = 0.0
@@ -112,7 +91,12 @@ class Upkeep:
         """Work until the tracker is closed."""
         tracker = self._tracker
         while not tracker.closed:
-            for task in self._due():
+            try:
+                due = self._due()
+            except SpawnerError as error:
+                due = []
+                self._logger.warning("upkeep: %s", error.message)
+            for task in due:
                 self._start(task)
             self._renew()
             self._sleep()
@@ -128,58 +112,93 @@ class Upkeep:
     def _due(self) -> list[_Task]:
         """List what is to be done now."""
         tracker, now = self._tracker, time.monotonic()
-        wall = tracker.ledger.clock.now()
+        present = tracker.ledger.present()
         with tracker.lock:
             absent = [job_id for job_id, due in tracker.absent.items() if due <= now]
-            slack = self._slack
-            live = [(s, overdue(s, wall, slack=slack)) for s in tracker.live.values()]
-            ended = [s for s in tracker.ended.values() if self._removable(s, wall)]
+            live = list(tracker.live.values())
+            ended = [e for e in tracker.ended.values() if self._is_removable(e, present)]
         todo = [_Task(job_id, "look", functools.partial(self._look, job_id)) for job_id in absent]
-        todo += [
-            _Task(s.job_id, "end", functools.partial(self._end, s, why)) for s, why in live if why
-        ]
-        todo += [self._removal(s) for s in ended]
+        for status in live:
+            task = self._task_of(status, present)
+            if task is not None:
+                todo.append(task)
+        todo += [self._removal(e) for e in ended]
         if self._relist_at <= now:
             self._relist_at = now + self._settings.relist_seconds
-            todo.append(_Task("", "list", tracker.reconcile))
+            todo.append(_Task("", "list", tracker.relist))
         return todo
 
-    def _removal(self, status: JobStatus) -> _Task:
-        return _Task(status.job_id, "remove", functools.partial(self.remove, status))
-
-    def _removable(self, status: JobStatus, wall: datetime) -> bool:
-        until = kept_until(status)
-        due = (
-            "retention.engine" not in self._granted.capabilities
-            and until is not None
-            and until <= wall.timestamp()
+    def _task_of(self, status: JobStatus, present: Present) -> _Task | None:
+        """Return what is to be done with a job that has not ended."""
+        verdict = decide(
+            None,
+            status,
+            now=present,
+            held=lambda: self._is_held(status.job_id),
+            grace_seconds=self._settings.orphan_grace_seconds,
+            slack=self._slack,
         )
-        return due and status.job_id not in self._tracker.held
+        if verdict.kill is not None:
+            end = functools.partial(self._end, status, verdict.kill)
+            return _Task(status.job_id, "end", end)
+        if verdict.action is Action.REMOVE:
+            orphan = functools.partial(self._remove_orphan, status)
+            return _Task(status.job_id, "remove", orphan)
+        return None
+
+    def _is_held(self, job_id: str) -> bool:
+        return (
+            job_id in self._tracker.spawning
+            or self._tracker.ledger.records.leased(job_id) is not None
+        )
+
+    def _removal(self, ended: Ended) -> _Task:
+        remove = functools.partial(self.remove, ended.status)
+        return _Task(ended.status.job_id, "remove", remove)
+
+    def _is_removable(self, ended: Ended, present: Present) -> bool:
+        job_id = ended.status.job_id
+        if "retention.engine" in self._granted.capabilities or job_id in self._tracker.held:
+            return False
+        # Whoever else reads it is asked for when it is removed.
+        verdict = decide(
+            ended.record, ended.status, now=present, held=lambda: False, grace_seconds=0
+        )
+        return verdict.action is Action.REMOVE
 
     def _start(self, task: _Task) -> None:
         """Run a task in a worker unless one for this job is at work, or it has just been tried."""
+        now = time.monotonic()
         with self._idle:
-            waits = self._not_before.get(task.key, 0.0) > time.monotonic()
-            if task.job_id in self._busy or waits:
+            waits = self._not_before.get(task.key, 0.0) > now
+            if self._busy.get(task.job_id, 0.0) > now or waits:
                 return
-            self._busy.add(task.job_id)
+            self._busy[task.job_id] = float("inf")
         self._workers.submit(functools.partial(self._guard, task))
 
     def _guard(self, task: _Task) -> None:
         self._not_before.pop(task.key, None)
-        what = f"upkeep ({task.kind}) of job {task.job_id}" if task.job_id else "upkeep of the list"
         try:
             task.run()
-        except SpawnerError as error:
-            self._later(task.job_id, task.kind)
-            self._logger.warning("%s: %s", what, error.message)
         except Exception as error:  # noqa: BLE001 - upkeep of other jobs goes on
-            self._later(task.job_id, task.kind)
-            self._logger.error("%s failed: %r", what, error)  # noqa: TRY400
+            self._failed(task.job_id, task.kind, error)
         finally:
-            with self._idle:
-                self._busy.discard(task.job_id)
-                self._idle.notify_all()
+            self._done(task.job_id)
+
+    def _failed(self, job_id: str, kind: str, error: BaseException) -> None:
+        what = f"upkeep ({kind}) of job {job_id}" if job_id else "upkeep of the list"
+        self._later(job_id, kind)
+        if isinstance(error, SpawnerError):
+            self._logger.warning("%s: %s", what, error.message)
+        else:
+            self._logger.error("%s failed: %r", what, error)
+
+    def _done(self, job_id: str) -> None:
+        """Let other tasks of a job begin, unless one of it has gone on to its engine."""
+        with self._idle:
+            if self._busy.get(job_id) == float("inf"):
+                del self._busy[job_id]
+            self._idle.notify_all()
 
     def _later(self, job_id: str, kind: str) -> None:
         """Try one kind of task again after a while; the others of the job need not wait for it."""
@@ -197,8 +216,7 @@ class Upkeep:
             tracker.settle(record)
             return
         status = tracker.engine.status(job_id)
-        if status is not None:
-            tracker.on_seen(status)
+        if status is not None and tracker.on_seen(status, looked=True):
             with tracker.lock:
                 tracker.absent.pop(job_id, None)
             return
@@ -206,7 +224,9 @@ class Upkeep:
             msg = f"no job {job_id}: neither the engine nor the records know it"
             tracker.fail_waiters(job_id, JobNotFound(msg, job_id=job_id))
         elif tracker.deaf() or self._others_know(record):
-            self._look_later(job_id)
+            self._look_later(job_id, self._settings.settle_seconds)
+        elif _was_made(record) and not records.absence_counts(record):
+            self._look_later(job_id, _ELSEWHERE_SECONDS)
         else:
             self._judge(record)
 
@@ -221,15 +241,15 @@ class Upkeep:
         fresh = record.created_at is None and record.kill is None
         return fresh and age < self._settings.orphan_grace_seconds
 
-    def _look_later(self, job_id: str) -> None:
+    def _look_later(self, job_id: str, seconds: float) -> None:
         with self._tracker.lock:
-            self._tracker.absent[job_id] = time.monotonic() + self._settings.settle_seconds
+            self._tracker.absent[job_id] = time.monotonic() + seconds
 
     def _judge(self, record: Record) -> None:
         tracker = self._tracker
-        if record.created_at is None and record.kill is None:
+        if not _was_made(record):
             tracker.ledger.records.withdraw(record.job_id)
-            msg = f"job {record.job_id} never reached the engine: whoever spawned it died before"
+            msg = f"job {record.job_id} never reached the engine: its spawning process died before"
             hint = "spawn it again"
             error = JobNotFound(msg, job_id=record.job_id, hint=hint)
             tracker.fail_waiters(record.job_id, error)
@@ -238,35 +258,56 @@ class Upkeep:
             since = tracker.absent.get(record.job_id)
         if since is None:
             return
-        tracker.settle(tracker.ledger.finish(record, None))
+        self._settle(tracker.ledger.finish(record, None))
+
+    def _settle(self, record: Record) -> None:
+        """Tell waiters of an end; a record that was removed meanwhile has none to tell of."""
+        if record.outcome is not None:
+            self._tracker.settle(record)
+            return
+        msg = f"job {record.job_id} was removed while it was waited for"
+        error = JobNotFound(msg, job_id=record.job_id)
+        self._tracker.fail_waiters(record.job_id, error)
 
     # -- ending and removing -----------------------------------------------------------------
 
-    def _end(self, status: JobStatus, reason: str) -> None:
-        """End a job whose time is over; the reason is recorded first."""
+    def _end(self, status: JobStatus, reason: KillReason) -> None:
+        """Begin to end a job whose time is over; the reason is recorded first."""
         ledger = self._tracker.ledger
-        record = ledger.kill(ledger.remembered(status), reason, status)
-        if record.outcome is not None:
+        found = ledger.of_object(status)
+        if found is None or (found[1] and not self._is_there(status.job_id)):
+            self._refresh(status.job_id)
             return
-        grace = self._settings.stop_grace_seconds
-        request = StopRequest(
-            job_id=status.job_id,
-            name=status.name,
-            reason=reason,
-            grace_seconds=grace,
-            deadline=self._tracker.engine.limit(grace),
-        )
-        self._tracker.engine.stop(request)
-        self._later(status.job_id, "end")
-        self._refresh(status.job_id)
+        record = ledger.kill(found[0], reason, status, new=found[1])
+        if record.outcome is not None or record.kill is None:
+            self._refresh(status.job_id)
+            return
+        grace = self._settings.stop_grace_seconds + self._settings.io_timeout_seconds
+        with self._idle:
+            self._busy[status.job_id] = time.monotonic() + grace + _RETRY_SECONDS
+        stopping = self._ending.begin_stop(status, record.kill.reason)
+        stopping.add_done_callback(functools.partial(self._stopped, status.job_id))
+
+    def _is_there(self, job_id: str) -> bool:
+        return self._tracker.engine.status(job_id) is not None
+
+    def _stopped(self, job_id: str, stopping: Future[None]) -> None:
+        """Go on when a stop has ended; runs in the thread of the stop."""
+        error = stopping.exception()
+        if error is not None:
+            self._failed(job_id, "end", error)
+        self._later(job_id, "end")
+        with self._idle:
+            self._busy.pop(job_id, None)
+            self._idle.notify_all()
+        refresh = functools.partial(self._refresh, job_id)
+        self._start(_Task(job_id, "refresh", refresh))
 
     def _refresh(self, job_id: str) -> None:
         """Look at a job now instead of waiting for the stream."""
         status = self._tracker.engine.status(job_id)
-        if status is None:
+        if status is None or not self._tracker.on_seen(status, looked=True):
             self._tracker.on_gone(job_id)
-        else:
-            self._tracker.on_seen(status)
 
     def remove(self, status: JobStatus) -> None:
         """Remove the object of an ended job, unless somebody else is still reading it."""
@@ -276,34 +317,44 @@ class Upkeep:
         if holder is not None and holder != ledger.holder:
             self._later(status.job_id, "remove")
             return
-        request = RemoveRequest(
-            job_id=status.job_id, name=status.name, deadline=tracker.engine.limit()
-        )
-        tracker.engine.remove(request)
+        self._ending.remove(status)
         with tracker.lock:
             tracker.ended.pop(status.job_id, None)
         ledger.observers.tell(EventKind.REMOVED, status.job_id)
+
+    def _remove_orphan(self, status: JobStatus) -> None:
+        """Remove an object that was never started, and write down that it ended so."""
+        ledger = self._tracker.ledger
+        found = ledger.of_object(status)
+        if found is None:
+            return
+        self._ending.remove(status)
+        record = evolve(found[0], created_at=None)
+        self._settle(ledger.finish(record, None, new=found[1]))
 
     def flush(self) -> None:
         """Remove now what is due; called when the spawner is closed.
 
         A removal that is at work already is waited for: the process may end right afterwards.
         """
-        wall = self._tracker.ledger.clock.now()
+        if not self._tracker.ended:
+            return
+        present = self._tracker.ledger.present()
         with self._tracker.lock:
             self._tracker.held.clear()
-            due = [s for s in self._tracker.ended.values() if self._removable(s, wall)]
-        for status in due:
-            self._take(status.job_id)
-            if status.job_id in self._tracker.ended:
-                self._guard(self._removal(status))
+            due = [e for e in self._tracker.ended.values() if self._is_removable(e, present)]
+        for ended in due:
+            job_id = ended.status.job_id
+            self._take(job_id)
+            if job_id in self._tracker.ended:
+                self._guard(self._removal(ended))
 
     def _take(self, job_id: str) -> None:
         """Become the only one at work on a job, as soon as nobody else is."""
         with self._idle:
             limit = self._settings.io_timeout_seconds
             self._idle.wait_for(lambda: job_id not in self._busy, timeout=limit)
-            self._busy.add(job_id)
+            self._busy[job_id] = float("inf")
 
     def _renew(self) -> None:
         if time.monotonic() < self._renew_at:
@@ -321,3 +372,8 @@ class Upkeep:
         now = time.monotonic()
         for key in [key for key, until in list(self._not_before.items()) if until <= now]:
             self._not_before.pop(key, None)
+
+
+def _was_made(record: Record) -> bool:
+    """Tell whether a job may have an object: its record says so, or that it was to be ended."""
+    return record.created_at is not None or record.kill is not None

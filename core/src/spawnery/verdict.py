@@ -6,10 +6,14 @@ that traps SIGTERM and exits 0 was still cancelled. Nothing seen is LOST, never 
 
 from __future__ import annotations
 
+from typing import Final
+
 from attrs import evolve
 
-from spawnery.outcomes import JobState, Outcome
+from spawnery.outcomes import JobState, KillReason, Outcome
 from spawnery.records import Kill, Record
+
+_GIVEN_UP: Final = frozenset({KillReason.START_DEADLINE, KillReason.HOPELESS})
 
 
 def verdict(record: Record | None, seen: Outcome | None) -> Outcome:
@@ -27,7 +31,7 @@ def verdict(record: Record | None, seen: Outcome | None) -> Outcome:
         return Outcome(
             state=JobState.LOST,
             cause="lost.never_started",
-            message="the job never reached the engine: whoever spawned it died before",
+            message="the job never reached the engine: the process that spawned it died before",
             hint="spawn it again under a new job id",
         )
     return Outcome(
@@ -52,30 +56,25 @@ def _proven(seen: Outcome) -> Outcome:
 
 
 def _killed(kill: Kill, seen: Outcome | None) -> Outcome:
+    reason = kill.reason
     ran = seen is not None and seen.started_at is not None
-    given_up = kill.reason in {"start_deadline", "hopeless"}
     # It may have started between the look that the reason is of and the kill.
-    waited = kill.message is not None and (given_up or not ran)
-    unstarted = " before it started" if waited else ""
-    state, cause, message = {
-        "stop": (JobState.CANCELLED, "cancelled", f"stopped on request{unstarted}"),
-        "deadline": (JobState.TIMED_OUT, "deadline", f"stopped at its deadline{unstarted}"),
-        "start_deadline": (JobState.TIMED_OUT, "deadline.start", "did not start in time"),
-        "hopeless": (JobState.FAILED, "start.failed", "cannot start"),
-    }[kill.reason]
-    if kill.cause is not None:
-        cause = kill.cause
+    waited = kill.message is not None and (reason in _GIVEN_UP or not ran)
+    message = reason.message
     if waited:
-        message = f"{message}: {kill.message}"
+        unstarted = "" if reason in _GIVEN_UP else " before it started"
+        message += f"{unstarted}: {kill.message}"
+    elif seen is not None and seen.cause == "cancelled" and not ran:
+        message += f": {seen.message}"  # what its spawn was doing
+    cause = kill.cause or reason.cause
     if seen is None:
         return Outcome(
-            state=state,
+            state=reason.state,
             cause=cause,
             message=message,
             hint=kill.hint,
-            finished_at=kill.at,
             log_tail_missing="nobody was watching when it ended",
         )
     if seen.exit_code is not None:
         message += f" (exit code {seen.exit_code})"
-    return evolve(seen, state=state, cause=cause, message=message, hint=kill.hint, oom=None)
+    return evolve(seen, state=reason.state, cause=cause, message=message, hint=kill.hint, oom=None)

@@ -1,6 +1,10 @@
 """A bounded pool of daemon threads in which hooks run, so that a hook that hangs can be abandoned.
 
 The standard executor joins its threads when the interpreter ends; these never keep it alive.
+
+A task of a bounded pool must not wait for another task of that pool: with as many of them as there
+are threads, all would wait for each other. Such a wait fails at once, whether or not a thread is
+free, so that it shows in a test and not in a crowd.
 """
 
 from __future__ import annotations
@@ -32,6 +36,28 @@ class _Task:
             self.future.set_exception(error)
         else:
             self.future.set_result(result)
+
+
+class NestedWaitError(RuntimeError):
+    """A task of a bounded pool was to wait for another task of the same pool."""
+
+
+class Pending(Future[T]):
+    """The future of a task; to wait for it inside of its own pool is an error."""
+
+    def __init__(self, pool: Workers) -> None:
+        super().__init__()
+        self._pool = pool
+
+    def result(self, timeout: float | None = None) -> T:
+        """See ``concurrent.futures.Future``.
+
+        Raises:
+            NestedWaitError: The caller is a thread of the pool, and the task has not ended.
+        """
+        if not self.done():
+            self._pool.refuse_nested()
+        return super().result(timeout)
 
 
 class _Call:
@@ -69,10 +95,21 @@ class Workers:
         self._lock = threading.Lock()
         self._threads = 0
         self._busy = 0
+        self._local = threading.local()
+
+    def refuse_nested(self) -> None:
+        """Check that the caller may wait for a task of this pool.
+
+        Raises:
+            NestedWaitError: The caller is a task of this pool itself.
+        """
+        if getattr(self._local, "inside", False):
+            msg = f"a task of the pool {self._name} waits for another task of that pool"
+            raise NestedWaitError(msg)
 
     def submit(self, function: Callable[[], T]) -> Future[T]:
         """Run a function in the pool."""
-        future: Future[T] = Future()
+        future: Pending[T] = Pending(self)
         self._put(_Task(future, function))
         return future
 
@@ -91,7 +128,9 @@ class Workers:
 
         Raises:
             TimeoutError: It took longer; it is abandoned and may still run.
+            NestedWaitError: The caller is a task of this pool itself.
         """
+        self.refuse_nested()
         call = _Call(function)
         self._put(call)
         if not call.done.acquire(timeout=timeout):
@@ -102,6 +141,7 @@ class Workers:
         return cast("T", call.result)
 
     def _work(self) -> None:
+        self._local.inside = True
         while True:
             task = self._tasks.get()
             if task is None:

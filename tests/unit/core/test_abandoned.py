@@ -22,7 +22,7 @@ def test_a_late_end_of_a_withdrawn_spawn_is_nothing(spawner, monkeypatch):
     """It makes no record, so the id is free and the next spawn runs the job."""
     made = []
 
-    def full(_job_id, *, engine_id, at):
+    def full(_job_id, *, engine_id, **_more):
         made.append(engine_id)
         msg = "no record can be written"
         raise StateError(msg)

@@ -39,7 +39,7 @@ def job(job_id: str, *words: str, **fields: Any) -> JobSpec:
 
 def test_it_has_every_verb_of_the_other_one():
     """A verb that is added to one facade is added to the other."""
-    own = {"wait", "on_end", "forget_end", "from_environment", "open", "close"}
+    own = {"wait", "on_end", "forget_end", "from_environment", "open", "close", "records"}
     verbs = {name for name in vars(Spawner) if not name.startswith("_")} - own
     assert verbs <= set(vars(AsyncSpawner))
 

@@ -12,8 +12,9 @@ from attrs import evolve
 from spawnery import JobSpec, Resources, Spawner
 from spawnery.contract import HookContext, Place
 from spawnery.errors import Unsupported
-from spawnery.granted import FirstContact, Granted
+from spawnery.granted import Granted
 from spawnery.hookspecs import hookimpl
+from spawnery.placement import Placement
 from spawnery.records import MemoryRecords
 from spawnery.testing.fake import FakeEngine, FakeSpawner, declare
 
@@ -161,7 +162,7 @@ def test_an_engine_without_an_id_is_asked_again_later(poor, monkeypatch):
     spawner.plan(JobSpec(image="i", command=["exit:0"]))
     spawner.plan(JobSpec(image="i", command=["exit:0"]))
     assert fake.calls == 1
-    monkeypatch.setattr("spawnery.granted.time.monotonic", lambda: float("inf"))
+    monkeypatch.setattr("spawnery.placement.time.monotonic", lambda: float("inf"))
     spawner.plan(JobSpec(image="i", command=["exit:0"]))
     assert fake.calls == 2
 
@@ -176,7 +177,10 @@ def test_a_place_that_raises_changes_nothing(poor, caplog):
 
 def test_a_spawner_without_a_place_is_not_asked():
     """Where the capability is not declared, there is nothing to ask."""
-    FirstContact(None, frozenset({"logs"}), None).make()
+    placement = Placement(MemoryRecords(), None)
+    placement.contact()
+    placement.renew()
+    assert placement.key is None
 
 
 def test_taking_away_what_was_never_declared_changes_nothing():

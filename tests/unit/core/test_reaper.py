@@ -9,10 +9,23 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from spawnery import JobState, JobStatus, Outcome
-from spawnery.reaper import decide
+from spawnery.engine_clock import TimeRange
+from spawnery.outcomes import KillReason
+from spawnery.policy import Present, decide
 from spawnery.records import Kill, Record
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def at(moment, error=0):
+    """Return a present: the engine's clock is known but for some seconds."""
+    slack = timedelta(seconds=error)
+    return Present(engine=TimeRange(moment - slack, moment + slack), ours=moment)
+
+
+def judged(record, status, *, now=NOW, held=False):
+    """Decide with a grace of a minute."""
+    return decide(record, status, now=at(now), held=lambda: held, grace_seconds=60)
 
 
 def ago(seconds):
@@ -41,6 +54,9 @@ TABLE = [
     (ENDED, evolve(OVER, retention_seconds=99), False, "remove", "retention"),
     (ENDED, evolve(OVER, retention_seconds=160), False, "keep", "60 s longer"),
     (MADE, evolve(OVER, retention_seconds=160), False, "finish", "nobody recorded"),
+    # the record knows the retention, whatever the engine gives back
+    (evolve(ENDED, retention_seconds=160), OVER, False, "keep", "60 s longer"),
+    (evolve(ENDED, retention_seconds=99), OVER, False, "remove", "retention is over"),
     (ENDED, UNDATED, False, "remove", "retention"),
     (ENDED, evolve(UNDATED, retention_seconds=160), False, "keep", "60 s longer"),
     # an object that runs
@@ -80,7 +96,7 @@ TABLE = [
     (evolve(ENDED, expires_at=None), None, False, "keep", "keeps its id"),
     (MADE, None, False, "finish", "gone"),
     (MADE, None, True, "keep", "living process"),
-    (evolve(INTENT, kill=Kill(reason="stop", at=NOW)), None, False, "finish", "gone"),
+    (evolve(INTENT, kill=Kill(reason=KillReason.STOP, at=NOW)), None, False, "finish", "gone"),
     (INTENT, None, False, "keep", "5 s ago"),
     (evolve(INTENT, intended_at=ago(61)), None, False, "drop", "never reached"),
     (evolve(INTENT, intended_at=ago(61)), None, True, "keep", "living process"),
@@ -94,9 +110,9 @@ TABLE = [
 )
 def test_decision(record, status, held, action, reason):
     """Each situation has its decision, and the reason says why."""
-    found = decide(record, status, now=NOW, held=held, grace_seconds=60)
-    assert found[0] == action
-    assert reason in found[1]
+    found = judged(record, status, held=held)
+    assert found.action == action
+    assert reason in found.reason
 
 
 @given(st.sampled_from(TABLE), st.integers(0, 10_000))
@@ -109,7 +125,7 @@ def test_time_alone_never_kills_without_a_deadline(row, seconds):
     if record is not None and record.outcome is not None:
         return
     later = NOW + timedelta(seconds=seconds)
-    assert decide(record, free, now=later, held=held, grace_seconds=60)[0] == "keep"
+    assert judged(record, free, now=later, held=held).action == "keep"
 
 
 @given(st.sampled_from(TABLE), st.integers(0, 10_000_000))
@@ -117,5 +133,37 @@ def test_what_is_held_is_never_taken_away(row, seconds):
     """While a living process holds a job, neither its unstarted object nor its intent goes."""
     record, status, _, _, _ = row
     later = NOW + timedelta(seconds=seconds)
-    action, _ = decide(record, status, now=later, held=True, grace_seconds=60)
-    assert action not in {"remove", "drop"}
+    assert judged(record, status, now=later, held=True).action not in {"remove", "drop"}
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "action"),
+    [
+        (evolve(RUNS, deadline_seconds=45), 4, "stop"),
+        (evolve(RUNS, deadline_seconds=45), 6, "keep"),
+        (evolve(WAITS, start_deadline_seconds=45), 6, "keep"),
+        (evolve(ORPHAN, accepted_at=ago(65)), 4, "remove"),
+        (evolve(ORPHAN, accepted_at=ago(65)), 6, "keep"),
+    ],
+)
+def test_nothing_is_decided_within_the_error_of_the_clock(status, error, action):
+    """A limit is over only when it is by every time that the engine's clock may show."""
+    now = at(NOW, error)
+    found = decide(MADE, status, now=now, held=lambda: False, grace_seconds=60)
+    assert found.action == action
+
+
+@pytest.mark.parametrize("status", [evolve(RUNS, deadline_seconds=1), ORPHAN])
+def test_nothing_is_decided_before_the_clock_is_known(status):
+    """A spawner that measures the engine's clock has not read it yet."""
+    now = Present(engine=None, ours=NOW)
+    found = decide(MADE, status, now=now, held=lambda: False, grace_seconds=1)
+    assert found.action == "keep"
+
+
+def test_retention_by_our_own_clock_where_the_engines_is_unknown():
+    """When we recorded the end, and now: two times of one clock."""
+    now = Present(engine=None, ours=NOW)
+    for retention, action in ((99, "remove"), (101, "keep")):
+        record = evolve(ENDED, retention_seconds=retention)
+        assert decide(record, OVER, now=now, held=lambda: False, grace_seconds=1).action == action

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 from spawnery import JobState, JobStatus, Outcome, upkeep
+from spawnery.engine_clock import TimeRange
 from spawnery.errors import JobNotFound
 from spawnery.holders import new_holder
+from spawnery.policy import overdue
 from spawnery.testing import Fault, Rule, eventually
-from spawnery.upkeep import kept_until, overdue
 
 LIMIT = 60
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -43,15 +44,7 @@ OVER = evolve(RUNS, state=JobState.SUCCEEDED, outcome=DONE)
 )
 def test_overdue(status, slack, why):
     """Which limit is over; the engine's own deadline gets slack, a start deadline is ours alone."""
-    assert overdue(status, NOW, slack=slack) == why
-
-
-def test_kept_until():
-    """From the end of the job on; unknown where nobody knows when that was."""
-    assert kept_until(OVER) == NOW.timestamp()
-    assert kept_until(evolve(OVER, retention_seconds=9)) == NOW.timestamp() + 9
-    assert kept_until(RUNS) is None
-    assert kept_until(evolve(OVER, outcome=evolve(DONE, finished_at=None))) is None
+    assert overdue(status, TimeRange(NOW, NOW), slack=slack) == why
 
 
 def test_a_job_past_its_deadline_is_removed_without_a_pause(fake, monkeypatch):

@@ -133,7 +133,7 @@ def test_each_reason_has_its_cause(reason, cause):
     """The cause codes of kills are those of docs/causes.md."""
     assert verdict(killed(reason), success).cause == cause
     gone = verdict(killed(reason), None)
-    assert (gone.cause, gone.finished_at) == (cause, NOW)
+    assert gone.cause == cause
     assert gone.log_tail_missing
 
 
