@@ -6,7 +6,7 @@ mode complains about one that is not needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import assert_type
 
@@ -17,8 +17,9 @@ from spawnery import (
     JobSpec,
     JobState,
     JobStatus,
-    JobStream,
     LogChunk,
+    LogStream,
+    LogText,
     Outcome,
     PullPolicy,
     Resources,
@@ -52,9 +53,12 @@ def plain() -> None:
         handle = spawner.spawn(SPEC, follow=True)
         assert_type(handle, JobHandle)
         with spawner.logs(handle.job_id, follow=True) as log:
-            assert_type(log, JobStream[LogChunk])
+            assert_type(log, LogStream)
             for chunk in log:
                 assert_type(chunk.data, bytes)
+            for line in log.lines():
+                assert_type(line.text, str)
+            assert_type(log.text(), Iterator[LogText])
         outcome = spawner.wait(handle.job_id, timeout=60)
         assert_type(outcome, Outcome)
         assert_type(outcome.exit_code, int | None)
@@ -76,6 +80,8 @@ async def asynchronous() -> None:
         async with await spawner.logs(handle.job_id) as log:
             async for chunk in log:
                 assert_type(chunk, LogChunk)
+            async for line in log.lines():
+                assert_type(line, LogText)
         assert_type(await spawner.wait(handle.job_id), Outcome)
 
 

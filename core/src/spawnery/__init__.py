@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from spawnery.errors import SpawnerError as SpawnerError
     from spawnery.hookspecs import hookimpl as hookimpl
     from spawnery.hookspecs import hookspec as hookspec
+    from spawnery.logtext import LogStream as LogStream
+    from spawnery.logtext import LogText as LogText
     from spawnery.models import JobSpec as JobSpec
     from spawnery.models import Network as Network
     from spawnery.models import PullPolicy as PullPolicy
@@ -63,6 +65,7 @@ _HOMES = {
     ),
     "errors": ("SpawnerError",),
     "hookspecs": ("hookimpl", "hookspec"),
+    "logtext": ("LogStream", "LogText"),
     "models": ("JobSpec", "Network", "PullPolicy", "Resources", "Security"),
     "naming": ("job_id_from",),
     "outcomes": (

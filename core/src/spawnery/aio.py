@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from spawnery.errors import SpawnerError, WaitTimeout
+from spawnery.logtext import LineDecoder, LogText, TextDecoder
 from spawnery.outcomes import JobHandle, JobStatus, LogChunk, Outcome
 from spawnery.spawner import Spawner
 from spawnery.streams import JobStream
@@ -76,6 +77,32 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+class AsyncLogStream(AsyncStream[LogChunk]):
+    """``LogStream`` for asyncio: chunks, or ``text()`` or ``lines()`` instead."""
+
+    async def text(self) -> AsyncIterator[LogText]:
+        """See ``LogStream.text``."""
+        async for piece in self._decoded(TextDecoder()):
+            yield piece
+
+    async def lines(self) -> AsyncIterator[LogText]:
+        """See ``LogStream.lines``."""
+        async for line in self._decoded(LineDecoder()):
+            yield line
+
+    async def _decoded(self, decoder: TextDecoder | LineDecoder) -> AsyncIterator[LogText]:
+        try:
+            async for chunk in self:
+                for piece in decoder.feed(chunk):
+                    yield piece
+        except SpawnerError:
+            for piece in decoder.end():
+                yield piece
+            raise
+        for piece in decoder.end():
+            yield piece
 
 
 class AsyncSpawner:
@@ -166,9 +193,9 @@ class AsyncSpawner:
         cursor: str | None = None,
         since: datetime | None = None,
         tail_bytes: int = 0,
-    ) -> AsyncStream[LogChunk]:
+    ) -> AsyncLogStream:
         """See ``Spawner.logs``."""
-        return AsyncStream(
+        return AsyncLogStream(
             await self._run(
                 lambda: self.spawner.logs(
                     job_id, follow=follow, cursor=cursor, since=since, tail_bytes=tail_bytes

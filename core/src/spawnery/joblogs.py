@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from spawnery.contract import LogsRequest
 from spawnery.errors import SpawnerError, StreamLost
+from spawnery.logtext import LogStream
 from spawnery.outcomes import LogChunk
 from spawnery.streams import JobStream
 
@@ -22,7 +23,7 @@ _STEADY_SECONDS: Final = 5.0
 """A stream that held so long was a good one, also when the job was silent."""
 
 
-class FollowedLog(JobStream[LogChunk]):
+class FollowedLog(LogStream):
     """A log stream that outlives its connections.
 
     Args:

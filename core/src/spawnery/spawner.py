@@ -20,9 +20,10 @@ from spawnery.hashing import spec_hash
 from spawnery.joblogs import FollowedLog
 from spawnery.jobs import Jobs
 from spawnery.kill_listener import KillListener
+from spawnery.logtext import LogStream
 from spawnery.models import JobSpec
 from spawnery.naming import check_job_id, object_name
-from spawnery.outcomes import EventKind, JobHandle, JobStatus, LogChunk, Outcome
+from spawnery.outcomes import EventKind, JobHandle, JobStatus, Outcome
 from spawnery.spawning import OneAtATime, Spawning, expected
 from spawnery.streams import JobStream, PushStream
 from spawnery.tracker import Tracker
@@ -298,8 +299,10 @@ class Spawner:
         cursor: str | None = None,
         since: datetime | None = None,
         tail_bytes: int = 0,
-    ) -> JobStream[LogChunk]:
+    ) -> LogStream:
         """Read the log of a job; a broken connection is mended from the last cursor.
+
+        The stream yields its bytes; ``text()`` and ``lines()`` of it decode them.
 
         Args:
             job_id: The job.

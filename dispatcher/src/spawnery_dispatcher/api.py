@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from spawnery.errors import SpawnerError
+from spawnery.logtext import TextDecoder
 from spawnery.serialize import to_json
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -183,12 +184,13 @@ class Api:
         return PlainTextResponse(reply.text, status_code=409 if reply.problem else 200)
 
     async def _log_lines(self, job_id: str) -> AsyncIterator[str]:
+        decoder = TextDecoder()
         try:
             async with await self._parts.spawner.logs(job_id, follow=True) as log:
                 async for chunk in log:
-                    text = chunk.data.decode(errors="replace")
-                    data = json.dumps({"stream": chunk.stream, "text": text})
-                    yield _event("log", data, chunk.cursor)
+                    for piece in decoder.feed(chunk):
+                        data = json.dumps({"stream": piece.stream, "text": piece.text})
+                        yield _event("log", data, chunk.cursor)
         except SpawnerError as error:
             yield _event("error", json.dumps({"error": error.message, "cause": error.cause}))
         yield _event("end", "{}")

@@ -220,3 +220,17 @@ def test_open_logs_do_not_starve_verbs(story):
         assert await asyncio.gather(*readers) == [None] * len(logs)
 
     story(tell)
+
+
+def test_a_log_as_text_and_lines(story):
+    """The same readers as without asyncio."""
+
+    async def tell(spawner: AsyncSpawner) -> None:
+        await spawner.spawn(job("a", "print:grün", "print:b"))
+        await spawner.wait("a")
+        async with await spawner.logs("a") as log:
+            assert [line.text async for line in log.lines()] == ["grün", "b"]
+        async with await spawner.logs("a") as log:
+            assert "".join([piece.text async for piece in log.text()]) == "grün\nb\n"
+
+    story(tell)
