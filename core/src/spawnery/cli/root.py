@@ -18,6 +18,7 @@ COMMANDS = (
     "stop",
     "rm",
     "reap",
+    "places",
     "plan",
     "check",
     "spawners",
