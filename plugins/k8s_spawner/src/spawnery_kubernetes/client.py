@@ -9,6 +9,7 @@ kubernetes.io/docs/reference/using-api.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
 import threading
@@ -20,6 +21,7 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from attrs import field, frozen
+from spawnery.contract import Cancellation
 from spawnery.engine_clock import EngineClock
 from spawnery.errors import EngineError, SpawnerError
 
@@ -93,6 +95,7 @@ class KubeClient:
         body: Any = None,
         content_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
+        cancellation: Cancellation | None = None,
         timeout: float,
     ) -> Reply:
         """Send a request and read the whole answer.
@@ -108,6 +111,8 @@ class KubeClient:
             body: Sent as JSON.
             content_type: Of the body.
             headers: Further header fields.
+            cancellation: When it is requested, a request under way is cut off (``Unanswered``)
+                and none is sent any more (``EngineError``).
             timeout: Limit in seconds for all of it.
 
         Raises:
@@ -124,12 +129,14 @@ class KubeClient:
 
         def once(identity: Identity, left: float) -> Reply:
             until = time.monotonic() + left
-            answer = self._send(request, identity, left)
+            answer = self._send(request, identity, left, cancellation)
             body = self._whole(request, answer, until, left)
             warned = warnings_of(answer.headers.get_all("Warning") or ())
             return Reply(answer.status, answer.headers, body, warned)
 
-        return self._persistence.get_through(method, path, once, timeout=timeout)
+        return self._persistence.get_through(
+            method, path, once, timeout=timeout, cancellation=cancellation
+        )
 
     def stream(
         self,
@@ -184,14 +191,24 @@ class KubeClient:
             return False
         return True
 
-    def _send(self, request: _Request, identity: Identity, limit: float) -> Answer:
+    def _send(
+        self,
+        request: _Request,
+        identity: Identity,
+        limit: float,
+        cancellation: Cancellation | None = None,
+    ) -> Answer:
         """Send a request once and read the header of the answer."""
         until, connections = time.monotonic() + limit, self._connections(identity)
         try:
             connection = connections.take(limit)
         except UnsentError as error:
             raise connect_error(self._access, error.__cause__ or error, limit) from None
+        undo = _uncut
         try:
+            if cancellation is not None:
+                undo = cancellation.on_cancel(functools.partial(_shut, connection.wire))
+                _go_on(cancellation, request)
             sent = time.monotonic()
             connection.wire.settimeout(max(0.001, until - sent))
             self._write(connection, request, identity)
@@ -204,6 +221,8 @@ class KubeClient:
         except BaseException:
             connection.close()
             raise
+        finally:
+            undo()
         answer = Answer(connection, response, connections.kept.keep)
         if answer.status in _GOOD and not answer.ends:
             # A header that is cut looks like a short one, and its answer like an empty one.
@@ -284,11 +303,22 @@ def _stream_of(answer: Answer, idle_timeout: float | None) -> LineStream:
             msg = f"{type(error).__name__}: {error}"
             raise Broken(msg) from None
 
-    def shut() -> None:
-        try:
-            # Not SSLSocket's own, which takes the TLS object from a thread that reads.
-            socket.socket.shutdown(wire, socket.SHUT_RDWR)
-        except OSError:
-            return
+    return LineStream(read, functools.partial(_shut, wire), answer.close)
 
-    return LineStream(read, shut, answer.close)
+
+def _shut(wire: socket.socket) -> None:
+    """Wake whoever reads or writes."""
+    with contextlib.suppress(OSError):
+        # Not SSLSocket's own, which takes the TLS object from a thread that reads.
+        socket.socket.shutdown(wire, socket.SHUT_RDWR)
+
+
+def _uncut() -> None:
+    """Undo nothing: a request that nobody cancels."""
+
+
+def _go_on(cancellation: Cancellation, request: _Request) -> None:
+    """Raise where a request is not to be sent any more."""
+    if cancellation.requested:
+        msg = f"{request.method} {request.path} was not sent: its job was stopped"
+        raise EngineError(msg, cause="cancelled")

@@ -78,6 +78,14 @@ class ApiError(Exception):
         forbidden = self.status == HTTPStatus.FORBIDDEN
         return forbidden and bool(_RBAC.search(self.message) or _STARTING in self.message)
 
+    @property
+    def of_another_uid(self) -> bool:
+        """Whether the object of that name is not the one that was meant.
+
+        Other conflicts come from others who change the same object at the same time.
+        """
+        return self.status == HTTPStatus.CONFLICT and "UID in precondition" in self.message
+
 
 class Unanswered(Ambiguous):
     """A request was sent, or a part of it, and no reply came."""

@@ -295,9 +295,11 @@ class Jobs:
                 if deadline.expired:
                     raise
             except ApiError as error:
-                if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                if error.status == HTTPStatus.NOT_FOUND or error.of_another_uid:
                     return
-                if error.status < HTTPStatus.INTERNAL_SERVER_ERROR or deadline.expired:
+                again = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+                again = again or error.status == HTTPStatus.CONFLICT
+                if not again or deadline.expired:
                     raise in_words(error, f"{method.lower()} {kind}/{facts.name}") from None
             else:
                 return

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Final, TypeVar
 
 from attrs import field, frozen
+from spawnery.contract import Cancellation
 from spawnery.errors import EngineUnreachable, SpawnerError
 
 from spawnery_kubernetes.access import Access
@@ -38,7 +39,13 @@ class Persistence:
     allowed: set[str] = field(factory=set, init=False)
 
     def get_through(
-        self, method: str, path: str, once: Callable[[Identity, float], T], *, timeout: float
+        self,
+        method: str,
+        path: str,
+        once: Callable[[Identity, float], T],
+        *,
+        timeout: float,
+        cancellation: Cancellation | None = None,
     ) -> T:
         """Make attempts until one succeeds, or no other one may be made.
 
@@ -47,6 +54,7 @@ class Persistence:
             path: Of the request.
             once: Makes one attempt as somebody, for at most so many seconds.
             timeout: Limit in seconds for all of it.
+            cancellation: Ends the attempts.
 
         Raises:
             ApiError, SpawnerError: What the last attempt raised. A 401 is ``EngineDenied``.
@@ -67,7 +75,8 @@ class Persistence:
             if trouble is None:
                 continue
             pause = attempts.pause(trouble)
-            if pause is None or self.wait(pause):
+            wait = self.wait if cancellation is None else cancellation.wait
+            if pause is None or wait(pause):
                 raise trouble
 
 

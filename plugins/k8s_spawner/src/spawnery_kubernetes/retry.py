@@ -38,6 +38,10 @@ def may_repeat(error: Exception, method: str) -> bool:
         return False
     if error.status == HTTPStatus.TOO_MANY_REQUESTS:
         return True
+    if method == "POST" and error.status == HTTPStatus.CONFLICT:
+        # A quota was counted by two requests at once: nothing was made. The name's own is
+        # AlreadyExists.
+        return error.reason == "Conflict"
     return method == "GET" and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 

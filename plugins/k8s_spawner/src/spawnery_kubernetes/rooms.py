@@ -53,6 +53,7 @@ class Rooms:
 
     def close(self) -> None:
         """Close connections and end the threads."""
+        self.spawning.close()
         self._tails.close()
         self._judge.close()
         self._client.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -27,6 +26,7 @@ from spawnery_kubernetes.jobs import Jobs
 from spawnery_kubernetes.secrets import keys_wanted, new_secret_name, secret_of, values_of
 from spawnery_kubernetes.settings import KubernetesSettings
 from spawnery_kubernetes.status import is_ours
+from spawnery_kubernetes.steps import Steps, cancelled
 from spawnery_kubernetes.tails import Tails
 from spawnery_kubernetes.translate import job_of, refuse
 
@@ -67,6 +67,11 @@ class Spawning:
         self._runtime = runtime
         self._jobs = jobs
         self._tails = tails
+        self._steps = Steps(client, runtime, jobs=jobs)
+
+    def close(self) -> None:
+        """Wait a moment for what cancelled spawns may have left."""
+        self._steps.close()
 
     def spawn(self, request: SpawnRequest) -> JobHandle:
         """Make the Job of a request, or take the one that is there; see the hook."""
@@ -97,7 +102,8 @@ class Spawning:
             if request.deadline.expired:
                 msg = f"the name {request.name} stayed taken by a Job that is being deleted"
                 raise Ambiguous(msg, job_id=request.job.job_id)
-            time.sleep(pause)
+            if request.cancellation.wait(pause):
+                raise cancelled(request, f"waiting for the name {request.name} to be free")
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     # -- the Job -----------------------------------------------------------------------------
@@ -105,13 +111,13 @@ class Spawning:
     def _create(self, request: SpawnRequest, job: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Create the Job; returns its metadata and no more, None where the name is taken."""
         try:
-            reply = self._client.call(
-                "POST",
-                self._client.path("jobs"),
+            reply = self._steps.post(
+                request,
+                "jobs",
+                job,
+                doing=f"creating the Job {request.name}",
                 query=_STRICT,
                 headers=_BRIEF,
-                body=job,
-                timeout=request.deadline.remaining(),
             )
         except ApiError as error:
             if error.status == HTTPStatus.CONFLICT and error.reason == "AlreadyExists":
@@ -173,6 +179,8 @@ class Spawning:
             if secret is None or self._give(request, secret, uid=uid):
                 self._tails.expect(uid, request)
             self._jobs.incomplete.discard(request.name)
+            if created and request.cancellation.requested:
+                raise cancelled(request, f"creating the Job {request.name}")
             request.created(uid)
         except (Ambiguous, StateError):
             # Its program may run by now: whoever asks for it again takes it up.
@@ -187,12 +195,9 @@ class Spawning:
         """Make the Secret of a Job; False when it is there: its values may be another caller's."""
         namespace = self._client.namespace
         try:
-            self._client.call(
-                "POST",
-                self._client.path("secrets"),
-                body=secret_of(request, name=secret, namespace=namespace, uid=uid),
-                timeout=request.deadline.remaining(),
-            )
+            body = secret_of(request, name=secret, namespace=namespace, uid=uid)
+            doing = f"creating the Secret of the Job {request.name}"
+            self._steps.post(request, "secrets", body, doing=doing)
         except ApiError as error:
             if error.status == HTTPStatus.CONFLICT and error.reason == "AlreadyExists":
                 return False
