@@ -145,20 +145,18 @@ def kept_seconds(record: Record, status: JobStatus, now: Present) -> float:
     """Return for how many seconds more an ended job's object is kept; 0 or less: it is to go.
 
     The retention is the record's: an engine need not give it back. It counts from the end by the
-    engine's clock, or from when we recorded it, whichever says first that it is over.
+    engine's clock; where that is not known, from when the end was recorded by ours (another
+    process, with another clock, may have recorded it).
     """
-    retention = record.retention_seconds or status.retention_seconds or 0
-    left = []
+    retention = timedelta(seconds=record.retention_seconds or status.retention_seconds or 0)
     ended_at = status.ended_at
     if ended_at is None and status.outcome is not None:
         ended_at = status.outcome.finished_at
     if ended_at is not None and now.engine is not None:
-        left.append(ended_at - now.engine.earliest)
+        return (ended_at - now.engine.earliest + retention).total_seconds()
     if record.ended_at is not None:
-        left.append(record.ended_at - now.ours)
-    if not left:
-        return float("inf")
-    return (min(left) + timedelta(seconds=retention)).total_seconds()
+        return (record.ended_at - now.ours + retention).total_seconds()
+    return float("inf")
 
 
 def _decide_ended(

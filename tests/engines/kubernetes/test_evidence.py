@@ -7,14 +7,19 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from docker_images import BUSYBOX
 from kube_bare import Bare
-from kube_case import PATIENCE, KubeCase, eventually
+from kube_case import PATIENCE, KubeCase, eventually, sh
 from spawnery.contract import WatchRequest
+from spawnery.errors import JobNotFound
 from spawnery.outcomes import JobGone, JobSeen, JobState, JobStatus, Synced
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy
 
 pytestmark = pytest.mark.engine("kubernetes")
+
+UUID = "/proc/sys/kernel/random/uuid"
+"""Another text at each read."""
 
 
 @pytest.fixture
@@ -153,3 +158,28 @@ def test_the_log_of_this_very_job(bare: Bare) -> None:
     finally:
         let_go = {"metadata": {"finalizers": None}}
         case.kubectl("patch", *name, "--type=merge", "-p", json.dumps(let_go))
+
+
+def test_a_run_after_a_removal_really_runs(case: KubeCase) -> None:
+    """``run`` and ``rm`` with one job id, again and again: each run is a run of its own."""
+    shown = set()
+    for _ in range(5):
+        done = case.cli("run", "--job-id", "loop", "--image", BUSYBOX, "--", "cat", UUID)
+        assert done.returncode == 0, done.stderr
+        shown.add(done.stdout)
+        removed = case.cli("rm", "loop")
+        assert removed.returncode == 0, removed.stderr
+    assert len(shown) == 5
+
+
+def test_a_watch_after_a_removal(case: KubeCase) -> None:
+    """A process that begins to watch right after a removal does not bring the record back."""
+    for _ in range(3):
+        with case.open() as spawner:
+            spawner.spawn(sh("exit 3", job_id="loop"))
+            assert spawner.wait("loop", PATIENCE).exit_code == 3
+            spawner.remove("loop")
+        with case.open() as spawner:
+            assert spawner.wait(spawner.spawn(sh("true")).job_id, PATIENCE).exit_code == 0
+            with pytest.raises(JobNotFound):
+                spawner.status("loop")

@@ -1,0 +1,136 @@
+"""Commands whose clock is an hour wrong: deadlines, retention and ages are the cluster's."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from docker_images import BUSYBOX
+from kube_bare import Bare
+from kube_case import PATIENCE, KubeCase, eventually, running, sh
+from spawnery.errors import Ambiguous
+from spawnery.outcomes import JobState
+from spawnery.secret import Secret
+from spawnery.testing.faults import Fault, Rule
+from spawnery.testing.proxy import TransportProxy
+
+FAKETIME = shutil.which("faketime")
+pytestmark = [
+    pytest.mark.engine("kubernetes"),
+    pytest.mark.skipif(FAKETIME is None, reason="no faketime: apt-get install faketime"),
+]
+BOTH = pytest.mark.parametrize("off", ["+1h", "-1h"], ids=["ahead", "behind"])
+
+
+def cli(case: KubeCase, off: str, *words: str) -> str:
+    """Run the command with a clock that is wrong; returns what it prints."""
+    command = [str(FAKETIME), "-f", off, sys.executable, "-m", "spawnery"]
+    done = subprocess.run(
+        [*command, *words],
+        env=case.environ,
+        cwd=case.folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE * 2,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def spawn(case: KubeCase, off: str, script: str, *flags: str) -> None:
+    """Spawn a small job with a clock that is wrong."""
+    small = ("--cpu-request", "10m", "--memory-request", "16Mi")
+    words = ("spawn", "--job-id", "one", "--image", BUSYBOX, *small, *flags)
+    cli(case, off, *words, "--", "sh", "-c", script)
+
+
+def state(case: KubeCase) -> JobState:
+    """Return the state of the job, by a process whose clock is right."""
+    with case.open() as spawner:
+        return spawner.status("one").state
+
+
+# A client that is behind would not believe the certificate of a fresh cluster: through the proxy.
+
+
+@BOTH
+def test_a_deadline(led: KubeCase, off: str) -> None:
+    """A job far from its deadline is left alone by a process with another clock."""
+    spawn(led, off, "sleep 600", "--deadline-seconds", "300")
+    with led.open() as spawner:
+        running(spawner, "one")
+    cli(led, off, "reap")
+    assert state(led) is JobState.RUNNING
+
+
+@BOTH
+def test_a_start_deadline(led: KubeCase, off: str) -> None:
+    """A job that waits is given up when its time to start is over, and not before."""
+    with led.open() as spawner:
+        for name, seconds in (("soon", 2), ("late", 600)):
+            nowhere: Any = {"kubernetes": {"node_selector": {"no": "where"}}}
+            spec = sh("true", job_id=name, start_deadline_seconds=seconds, options=nowhere)
+            spawner.spawn(spec)
+    time.sleep(4)  # what is waited for is the cluster's clock
+    cli(led, off, "reap")
+    with led.open() as spawner:
+        assert spawner.wait("soon", PATIENCE).state is JobState.TIMED_OUT
+        assert spawner.status("late").state is JobState.PENDING
+
+
+@BOTH
+def test_a_retention(led: KubeCase, off: str) -> None:
+    """An ended job is removed when its retention is over, and not before."""
+    with led.open() as spawner:
+        spawner.spawn(sh("true", job_id="kept", retention_seconds=600))
+        spawner.spawn(sh("true", job_id="gone", retention_seconds=8))
+        spawner.wait("kept", PATIENCE)
+        spawner.wait("gone", PATIENCE)
+    name = f"Job/{led.name('gone')}"
+
+    def reaped() -> bool:
+        cli(led, off, "reap")
+        return name not in led.objects()
+
+    eventually(reaped)
+    assert f"Job/{led.name('kept')}" in led.objects()
+
+
+@BOTH
+def test_an_orphan(led: KubeCase, proxy: TransportProxy, off: str) -> None:
+    """A Job that never got its Secret stays for its grace, whatever the clock of who reaps."""
+    bare = Bare(led)
+    proxy.arm(Rule(Fault.DROP_BEFORE, method="POST", path=r"/secrets(\?|$)", times=1))
+    with pytest.raises(Ambiguous):
+        bare.spawner.spawn(bare.asked("true", secrets={"WORD": Secret("swordfish")}))
+    bare.spawner.close()
+    cli(led, off, "reap")
+    assert f"Job/{led.name('one')}" in led.objects()
+    time.sleep(3)
+    led.environ["SPAWNERY_ORPHAN_GRACE_SECONDS"] = "2"
+    cli(led, off, "reap")
+    eventually(lambda: f"Job/{led.name('one')}" not in led.objects())
+
+
+@BOTH
+def test_an_age(led: KubeCase, off: str) -> None:
+    """The age that ``ps`` shows is that of the job, not the error of our clock."""
+    spawn(led, off, "sleep 600")
+    shown = cli(led, off, "ps")
+    assert "one" in shown
+    assert "59m" not in shown
+    assert "60m" not in shown
+    assert "1h" not in shown
+
+
+@BOTH
+def test_check_tells(led: KubeCase, off: str) -> None:
+    """The offset is a warning of ``check``."""
+    way = "ahead of" if off == "+1h" else "behind"
+    assert f"s {way} the API server's" in cli(led, off, "check")
