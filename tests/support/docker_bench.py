@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -16,25 +17,35 @@ from spawnery.testing.proxy import TransportProxy
 if TYPE_CHECKING:
     from spawnery.testing.commands import Words
 
-_SOCKET = "unix:///var/run/docker.sock"
 _CONTAINERS = "/containers/"
 
 
-def docker(*arguments: str, check: bool = True) -> str:
-    """Run the docker command on the engine itself; returns what it prints."""
-    done = subprocess.run(
-        ["docker", "-H", _SOCKET, *arguments], capture_output=True, text=True, check=False
-    )
+def default_engine() -> str:
+    """Return the address of the engine that the tests use: ``DOCKER_HOST``, else the usual one."""
+    return os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+
+
+def docker(*arguments: str, address: str | None = None, check: bool = True) -> str:
+    """Run the docker command on an engine, past the spawner; returns what it prints."""
+    command = ["docker", "-H", address or default_engine(), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if check and done.returncode:
         raise RuntimeError(done.stderr)
     return done.stdout
 
 
 class DockerBench(Bench):
-    """Containers of this machine's engine; what one test sees is told by its name prefix."""
+    """Containers of one engine; what one test sees is told by its name prefix.
+
+    Args:
+        folder: An empty folder for this test.
+        address: Where the engine is; the one that the tests use when None.
+    """
 
     spawner_type = "docker"
     image = BUSYBOX
+    missing_image = f"sha256:{'0' * 64}"
+    """An id: no engine asks a registry, or a name server, about it."""
     faults_shared = True
     fault_points: ClassVar[Mapping[str, FaultPoint]] = {
         "create": FaultPoint("POST", f"{_CONTAINERS}create"),
@@ -47,14 +58,19 @@ class DockerBench(Bench):
         "remove": FaultPoint("DELETE", _CONTAINERS),
     }
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str | None = None) -> None:
         super().__init__(folder)
-        make_busybox()
+        self.address = address or default_engine()
+        make_busybox(self.address)
         self.prefix = f"k{self.instance.removeprefix('kit-')}"
         self.runs = folder / "runs"
         self.runs.mkdir(mode=0o777)
         self.runs.chmod(0o777)
-        self._proxy = TransportProxy(_SOCKET)
+        self._proxy = TransportProxy(self.address)
+
+    def docker(self, *arguments: str, check: bool = True) -> str:
+        """Run the docker command on the engine itself; returns what it prints."""
+        return docker(*arguments, address=self.address, check=check)
 
     def settings(self) -> Mapping[str, str]:
         """Lead the spawner through the proxy."""
@@ -77,23 +93,23 @@ class DockerBench(Bench):
     def objects(self) -> set[str]:
         """Name containers of this test, in every state, and networks and volumes."""
         mine = f"name={self.prefix}-"
-        names = docker("ps", "-a", "--filter", mine, "--format", "{{.Names}}").split()
+        names = self.docker("ps", "-a", "--filter", mine, "--format", "{{.Names}}").split()
         for kind in ("network", "volume"):
-            names += docker(kind, "ls", "--filter", mine, "--format", "{{.Name}}").split()
+            names += self.docker(kind, "ls", "--filter", mine, "--format", "{{.Name}}").split()
         return set(names)
 
     def plant_foreign(self, name: str) -> None:
         """Run a container of somebody else under the name."""
-        docker("run", "-d", "--name", name, BUSYBOX, "sleep", "600")
+        self.docker("run", "-d", "--name", name, BUSYBOX, "sleep", "600")
 
     def foreign_untouched(self, name: str) -> bool:
         """Tell whether it runs."""
-        shown = json.loads(docker("inspect", name, check=False) or "[]")
+        shown = json.loads(self.docker("inspect", name, check=False) or "[]")
         return bool(shown) and bool(shown[0]["State"]["Running"])
 
     def kill_engine_side(self, job_id: str) -> None:
         """Remove the container of a running job by force."""
-        docker("rm", "-f", self.name_of(job_id))
+        self.docker("rm", "-f", self.name_of(job_id))
 
     def faults(self) -> TransportProxy:
         """Return the proxy before the engine."""
@@ -102,6 +118,6 @@ class DockerBench(Bench):
     def close(self) -> None:
         """Remove what is left of the test."""
         self._proxy.close()
-        left = docker("ps", "-aq", "--filter", f"name={self.prefix}-").split()
+        left = self.docker("ps", "-aq", "--filter", f"name={self.prefix}-").split()
         if left:
-            docker("rm", "-f", "-v", *left, check=False)
+            self.docker("rm", "-f", "-v", *left, check=False)

@@ -48,6 +48,7 @@ def podman_service() -> Iterator[str]:
                     *("system", "service", "--time", "0", address),
                 ],
                 env=environ,
+                cwd=folder,  # conmon leaves files where it is (4.3: "oom").
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -90,7 +90,8 @@ def test_a_fresh_process_asks_once_for_the_image(led: DockerCase, proxy: Transpo
     """The first spawn of an image looks at it once; no version, no list, no inspect."""
     with led.open() as spawner:
         first = asked_by(spawner, proxy, sh("sleep 600"))
-        assert first == ["GET /images/spawnery-test/busybox:1/json", CREATE, ATTACH, WAIT, START]
+        look = "GET /images/spawnery-test/busybox:1/json"
+        assert first == ["GET /info", look, CREATE, ATTACH, WAIT, START]
         assert proxy.count(path="/version") == 0
         assert proxy.count("GET", r"/containers/[^/]+/json") == 0
 

@@ -19,6 +19,7 @@ from attrs import frozen
 from spawnery.errors import SpawnerError
 from spawnery.wires import Kept, is_dropped
 
+from spawnery_docker import podman
 from spawnery_docker.endpoint import Endpoint
 from spawnery_docker.endpoint_errors import connect_error
 from spawnery_docker.errors import ApiError, Unanswered
@@ -79,6 +80,8 @@ class DockerClient:
         self.endpoint = endpoint
         self._kept: Kept[_Connection] = Kept(_IDLE)
         self._version: str | None = None
+        self.podman: str | None = None
+        """Podman's version; None while nothing was answered, and where it is another engine."""
 
     def call(
         self,
@@ -225,6 +228,7 @@ class DockerClient:
         """Choose the API version by the first reply; so no request is spent on it."""
         if self._version is None and status not in _REFUSED:
             self._version = agree(headers, told=self.endpoint.told, status=status)
+            self.podman = podman.version_of(headers)
 
     def _connection(self, timeout: float) -> _Connection:
         connection = self._kept.take()

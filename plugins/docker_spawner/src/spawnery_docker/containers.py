@@ -89,6 +89,8 @@ class Containers:
         known = self._book.get(engine_id)
         outcome = known.outcome if known is not None else None
         if end is not None and outcome is None:
+            if self._client.podman is not None:
+                end = evolve(end, oom=end.oom or None)
             tail, missing = self._tails.of(shown, known.tail_bytes if known else None)
             image = (known.image if known else None) or shown.get("Image")
             labels = shown["Config"]["Labels"]

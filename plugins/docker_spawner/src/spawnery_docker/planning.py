@@ -5,6 +5,7 @@ from __future__ import annotations
 from spawnery.contract import Deadline, Plan, PlanRequest
 from spawnery.errors import SpawnerError
 
+from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError
 from spawnery_docker.images import ImageFacts, Images
 from spawnery_docker.settings import DockerSettings
@@ -15,18 +16,20 @@ class Planning:
     """Shows requests.
 
     Args:
+        client: The engine.
         images: What images say of themselves.
         settings: Ours.
     """
 
-    def __init__(self, images: Images, settings: DockerSettings) -> None:
+    def __init__(self, client: DockerClient, images: Images, settings: DockerSettings) -> None:
+        self._client = client
         self._images = images
         self._settings = settings
 
     def plan(self, request: PlanRequest, *, deadline: Deadline) -> Plan:
         """Return the exact body of the create request; its secrets are masked already."""
         spawn = request.spawn
-        refuse(spawn, self._settings)
+        refuse(spawn, self._settings, podman=self._client.podman is not None)
         name = spawn.job.image or ""
         notes = [f"pull policy: {pull_policy(spawn, self._settings)}"]
         if spawn.network is not None:
@@ -40,7 +43,7 @@ class Planning:
             if image is None:
                 notes.append(f"the image {name} is not in the engine: its user is not known")
         facts = image or ImageFacts(reference=name, id="")
-        body = body_of(spawn, self._settings, facts)
+        body = body_of(spawn, self._settings, facts, podman=self._client.podman is not None)
         return Plan(
             engine_object={"POST": f"/containers/create?name={spawn.name}", "body": body},
             notes=tuple(notes),

@@ -10,6 +10,7 @@ from spawnery.contract import (
     Deadline,
     HookContext,
     LogsRequest,
+    Place,
     Plan,
     PlanRequest,
     RemoveRequest,
@@ -59,6 +60,7 @@ CAPABILITIES: Final = frozenset(
         "stop.graceful",
         "stop.shorter",
         "oom",
+        "place",
     }
 )
 
@@ -127,6 +129,11 @@ class DockerSpawner:
     def check(self) -> Sequence[CheckItem]:
         """See the hookspec."""
         return self._rooms.doctor.examine()
+
+    @hookimpl
+    def place(self) -> Place:
+        """See the hookspec."""
+        return self._rooms.places.place()
 
     def close(self) -> None:
         """Close connections; containers go on."""

@@ -13,6 +13,7 @@ from spawnery_docker.images import Images
 from spawnery_docker.logreader import LogReader
 from spawnery_docker.logs import Logs
 from spawnery_docker.network import Networks
+from spawnery_docker.place import Places
 from spawnery_docker.planning import Planning
 from spawnery_docker.settings import DockerSettings
 from spawnery_docker.sockets import Sockets
@@ -48,6 +49,7 @@ class Rooms:
         self._sockets = sockets
         self._tails = tails
         self.networks = Networks(client)
+        self.places = Places(client, runtime)
         self.containers = Containers(client, runtime, book, tails)
         self.watching = Watching(
             client, runtime, containers=self.containers, tails=tails, book=book
@@ -64,7 +66,7 @@ class Rooms:
         )
         reader = LogReader(client, self.containers.show, timeout=runtime.io_timeout_seconds)
         self.logs = Logs(reader, tails, self.containers.own)
-        self.planning = Planning(images, settings)
+        self.planning = Planning(client, images, settings)
         self.doctor = Doctor(
             client=client,
             endpoint=endpoint,

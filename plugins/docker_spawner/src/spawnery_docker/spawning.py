@@ -17,6 +17,7 @@ from spawnery.plugin import (
     SpawnerRuntime,
 )
 
+from spawnery_docker import podman
 from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.containers import Containers
@@ -71,7 +72,7 @@ class Spawning:
 
     def spawn(self, request: SpawnRequest) -> JobHandle:
         """Make and start the container of a job, or take the one that is there; see the hook."""
-        refuse(request, self._settings)
+        refuse(request, self._settings, podman=self._client.podman is not None)
         request, image = self._with_image(request)
         with self._book.spawning(request.name):
             return self._spawn(request, image)
@@ -120,7 +121,8 @@ class Spawning:
 
     def _create(self, request: SpawnRequest, image: ImageFacts) -> str | None:
         """Create the container; returns its id, None where the name is taken."""
-        body = body_of(request, self._settings, image)
+        on_podman = self._client.podman is not None
+        body = body_of(request, self._settings, image, podman=on_podman)
         try:
             reply = self._client.call(
                 "POST",
@@ -130,7 +132,7 @@ class Spawning:
                 timeout=request.deadline.remaining(),
             )
         except ApiError as error:
-            if error.status == _CONFLICT:
+            if error.status == _CONFLICT or podman.is_name_taken(error.message):
                 return None
             raise self._not_created(request, error) from None
         created = reply.json()
@@ -153,6 +155,8 @@ class Spawning:
             return SpawnFailed(
                 failure.message, cause=failure.cause, hint=failure.hint, job_id=job_id
             )
+        if podman.is_refusal(error.message) and "no space" not in error.message:
+            return _refused(request, error)
         if error.status >= _SERVER and "no space" not in error.message:
             msg = f"cannot tell whether {request.name} was created: {error.message}"
             return Ambiguous(msg, job_id=job_id, hint="look at the engine: docker info")

@@ -116,9 +116,12 @@ _KINDS: Final = (
 
 
 _INIT: Final = re.compile(
-    r"^\[FATAL tini \(\d+\)\] exec (?P<program>.*) failed: (?P<reason>.*)$", re.MULTILINE
+    r"^(?:\[FATAL tini \(\d+\)\] exec (?P<program>.*) failed"
+    r"|ERROR \(catatonit:\d+\): failed to exec pid1): (?P<reason>.*)$",
+    re.MULTILINE,
 )
-"""What the engine's own init (tini, src/tini.c) prints when it cannot run the program."""
+"""What the engine's own init prints when it cannot run the program: tini (src/tini.c) on Docker,
+catatonit (catatonit.c) on Podman."""
 _REASONS: Final = {
     "No such file or directory": "executable file not found",
     "Permission denied": "permission denied",
@@ -140,7 +143,8 @@ def program_failure(log: str) -> StartFailure | None:
         return None
     words = _REASONS.get(match["reason"].strip(), match["reason"])
     kind = next((kind for kind in _KINDS if kind.words.search(words)), None)
-    said = f"the program {match['program']} could not be run: {match['reason'].strip()}"
+    program = f"the program {match['program']}" if match["program"] else "the program"
+    said = f"{program} could not be run: {match['reason'].strip()}"
     if kind is None:
         return StartFailure("start.failed", said)
     return StartFailure(kind.cause, said, kind.hint)

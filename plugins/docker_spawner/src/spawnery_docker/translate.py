@@ -28,8 +28,8 @@ _LEAST_MEMORY: Final = 6 * 1024 * 1024
 """The engine refuses less (moby, daemon_unix.go)."""
 
 
-def refuse(request: SpawnRequest, settings: DockerSettings) -> None:
-    """Refuse what the engine would take and the job would die of.
+def refuse(request: SpawnRequest, settings: DockerSettings, *, podman: bool = False) -> None:
+    """Refuse what the engine would take and the job would die of, or what it would ignore.
 
     Raises:
         InvalidSpec: Names the field.
@@ -45,6 +45,10 @@ def refuse(request: SpawnRequest, settings: DockerSettings) -> None:
         msg = f"resources.memory_limit: {limit} is less than the 6Mi that Docker needs"
         raise InvalidSpec(msg, field="resources.memory_limit", job_id=job.job_id)
     refuse_privilege(_options(request), allowed=settings.allow_privileged)
+    if podman and _options(request).runtime:
+        name = "options.docker.runtime"
+        msg = f"{name}: Podman's Docker API ignores it and runs its own default"
+        raise InvalidSpec(msg, field=name, hint="leave it out", job_id=job.job_id)
     network = job.network or ""
     foreign = network == "host" or network.startswith("container:")
     if foreign and not settings.allow_privileged:
@@ -58,13 +62,16 @@ def pull_policy(request: SpawnRequest, settings: DockerSettings) -> PullPolicy:
     return request.job.pull_policy or PullPolicy(settings.pull_policy)
 
 
-def body_of(request: SpawnRequest, settings: DockerSettings, image: ImageFacts) -> dict[str, Any]:
+def body_of(
+    request: SpawnRequest, settings: DockerSettings, image: ImageFacts, *, podman: bool = False
+) -> dict[str, Any]:
     """Build the body of ``POST /containers/create``.
 
     Args:
         request: The job, complete.
         settings: Ours.
         image: What the image says of itself.
+        podman: Whether the engine is Podman.
     """
     job = request.job
     restricted = _restricted(request)
@@ -80,7 +87,7 @@ def body_of(request: SpawnRequest, settings: DockerSettings, image: ImageFacts) 
         "Tty": False,
         "OpenStdin": False,
         "StopSignal": "SIGTERM",
-        "HostConfig": _host(request, settings, restricted=restricted, user=user),
+        "HostConfig": _host(request, settings, restricted=restricted, user=user, podman=podman),
     }
     if job.command is not None:
         body |= {"Entrypoint": list(job.command), "Cmd": list(job.args or ())}
@@ -131,7 +138,7 @@ def _environment(request: SpawnRequest, image: ImageFacts, *, home: bool) -> lis
 
 
 def _host(
-    request: SpawnRequest, settings: DockerSettings, *, restricted: bool, user: str
+    request: SpawnRequest, settings: DockerSettings, *, restricted: bool, user: str, podman: bool
 ) -> dict[str, Any]:
     options = _options(request)
     host: dict[str, Any] = {
@@ -143,12 +150,12 @@ def _host(
         "Privileged": options.privileged,
         "SecurityOpt": ["no-new-privileges"],
         "LogConfig": _log(settings),
-        **_resources(request.job.resources),
+        **_resources(request.job.resources, podman=podman),
     }
     tmpfs = {path: f"size={memory_bytes(size)}" for path, size in options.tmpfs.items()}
     if restricted:
         host["CapDrop"] = ["ALL"]
-        tmpfs = _writable(settings.tmpfs_bytes, user) | tmpfs
+        tmpfs = _writable(settings.tmpfs_bytes, user, podman=podman) | tmpfs
     optional = {
         "NetworkMode": request.network.name if request.network else None,
         "Tmpfs": tmpfs,
@@ -169,11 +176,13 @@ def _log(settings: DockerSettings) -> dict[str, Any]:
     return {"Type": driver, "Config": capped if driver in {"json-file", "local"} else {}}
 
 
-def _writable(size: int, user: str) -> dict[str, str]:
+def _writable(size: int, user: str, *, podman: bool) -> dict[str, str]:
     """Return what a program may write that must not own the image's files."""
     uid, _, gid = user.partition(":")
     owner = f",uid={uid}" if uid.isdigit() else ""
     owner += f",gid={gid}" if gid.isdigit() else ""
+    if podman and owner:
+        owner = ",U"  # Podman knows no uid=: U gives the folder to the container's user.
     return {
         "/tmp": f"size={size},mode=1777,nosuid,nodev,exec",  # noqa: S108 - in the container
         _HOME: f"size={size},mode={'0700' if owner else '1777'},nosuid,nodev,exec{owner}",
@@ -188,7 +197,7 @@ def _volumes(options: DockerOptions) -> list[str]:
     return found
 
 
-def _resources(asked: Resources | None) -> dict[str, Any]:
+def _resources(asked: Resources | None, *, podman: bool) -> dict[str, Any]:
     """Map requests and limits; a default request never exceeds a limit that the job sets."""
     asked = asked or Resources()
     memory = memory_bytes(asked.memory_limit or defaults.RESOURCES.memory_limit or "")
@@ -207,6 +216,6 @@ def _resources(asked: Resources | None) -> dict[str, Any]:
         "NanoCpus": cpu,
         "CpuShares": max(_LEAST_SHARES, millis * _SHARES_PER_CORE // 1000),
     }
-    if asked.gpus is not None:
+    if asked.gpus is not None and not podman:
         found["DeviceRequests"] = [{"Count": asked.gpus, "Capabilities": [["gpu"]]}]
     return found

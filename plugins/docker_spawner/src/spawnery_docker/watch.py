@@ -30,7 +30,7 @@ from spawnery_docker.tails import Tails
 from spawnery_docker.wire import ByteStream, json_lines
 
 _ACTIONS: Final = ("create", "start", "die", "oom", "destroy", "died", "remove")
-"""The last two are Podman's names of die and destroy in filters; its events carry Docker's."""
+"""The last two are Podman's names of die and destroy, in filters and (4.3: remove) in events."""
 _CURSOR: Final = re.compile(r"\d{1,12}\.\d{9}\Z", re.ASCII)
 _SLACK_SECONDS: Final = 2
 """The engine's clock is read with one second's resolution."""
@@ -124,7 +124,7 @@ class Watching:
         if not is_ours(labels, self._runtime.instance) or "ID" not in actor:
             return
         engine_id, action = str(actor["ID"]), event.get("Action")
-        if action == "destroy":
+        if action in {"destroy", "remove"}:
             self._tails.forget(engine_id)
             yield JobGone(job_id=labels[LABEL_JOB_ID], cursor=cursor)
             return
@@ -169,7 +169,7 @@ class Watching:
             code=int(event["Actor"]["Attributes"]["exitCode"]),
             started_at=entry.started_at,
             finished_at=at_nano(int(event["timeNano"])),
-            oom=entry.oom,
+            oom=entry.oom or (False if self._client.podman is None else None),
         )
         tail, missing = self._tails.heard(entry.engine_id)
         outcome = outcome_of(end, entry.labels, image=entry.image, tail=tail, missing=missing)
