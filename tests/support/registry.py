@@ -12,6 +12,7 @@ import hashlib
 import http.client
 import io
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -268,8 +269,11 @@ def _listen(namespace: str | None) -> ThreadingHTTPServer:
 
 @contextmanager
 def bad_registry(namespace: str | None = None) -> Iterator[BadRegistry]:
-    """Run a ``BadRegistry``, on the loopback of a network namespace where one is named."""
-    server = _listen(namespace)
+    """Run a ``BadRegistry`` on the loopback of the engine's network namespace.
+
+    That is the one that is named, else the one of ``SPAWNERY_TEST_DOCKER_NETNS``, else ours.
+    """
+    server = _listen(namespace or os.environ.get("SPAWNERY_TEST_DOCKER_NETNS") or None)
     server.daemon_threads = True
     registry = BadRegistry(server.server_address[1])
     server.registry = registry  # type: ignore[attr-defined]

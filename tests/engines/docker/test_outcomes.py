@@ -195,7 +195,7 @@ def test_a_paused_container(case: DockerCase, spawner: Spawner) -> None:
     with case.open() as other:
         assert other.status(job).state is JobState.RUNNING
     case.docker("unpause", f"{case.prefix}-{job}")
-    case.docker("exec", f"{case.prefix}-{job}", "killall", "sleep")
+    case.docker("exec", "-d", f"{case.prefix}-{job}", "killall", "sleep")
     assert spawner.wait(job, PATIENCE).exit_code == 8
     second = spawner.spawn(sh("sleep 600")).job_id
     running(spawner, second)
