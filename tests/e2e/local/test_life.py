@@ -195,7 +195,7 @@ def test_an_order_that_was_written_over_is_given_again(engine, monkeypatch):
 
     def late(folder):
         monkeypatch.undo()
-        store.write_stop(folder.name, "stop", 3000)
+        store.write_stop(store.read(folder.name), "stop", 3000)
         nudge(folder)
 
     monkeypatch.setattr(client, "nudge", late)

@@ -35,6 +35,7 @@ print(ours)
             f"spawnery.{name}"
             for name in (
                 "local",
+                "local.clocks",
                 "local.files",
                 "local.launch",
                 "local.logfile",

@@ -6,8 +6,9 @@ import errno
 from pathlib import Path
 
 import pytest
+from spawnery.local.clocks import Moment
+from spawnery.local.facts import Facts
 from spawnery.local.status import status_of
-from spawnery.local.store import Facts
 from spawnery.outcomes import JobState
 
 JOB = {
@@ -23,6 +24,7 @@ JOB = {
     "start_deadline_seconds": None,
     "retention_seconds": 0.0,
 }
+NOW = Moment(wall=1010.0, seconds=60.0, boot="b")
 END = {"reason": None, "started_at": 1001.0, "finished_at": 1002.0, "log_tail": "t"}
 EXITED = {**END, "exit_code": 0, "signal": None}
 
@@ -37,7 +39,8 @@ def status(end=None, *, locked=False, launched=True, started=None):
             started=started,
             exit=end,
             stop=None,
-        )
+        ),
+        NOW,
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 from spawnery.contract import Deadline, SpawnRequest
+from spawnery.local.clocks import Moment
 from spawnery.local.settings import LocalSettings
 from spawnery.local.translate import order_of, passed_env, record_of
 from spawnery.models import JobSpec
 from spawnery.secret import Secret
 
+NOW = Moment(wall=5.0, seconds=30.0, boot="b")
 ENVIRON = {"PATH": "/bin", "LC_ALL": "C", "AWS_KEY": "x", "LANG": "de", "SPAWNERY_X": "y"}
 
 
@@ -33,7 +35,7 @@ def request(**fields):
 
 def test_the_record_has_no_value_of_any_variable():
     """Only their names."""
-    record = record_of(request(), LocalSettings(), instance="i", now=5.0)
+    record = record_of(request(), LocalSettings(), instance="i", now=NOW)
     text = json.dumps(record)
     assert "value" not in text
     assert record["env"] == ["PATH", "PLAIN", "TOKEN"]
@@ -44,9 +46,9 @@ def test_the_record_has_no_value_of_any_variable():
 def test_the_order_has_all_values_and_the_deadline_from_the_acceptance():
     """The job's own variables win over inherited ones."""
     asked = request(deadline_seconds=2.0)
-    record = record_of(asked, LocalSettings(), instance="i", now=5.0)
-    order = order_of(asked, record, ENVIRON, LocalSettings())
-    assert order["deadline_at"] == 7.0
+    record = record_of(asked, LocalSettings(), instance="i", now=NOW)
+    order = order_of(asked, record, ENVIRON, LocalSettings(), now=NOW)
+    assert order["deadline"] == 32.0
     assert order["env"] == {
         b"PATH": b"/own",
         b"LC_ALL": b"C",

@@ -46,23 +46,56 @@ def _character(letter: str) -> str:
     return "".join("\\u" + pair.hex() for pair in pairs)
 
 
-def write_whole(folder: str, name: str, data: bytes) -> None:
+def write_whole(
+    folder: str, name: str, data: bytes, *, draft: str | None = None, dir_fd: int | None = None
+) -> None:
     """Write a file so that a reader sees all of it or none, also after a crash.
 
     A draft that ``reserve`` made is used up, so the write succeeds on a full disk.
 
+    Args:
+        folder: Where; relative to ``dir_fd`` where that is given.
+        name: The file.
+        data: What is in it.
+        draft: Name of a draft of its own, where several may write the file at once.
+        dir_fd: An open folder.
+
     Raises:
         OSError: It cannot be written.
     """
-    draft, path = os.path.join(folder, f".{name}"), os.path.join(folder, name)
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    draft, path = os.path.join(folder, draft or f".{name}"), os.path.join(folder, name)
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=dir_fd)
     try:
         write_all(fd, data)
         os.ftruncate(fd, len(data))
         os.fsync(fd)
     finally:
         os.close(fd)
-    os.rename(draft, path)
+    os.rename(draft, path, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+
+
+def read(name: str, *, dir_fd: int) -> bytes | None:
+    """Read a file of an open folder; None when it is not there."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return None
+    try:
+        parts = []
+        while part := os.read(fd, 1 << 16):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
+
+
+def exists(name: str, *, dir_fd: int) -> bool:
+    """Tell whether an open folder has a file."""
+    try:
+        os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def reserve(folder: str, name: str, size: int) -> None:

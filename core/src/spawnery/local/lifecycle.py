@@ -18,12 +18,14 @@ from spawnery.errors import (
     StateError,
 )
 from spawnery.local import client, files
+from spawnery.local.clocks import Clocks
+from spawnery.local.facts import Facts
 from spawnery.local.locks import Held
 from spawnery.local.settings import LocalSettings
-from spawnery.local.status import status_of
-from spawnery.local.store import Facts, Store
+from spawnery.local.status import record_id_of, status_of
+from spawnery.local.store import Store
 from spawnery.local.translate import argv_of, order_of, record_of
-from spawnery.outcomes import JobHandle, JobStatus
+from spawnery.outcomes import JobGone, JobHandle, JobStatus
 from spawnery.plugin import SpawnerRuntime
 
 _PAUSE: Final = 0.02
@@ -49,11 +51,20 @@ class Lifecycle:
         self._lock = threading.Lock()
         self._removed: collections.deque[JobStatus] = collections.deque(maxlen=_REMEMBERED)
         self._removals = 0
+        self._shown: dict[str, JobGone] = {}
+        self.clocks = Clocks()
 
     # -- spawn -------------------------------------------------------------------------------
 
     def spawn(self, request: SpawnRequest) -> JobHandle:
         """Make the job's folder and start its supervisor, or adopt what is there."""
+        handle = self._spawn(request)
+        self._shown[handle.name] = JobGone(
+            job_id=handle.job_id, engine_id=handle.engine_id, record_id=handle.record_id
+        )
+        return handle
+
+    def _spawn(self, request: SpawnRequest) -> JobHandle:
         argv_of(request.job)
         self._store.ensure()
         self._store.sweep()
@@ -64,7 +75,7 @@ class Lifecycle:
                     request,
                     self._settings,
                     instance=self._runtime.instance,
-                    now=self._runtime.clock.now().timestamp(),
+                    now=self.clocks.now(),
                 )
                 held = self._store.claim(request.name, record)
                 if held is not None:
@@ -87,7 +98,7 @@ class Lifecycle:
             facts = self._store.read(request.name)
             if facts is None or facts.launched or facts.exit is not None:
                 held.close()
-                return self.spawn(request)
+                return self._spawn(request)
             return self._start(held, facts.job, request, created=False)
 
     def _start(
@@ -97,7 +108,13 @@ class Lifecycle:
         with held:
             try:
                 request.created(record["nonce"])
-                order = order_of(request, record, self._runtime.environ, self._settings)
+                order = order_of(
+                    request,
+                    record,
+                    self._runtime.environ,
+                    self._settings,
+                    now=self.clocks.now(),
+                )
                 problem = client.supervise(held, order, deadline=request.deadline, job_id=job_id)
             except SpawnFailed:
                 if created:
@@ -118,7 +135,13 @@ class Lifecycle:
             facts = self.facts(name)
         except NameConflict:
             return None
-        return None if facts is None else status_of(facts)
+        if facts is None:
+            return None
+        status = status_of(facts, self.clocks.now())
+        self._shown[name] = JobGone(
+            job_id=status.job_id, engine_id=status.engine_id, record_id=status.record_id
+        )
+        return status
 
     def list_jobs(self) -> list[JobStatus]:
         """Return the status of all jobs; a folder that cannot be read is told and left out."""
@@ -159,11 +182,13 @@ class Lifecycle:
             facts = self._store.read(name)
             if facts is None or facts.exit is not None:
                 return
-            end: files.Flat = {"finished_at": self._runtime.clock.now().timestamp()}
+            now = self.clocks.now()
+            end: files.Flat = {**now.facts("finished")}
             if facts.launched:
-                started = facts.started or {}
                 gone = client.end_leftovers(facts.job, facts.started)
-                end |= {"lost": True, "left": not gone, "started_at": started.get("started_at")}
+                started = now.wall_time(facts.started or {}, "started")
+                end |= {"lost": True, "left": not gone, "started_at": started}
+                end["earlier_boot"] = facts.job.get("boot", now.boot) != now.boot
             elif facts.stop is not None:
                 end |= {"reason": facts.stop[0], "never_started": True}
             else:
@@ -174,6 +199,15 @@ class Lifecycle:
         with self._lock:
             self._removed.append(status)
             self._removals += 1
+
+    def shown(self) -> dict[str, JobGone]:
+        """Return what was told of by any hook here, as it is to be told when it is gone."""
+        return dict(self._shown)
+
+    def forget_shown(self, name: str, gone: JobGone) -> None:
+        """Forget what was told to be gone, unless the name was told of again since."""
+        if self._shown.get(name) == gone:
+            self._shown.pop(name, None)
 
     def removed(self, since: int) -> tuple[int, list[JobStatus]]:
         """Return how many ended jobs were removed here ever, and those since so many were."""
@@ -193,6 +227,8 @@ class Lifecycle:
                 return
             if facts is None or facts.exit is not None:
                 return
+            if request.engine_id not in {None, facts.engine_id}:
+                return
             # An order with a longer grace may have been written over ours: both saw none before.
             if not asked or facts.stop is None or facts.stop[1] > request.grace_seconds:
                 self._ask(facts, request)
@@ -210,7 +246,7 @@ class Lifecycle:
         reason, grace = request.reason, request.grace_seconds
         if facts.stop is not None:
             reason, grace = facts.stop[0], min(grace, facts.stop[1])
-        self._store.write_stop(request.name, reason, grace)
+        self._store.write_stop(facts, reason, grace)
         client.nudge(facts.folder)
 
     def remove(self, request: RemoveRequest) -> None:
@@ -220,13 +256,16 @@ class Lifecycle:
                 facts = self.facts(request.name)
             except NameConflict:
                 return
-            if facts is None:
+            if facts is None or request.engine_id not in {None, facts.engine_id}:
                 return
             held = self._store.hold(request.name)
+            if held is not None and self._store.engine_id(held) != facts.engine_id:
+                held.close()
+                continue  # somebody else removed it and made another one
             if held is not None:
                 # Noted before the folder goes: who does not find it any more finds this.
                 if facts.exit is not None:
-                    self._note(status_of(facts))
+                    self._note(status_of(facts, self.clocks.now()))
                 self._store.discard(held)
                 return
             if not facts.folder.exists():
@@ -255,5 +294,9 @@ def _same_spec(facts: Facts, request: SpawnRequest) -> None:
 
 def _handle(record: Mapping[str, Any], *, created: bool) -> JobHandle:
     return JobHandle(
-        job_id=record["job_id"], name=record["name"], engine_id=record["nonce"], created=created
+        job_id=record["job_id"],
+        name=record["name"],
+        engine_id=record["nonce"],
+        created=created,
+        record_id=record_id_of(record),
     )

@@ -58,10 +58,16 @@ def create(folder: Path) -> Held | None:
     return _try(folder)
 
 
-def alive(folder: Path) -> bool:
-    """Tell whether somebody acts for the job: its supervisor, or who is about to start it."""
+def alive(folder: Path | None = None, *, dir_fd: int | None = None) -> bool:
+    """Tell whether somebody acts for the job: its supervisor, or who is about to start it.
+
+    Args:
+        folder: The job's folder, or
+        dir_fd: the same, open.
+    """
+    path = files.LOCK if folder is None else folder / files.LOCK
     try:
-        fd = os.open(folder / files.LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dir_fd)
     except FileNotFoundError:
         return False
     try:

@@ -9,10 +9,10 @@ from typing import Final
 
 from spawnery.contract import LogsRequest
 from spawnery.errors import InvalidSpec, LogsUnavailable, NameConflict, StreamLost
+from spawnery.local.facts import Facts
 from spawnery.local.lifecycle import Lifecycle
 from spawnery.local.logfile import STREAMS
 from spawnery.local.logreader import LogReader, Piece, place_before_end
-from spawnery.local.store import Facts
 from spawnery.outcomes import LogChunk
 from spawnery.plugin import SpawnerRuntime
 from spawnery.streams import JobStream, ThreadedStream

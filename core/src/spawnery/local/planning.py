@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spawnery.contract import Plan, PlanRequest
+from spawnery.local.clocks import Clocks
 from spawnery.local.settings import LocalSettings
 from spawnery.local.translate import passed_env, record_of
 from spawnery.plugin import SpawnerRuntime
@@ -16,9 +17,9 @@ def plan_of(request: PlanRequest, settings: LocalSettings, runtime: SpawnerRunti
         InvalidSpec: The spec names no program.
     """
     spawn = request.spawn
-    now = runtime.clock.now().timestamp()
-    record = record_of(spawn, settings, instance=runtime.instance, now=now)
-    del record["nonce"], record["accepted_at"]
+    record = record_of(spawn, settings, instance=runtime.instance, now=Clocks().now())
+    for key in ("nonce", "accepted_at", "accepted_boot", "boot", "machine"):
+        del record[key]
     inherited = passed_env(runtime.environ, settings)
     record["env"] = {**spawn.env, **dict.fromkeys(spawn.secrets, MASK)}
     record["inherited"] = sorted(set(inherited) - set(record["env"]))

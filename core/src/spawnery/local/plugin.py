@@ -8,6 +8,7 @@ from typing import Final
 from spawnery.contract import (
     CheckItem,
     LogsRequest,
+    Place,
     Plan,
     PlanRequest,
     RemoveRequest,
@@ -47,6 +48,8 @@ CAPABILITIES: Final = frozenset(
         "stop.graceful",
         "stop.shorter",
         "deadline.engine",
+        "evidence.identity",
+        "place",
     }
 )
 
@@ -99,6 +102,11 @@ class LocalSpawner:
     def remove(self, request: RemoveRequest) -> None:
         """See the hookspec."""
         self._lifecycle.remove(request)
+
+    @hookimpl
+    def place(self) -> Place:
+        """See the hookspec."""
+        return self._store.place()
 
     @hookimpl
     def plan(self, request: PlanRequest) -> Plan:

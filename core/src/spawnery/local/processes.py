@@ -20,6 +20,8 @@ else:
 MARKER = "SPAWNERY_LOCAL_JOB"
 """Variable that every process of a job inherits; its value is the job's nonce."""
 _LINUX = sys.platform == "linux"
+_MACHINE_IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
+_MACHINE_ID_LENGTH = 32
 PAUSE = 0.01
 """Seconds between two looks at processes that are dying."""
 
@@ -61,11 +63,27 @@ def identity(pid: int) -> str | None:
 
 def boot() -> str:
     """Return the id of this boot of the machine, empty where it has none."""
+    if sys.platform == "darwin":
+        with os.popen("sysctl -n kern.bootsessionuuid") as output:  # noqa: S605 - constant
+            return output.read().strip()
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            return file.read().strip().decode()
     except OSError:
         return ""
+
+
+def machine() -> str | None:
+    """Return the id that this machine keeps over reboots (machine-id(5)); None without one."""
+    for path in _MACHINE_IDS:
+        try:
+            with open(path, "rb") as file:
+                found = file.read().strip()
+        except OSError:
+            continue
+        if len(found) == _MACHINE_ID_LENGTH and found.isalnum():
+            return found.decode()
+    return None
 
 
 def _read(pid: int) -> Process | None:

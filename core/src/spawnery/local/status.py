@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from spawnery.local.store import Facts
+from spawnery.local.clocks import Moment
+from spawnery.local.facts import Facts
 from spawnery.naming import RESERVED_LABELS
 from spawnery.outcomes import JobState, JobStatus, Outcome
+from spawnery.plugin import LABEL_RECORD_ID
 
 _KILLED: Final = {
     "stop": (JobState.CANCELLED, "cancelled", "stopped on request"),
@@ -25,9 +27,14 @@ _NOT_FOUND: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 _NOT_EXECUTABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.EISDIR})
 
 
-def status_of(facts: Facts) -> JobStatus:
-    """Return the status of a job; a lost one must have been settled before."""
-    job, outcome = facts.job, outcome_of(facts)
+def status_of(facts: Facts, now: Moment) -> JobStatus:
+    """Return the status of a job; a lost one must have been settled before.
+
+    Args:
+        facts: What its folder says.
+        now: Its times are told as the wall clock counts now.
+    """
+    job, outcome = facts.job, outcome_of(facts, now)
     if outcome is not None:
         state = outcome.state
     elif facts.locked and facts.started is not None:
@@ -40,11 +47,12 @@ def status_of(facts: Facts) -> JobStatus:
         state=state,
         name=job["name"],
         engine_id=job["nonce"],
+        record_id=record_id_of(job),
         spec_hash=job["spec_hash"],
         labels={k: v for k, v in job["labels"].items() if not k.startswith(RESERVED_LABELS)},
         launched=facts.launched or facts.exit is not None,
-        accepted_at=_time(job["accepted_at"]),
-        started_at=_time(started.get("started_at")),
+        accepted_at=_time(now.wall_time(job, "accepted")),
+        started_at=_time(now.wall_time(started, "started")),
         deadline_seconds=job["deadline_seconds"],
         start_deadline_seconds=job["start_deadline_seconds"],
         retention_seconds=job["retention_seconds"],
@@ -52,7 +60,13 @@ def status_of(facts: Facts) -> JobStatus:
     )
 
 
-def outcome_of(facts: Facts) -> Outcome | None:
+def record_id_of(job: Mapping[str, Any]) -> str | None:
+    """Return the id of the record that a job belongs to."""
+    found: str | None = job["labels"].get(LABEL_RECORD_ID)
+    return found
+
+
+def outcome_of(facts: Facts, now: Moment) -> Outcome | None:
     """Return how a job ended; None while it has not."""
     end = facts.exit
     if end is None:
@@ -67,8 +81,8 @@ def outcome_of(facts: Facts) -> Outcome | None:
         message=message,
         hint=hint,
         exit_code=_exit_code(end),
-        started_at=_time(end.get("started_at")),
-        finished_at=_time(end["finished_at"]),
+        started_at=_time(now.wall_time(end, "started")),
+        finished_at=_time(now.wall_time(end, "finished")),
         log_tail=tail,
         log_tail_missing=None if tail is not None else _no_tail(end),
     )
@@ -77,6 +91,10 @@ def outcome_of(facts: Facts) -> Outcome | None:
 def _verdict(
     job: Mapping[str, Any], end: Mapping[str, Any]
 ) -> tuple[JobState, str, str, str | None]:
+    if end.get("lost") and end.get("earlier_boot"):
+        message = "the machine was restarted while it ran, so nobody saw how the job ended"
+        hint = "it may have done its work or not: look at what it was to produce"
+        return JobState.LOST, "lost.supervisor", message, hint
     if end.get("lost"):
         message = "its supervisor died, so nobody saw how the job ended; what was left was ended"
         hint = "it may have done its work or not: look at what it was to produce"

@@ -6,21 +6,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
 import secrets
 import shutil
+import socket
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import field, frozen
-
+from spawnery.contract import Place
 from spawnery.errors import NameConflict
-from spawnery.local import files, locks
+from spawnery.local import files, locks, processes
 from spawnery.local.errors import corrupt, of_another_user, state_error
+from spawnery.local.facts import Facts, is_still, read_facts, read_json
 
 _PRIVATE: Final = 0o700
 _DRAFT_BYTES: Final = 8
@@ -29,34 +31,8 @@ _RESERVED_BYTES: Final = 4096
 _TAIL_FACTOR: Final = 6
 """JSON writes a byte that is no ASCII letter as six."""
 _HOLD_SECONDS: Final = 2.0
-
-
-@frozen(kw_only=True)
-class Facts:
-    """What the folder of a job says at one moment.
-
-    Attributes:
-        folder: The folder.
-        job: What ``translate.record_of`` made.
-        locked: Whether somebody acts for the job.
-        launched: Whether its program may have run.
-        started: When and as what it runs, once it does.
-        exit: How it ended, once it has.
-        stop: Whether somebody asked it to stop: reason and grace.
-    """
-
-    folder: Path
-    job: Mapping[str, Any] = field(repr=False)
-    locked: bool
-    launched: bool
-    started: Mapping[str, Any] | None
-    exit: Mapping[str, Any] | None
-    stop: tuple[str, float] | None
-
-    @property
-    def lost(self) -> bool:
-        """Whether the supervisor died before it could write how the job ended."""
-        return self.launched and self.exit is None and not self.locked
+_OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_FOLDER: Final = frozenset({errno.ENOTDIR, errno.ELOOP})
 
 
 class Store:
@@ -71,8 +47,17 @@ class Store:
         self.root = root
         self.jobs = root / "jobs"
         self._instance = instance
+        self._machine = processes.machine()
 
     # -- the place ---------------------------------------------------------------------------
+
+    def place(self) -> Place:
+        """Name the place of the jobs: this machine and this folder."""
+        folder = self.jobs.resolve()
+        known = None if self._machine is None else f"{self._machine} {folder}"
+        return Place(
+            endpoint=f"local:{folder}", id=known, title=f"{folder} on {socket.gethostname()}"
+        )
 
     def ensure(self) -> None:
         """Make the folders where they are missing.
@@ -137,33 +122,31 @@ class Store:
             StateError: A file in it is damaged or cannot be read.
         """
         folder = self.jobs / name
-        if not self.verify() or not os.path.lexists(folder):
+        if not self.verify():
             return None
-        if folder.is_symlink() or not folder.is_dir():
-            raise self._foreign(folder, None)
-        try:
-            job = _json(folder / files.JOB)
-            locked = locks.alive(folder)  # before the exit record: it is written under the lock
-            launched = (folder / files.LAUNCHED).exists()
-            started, ended = _json(folder / files.STARTED), _json(folder / files.EXIT)
-            stop = _stop(folder)
-        except OSError as error:
-            if not folder.exists():
+        while True:
+            try:
+                fd = os.open(folder, _OPEN_FOLDER)
+            except FileNotFoundError:
                 return None
-            raise state_error(error, "read the job", folder) from None
-        if job is None or job.get("instance") != self._instance:
-            if not os.path.lexists(folder):
-                return None
-            raise self._foreign(folder, job)
-        return Facts(
-            folder=folder,
-            job=job,
-            locked=locked,
-            launched=launched,
-            started=started,
-            exit=ended,
-            stop=stop,
-        )
+            except OSError as error:
+                if error.errno in _NO_FOLDER:
+                    raise self._foreign(folder, None) from None
+                raise state_error(error, "read the job", folder) from None
+            try:
+                facts = read_facts(folder, fd)
+                if not is_still(folder, fd):
+                    continue  # it was removed under our eyes, maybe another one has its name
+            except OSError as error:
+                raise state_error(error, "read the job", folder) from None
+            finally:
+                os.close(fd)
+            if facts is None or not self._ours(facts.job):
+                raise self._foreign(folder, None if facts is None else facts.job)
+            return facts
+
+    def _ours(self, job: Mapping[str, Any]) -> bool:
+        return job.get("instance") == self._instance and not self._elsewhere(job)
 
     def runs_on(self, name: str) -> bool:
         """Tell cheaply whether a job that ran still does."""
@@ -173,7 +156,15 @@ class Store:
         except OSError:
             return False
 
+    def _elsewhere(self, job: Mapping[str, Any]) -> bool:
+        """Tell whether a job is of another machine that shares our folders: we cannot judge it."""
+        return None not in {job.get("machine"), self._machine} and job["machine"] != self._machine
+
     def _foreign(self, folder: Path, job: Mapping[str, Any] | None) -> NameConflict:
+        if job is not None and job.get("instance") == self._instance:
+            msg = f"the folder {folder} is of a job on another machine ({job['machine']})"
+            hint = "choose another job id, or give each machine a folder: SPAWNERY_STATE_DIR=..."
+            return NameConflict(msg, hint=hint)
         owner = "it has no job.json" if job is None else f"it is of {job.get('instance')!r}"
         msg = f"the folder {folder} is there and is not ours: {owner}, we are {self._instance!r}"
         return NameConflict(msg, hint="choose another job id, or look at it and remove it")
@@ -230,6 +221,16 @@ class Store:
         with _said("lock the job", self.jobs / name):
             return locks.hold(self.jobs / name, seconds=seconds)
 
+    def engine_id(self, held: locks.Held) -> str | None:
+        """Return the id of the folder whose lock we hold."""
+        with _said("read the job", held.folder):
+            fd = os.open(held.folder, _OPEN_FOLDER)
+            try:
+                job = read_json(held.folder, files.JOB, fd)
+            finally:
+                os.close(fd)
+        return None if job is None else job.get("nonce")
+
     def write(self, name: str, file: str, data: bytes) -> None:
         """Write a file of a job whole.
 
@@ -239,23 +240,26 @@ class Store:
         with _said("write", self.jobs / name):
             files.write_whole(str(self.jobs / name), file, data)
 
-    def write_stop(self, name: str, reason: str, grace: float) -> None:
+    def write_stop(self, facts: Facts, reason: str, grace: float) -> None:
         """Write the order to stop; several callers may do so at once.
+
+        It reaches the folder that ``facts`` were read from, not one that has its name by now.
 
         Raises:
             StateError: It cannot be written.
         """
-        folder = self.jobs / name
         data = f"{reason} {grace:.3f}\n".encode()
-        draft = folder / f".{files.STOP}.{secrets.token_hex(8)}"
-        try:
-            draft.touch(mode=0o600)
-            draft.write_bytes(data)
-            draft.rename(folder / files.STOP)
-        except OSError:
-            with contextlib.suppress(OSError):
-                draft.unlink()
-            self.write(name, files.STOP, data)  # the draft with reserved room
+        with _said("write", facts.folder):
+            try:
+                folder = os.open(facts.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return
+            try:
+                job = read_json(facts.folder, files.JOB, folder)
+                if job is not None and job.get("nonce") == facts.engine_id:
+                    _write_stop(folder, data)
+            finally:
+                os.close(folder)
 
     def discard(self, held: locks.Held) -> None:
         """Remove the folder whose lock we hold, and let go of it."""
@@ -299,28 +303,14 @@ def _said(doing: str, path: Path) -> Iterator[None]:
         raise state_error(error, doing, path) from None
 
 
-def _json(path: Path) -> Mapping[str, Any] | None:
+def _write_stop(fd: int, data: bytes) -> None:
+    draft = f".{files.STOP}.{secrets.token_hex(8)}"
     try:
-        text = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise corrupt(path, str(error)) from None
-    if not isinstance(found, dict):
-        raise corrupt(path, "it holds no object")
-    return found
-
-
-def _stop(folder: Path) -> tuple[str, float] | None:
-    try:
-        reason, grace = (folder / files.STOP).read_text(encoding="ascii").split()
-        return reason, float(grace)
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise corrupt(folder / files.STOP, str(error)) from None
+        files.write_whole("", files.STOP, data, draft=draft, dir_fd=fd)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(draft, dir_fd=fd)
+        files.write_whole("", files.STOP, data, dir_fd=fd)  # the draft with reserved room
 
 
 def _delete(folder: Path) -> None:

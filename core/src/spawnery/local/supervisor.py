@@ -14,7 +14,7 @@ import os
 import select
 import time
 
-from spawnery.local import files, processes
+from spawnery.local import clocks, files, processes
 from spawnery.local.launch import StartFailure, become_subreaper, launch
 from spawnery.local.logfile import CHUNK, LogWriter
 from spawnery.local.masking import Tail
@@ -77,11 +77,6 @@ def _answer(text: bytes) -> None:
     os.close(null)
 
 
-def _clock() -> float:
-    """Seconds that go on while the machine sleeps, where the system counts those."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
 class Supervisor:
     """The life of one job.
 
@@ -103,10 +98,9 @@ class Supervisor:
         self._stop_seen: tuple[int, int] | None = None
         self._glance_at = 0.0
         self._kill_at: float | None = None
-        self._deadline: float | None = None
-        if order["deadline_at"] is not None:
-            self._deadline = _clock() + order["deadline_at"] - time.time()
-        self._started_at: float | None = None
+        self._deadline: float | None = order["deadline"]
+        self._clocks = clocks.Clocks()
+        self._started: dict[str, str | float] = {}
         self._reaps = False
 
     # -- life --------------------------------------------------------------------------------
@@ -163,7 +157,11 @@ class Supervisor:
     def _reason_not_to_start(self) -> bool:
         """Look for a stop after the mark was made: whoever stops looks for the mark after it."""
         self._read_stop()
-        if self._reason is None and self._deadline is not None and self._deadline <= _clock():
+        if (
+            self._reason is None
+            and self._deadline is not None
+            and self._deadline <= clocks.since_boot()
+        ):
             self._reason = "deadline"
         return self._reason is not None
 
@@ -184,7 +182,7 @@ class Supervisor:
         for fd in ends:
             os.close(fd)
         order["env"] = order["secrets"] = None
-        self._started_at = time.time()
+        self._started = self._clocks.now().facts("started")
         if failure is None:
             self._write_started()
         return failure
@@ -193,8 +191,7 @@ class Supervisor:
         facts: files.Flat = {
             "pid": self._job,
             "identity": processes.identity(self._job),
-            "boot": processes.boot(),
-            "started_at": self._started_at,
+            **self._started,
         }
         try:
             files.write_whole(self._folder, files.STARTED, files.encode(facts))
@@ -211,7 +208,7 @@ class Supervisor:
                 self._read(fd)
         self._reap()
         if self._status is None:
-            self._keep_time(_clock())
+            self._keep_time(clocks.since_boot())
 
     def _keep_time(self, now: float) -> None:
         """Do what is due while the program runs."""
@@ -228,7 +225,7 @@ class Supervisor:
     def _pause(self) -> float:
         times = [self._glance_at]
         times += [at for at in (self._deadline, self._kill_at) if at is not None]
-        return max(0.0, min(times) - _clock()) + 0.001
+        return max(0.0, min(times) - clocks.since_boot()) + 0.001
 
     def _woken(self) -> None:
         self._glance_at = 0.0
@@ -295,7 +292,7 @@ class Supervisor:
 
     def _begin_end(self, reason: str, grace: float) -> None:
         """Ask the job to end; the first reason stays, the shortest grace wins."""
-        kill_at = _clock() + grace
+        kill_at = clocks.since_boot() + grace
         self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
         if self._reason is None:
             self._reason = reason
@@ -323,9 +320,9 @@ class Supervisor:
 
     def _end_rest(self) -> bool:
         """Kill what the program left behind; True when something still lives."""
-        until = _clock() + _END_SECONDS
+        until = clocks.since_boot() + _END_SECONDS
         while self._lives():
-            if _clock() > until:
+            if clocks.since_boot() > until:
                 return True
             self._kill_all()
             time.sleep(processes.PAUSE)
@@ -342,8 +339,8 @@ class Supervisor:
     def _write_exit(self, facts: files.Flat) -> None:
         facts = {
             "reason": self._reason,
-            "started_at": self._started_at,
-            "finished_at": time.time(),
+            **self._started,
+            **self._clocks.now().facts("finished"),
             "log_lost": self._log.lost,
             **facts,
         }

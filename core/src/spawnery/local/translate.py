@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from spawnery.contract import SpawnRequest
 from spawnery.errors import InvalidSpec
+from spawnery.local import processes
+from spawnery.local.clocks import Moment
 from spawnery.local.processes import MARKER
 from spawnery.local.settings import LocalSettings
 from spawnery.models import JobSpec
@@ -45,7 +47,7 @@ def argv_of(job: JobSpec) -> list[str]:
 
 
 def record_of(
-    request: SpawnRequest, settings: LocalSettings, *, instance: str, now: float
+    request: SpawnRequest, settings: LocalSettings, *, instance: str, now: Moment
 ) -> dict[str, Any]:
     """Make what is kept of a job on disk: no value of any variable.
 
@@ -53,7 +55,7 @@ def record_of(
         request: The job.
         settings: Ours.
         instance: The owner.
-        now: Seconds since the epoch; the clock of the deadlines starts here.
+        now: The time of the deadlines starts here.
     """
     job = request.job
     return {
@@ -67,7 +69,8 @@ def record_of(
         "argv": argv_of(job),
         "env": sorted({*request.env, *request.secrets}),
         "workdir": job.workdir,
-        "accepted_at": now,
+        "machine": processes.machine(),
+        **now.facts("accepted"),
         "deadline_seconds": job.deadline_seconds,
         "start_deadline_seconds": job.start_deadline_seconds,
         "retention_seconds": request.retention_seconds,
@@ -92,6 +95,8 @@ def order_of(
     record: Mapping[str, Any],
     environ: Mapping[str, str],
     settings: LocalSettings,
+    *,
+    now: Moment,
 ) -> dict[str, Any]:
     """Make the supervisor's order; it has the values and goes through a pipe only.
 
@@ -100,6 +105,7 @@ def order_of(
         record: What is kept of it on disk, maybe by an earlier caller.
         environ: Our own environment.
         settings: Which of it the job inherits.
+        now: The order's deadline is of the clock of this boot.
     """
     hidden = {key: value for key, value in request.secrets.items() if isinstance(value, Secret)}
     env = {**passed_env(environ, settings), **request.env}
@@ -112,7 +118,7 @@ def order_of(
         "secrets": [os.fsencode(secret.reveal()) for secret in hidden.values()],
         "workdir": None if record["workdir"] is None else os.fsencode(record["workdir"]),
         "nonce": record["nonce"],
-        "deadline_at": None if deadline is None else record["accepted_at"] + deadline,
+        "deadline": None if deadline is None else now.until(record, "accepted", deadline),
         "grace_seconds": record["grace_seconds"],
         "tail_bytes": record["tail_bytes"],
         "log_bytes": record["log_bytes"],

@@ -54,8 +54,11 @@ class _Watching:
         return _SHORTEST_PAUSE if live else _LONGEST_PAUSE
 
     def _look(self) -> list[WatchEvent]:
+        shown = self._lifecycle.shown()  # before the list: what is made after it is not gone
         names = self._store.names()
-        events: list[WatchEvent] = [*self._removed(), *self._gone({name for name, _ in names})]
+        there = {name for name, _ in names}
+        events = self._removed()
+        events += {**self._unseen(shown, there), **self._gone(there)}.values()
         for name, mark in names:
             known = self._told.get(name)
             if known is not None and known[0] == mark and self._as_told(name, known[1]):
@@ -63,6 +66,8 @@ class _Watching:
             status = self._lifecycle.glance(name)
             if status is None:
                 continue
+            if known is not None and known[1].engine_id != status.engine_id:
+                events.append(_gone(known[1]))
             self._told[name] = (mark, status)
             if known is None or known[1] != status:
                 events.append(JobSeen(status=status))
@@ -85,9 +90,20 @@ class _Watching:
                 events.append(JobSeen(status=status))
         return events
 
-    def _gone(self, names: set[str]) -> list[WatchEvent]:
+    def _unseen(self, shown: dict[str, JobGone], names: set[str]) -> dict[str, JobGone]:
+        """Tell what came and went between two looks, if another hook has told of it."""
+        gone = {name: event for name, event in shown.items() if name not in names}
+        for name, event in gone.items():
+            self._lifecycle.forget_shown(name, event)
+        return gone
+
+    def _gone(self, names: set[str]) -> dict[str, JobGone]:
         gone = [name for name in self._told if name not in names]
-        return [JobGone(job_id=self._told.pop(name)[1].job_id) for name in gone]
+        return {name: _gone(self._told.pop(name)[1]) for name in gone}
+
+
+def _gone(told: JobStatus) -> JobGone:
+    return JobGone(job_id=told.job_id, engine_id=told.engine_id, record_id=told.record_id)
 
 
 def open_watch(
