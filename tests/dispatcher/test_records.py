@@ -15,7 +15,11 @@ from dispatcher_case import until
 from records_cases import (
     DONE,
     KILL,
+    NOW,
+    ONE,
+    ONE_BY_TCP,
     SOON,
+    TWO,
     RecordsCases,
     begin,
     end,
@@ -28,6 +32,7 @@ from spawnery import JobSpec, Spawner
 from spawnery.errors import StateError
 from spawnery.holders import new_holder
 from spawnery.records import JobRecords
+from spawnery.records_codec import dump
 from spawnery_dispatcher.connection import connect_blocking
 from spawnery_dispatcher.embedded import embedded_redis
 from spawnery_dispatcher.keys import Keys
@@ -37,7 +42,7 @@ pytestmark = pytest.mark.engine("redis")
 
 PRELUDE = """
 import sys
-from datetime import datetime, UTC
+from datetime import datetime, timedelta, UTC
 from spawnery import JobState, Outcome
 from spawnery.holders import new_holder
 from spawnery.records import Record
@@ -45,6 +50,7 @@ from spawnery_dispatcher.connection import connect_blocking
 from spawnery_dispatcher.keys import Keys
 from spawnery_dispatcher.records import RedisRecords
 now = datetime(2030, 1, 1, tzinfo=UTC)
+later = now + timedelta(hours=1)
 def intent(job_id):
     return Record(job_id=job_id, name="p", spec_hash="h", intended_at=now)
 records = RedisRecords(connect_blocking(sys.argv[1]), Keys(sys.argv[2]))
@@ -120,7 +126,7 @@ def test_what_has_expired_is_off_the_list(shared_redis, keys, me):
         finish(records, intent(job_id))
     redis.delete(keys.record("a"))
     assert [record.job_id for record in records.finished()] == ["b"]
-    assert redis.smembers(keys.records) == {"b"}
+    assert redis.smembers(keys.records()) == {"b"}
     begin(records, me, intent("a"))
     assert [record.job_id for record in records.unfinished()] == ["a"]
 
@@ -133,9 +139,9 @@ def test_a_holders_list_of_leases_is_kept_short(shared_redis, keys, me):
     records.lease("b", holder=me, seconds=60)
     time.sleep(2 * SOON)
     assert records.lease("a", holder=other, seconds=60)
-    assert redis.smembers(keys.held(me)) == {"a", "b"}
+    assert redis.smembers(keys.held(me)) == {keys.lease("a"), keys.lease("b")}
     records.renew(holder=me, seconds=60)
-    assert redis.smembers(keys.held(me)) == {"b"}
+    assert redis.smembers(keys.held(me)) == {keys.lease("b")}
     assert records.leased("a") == other
     assert 0 < redis.ttl(keys.held(me)) <= 86400
     records.release_all(holder=me)
@@ -156,6 +162,49 @@ def test_many_leases_are_renewed_in_a_few_round_trips(shared_redis, keys, me):
     assert records.leased("k0") is None
 
 
+# -- places --------------------------------------------------------------------------------------
+
+
+def test_a_dispatcher_of_the_version_before_sees_the_first_place(shared_redis, keys, me):
+    """Jobs of the first place are under the keys of before, those of others are not."""
+    records, redis = opened(shared_redis.url, keys), shared_redis.client()
+    records.enter(ONE)
+    begin(records, me)
+    records.enter(TWO)
+    begin(records, me)
+    begin(records, me, intent("b"))
+    assert redis.smembers(keys.records()) == {"a"}
+    assert redis.get(keys.lease("a")) == me
+    assert not redis.exists(keys.lease("b"))
+    redis.hset(keys.record("a"), mapping={"outcome": dump(DONE), "ended_at": NOW.isoformat()})
+    assert records.get("a").outcome is None
+    records.enter(ONE)
+    assert records.get("a").outcome == DONE
+
+
+def test_places_outlive_the_process(shared_redis, keys, me):
+    """Another dispatcher knows the places, and a second one enters at the same moment."""
+    first = opened(shared_redis.url, keys)
+    with ThreadPoolExecutor(8) as threads:
+        entered = list(threads.map(lambda _: opened(shared_redis.url, keys).enter(ONE), range(8)))
+    assert len(set(entered)) == 1
+    assert first.enter(ONE) == entered[0]
+    begin(first, me)
+    second = opened(shared_redis.url, keys)
+    second.enter(TWO)
+    assert [place.key for place in second.elsewhere("a")] == [entered[0]]
+    assert first.here == (entered[0],)
+
+
+def test_an_endpoint_that_another_process_found(shared_redis, keys, me):
+    """Jobs of an address that another process uses are seen shortly after it has entered."""
+    first, second = opened(shared_redis.url, keys), opened(shared_redis.url, keys)
+    first.enter(ONE)
+    second.enter(ONE_BY_TCP)
+    begin(second, me)
+    until(lambda: first.get("a"), why="the places are read again")
+
+
 # -- many callers --------------------------------------------------------------------------------
 
 
@@ -165,7 +214,8 @@ def test_processes_finish_a_job_once(shared_redis, keys):
 wins = []
 for number in range(20):
     outcome = Outcome(state=JobState.LOST, cause=f"c.{new_holder()}")
-    record, first = records.finish(intent(f"j{number}"), outcome, at=now, expires_at=now)
+    job = intent(f"j{number}")
+    record, first = records.finish(job, outcome, at=now, expires_at=later, new=True)
     assert not first or record.outcome == outcome
     wins += [number] * first
 print(*wins)
@@ -208,7 +258,7 @@ def test_threads_renew_and_release_at_once(shared_redis, keys, me):
     held = {f"k{number}-{turn}" for number in range(12) for turn in range(0, 10, 2)}
     every = {f"k{number}-{turn}" for number in range(12) for turn in range(10)}
     assert {key for key in every if records.leased(key) == me} == held
-    assert shared_redis.client().smembers(keys.held(me)) == held
+    assert shared_redis.client().smembers(keys.held(me)) == {keys.lease(key) for key in held}
 
 
 def test_kill_in_the_middle_of_writes(shared_redis, keys):
@@ -217,7 +267,7 @@ def test_kill_in_the_middle_of_writes(shared_redis, keys):
 for number in range(1_000_000):
     records.begin(intent(f"j{number}"), holder=new_holder(), seconds=60)
     outcome = Outcome(state=JobState.LOST, cause="x")
-    records.finish(intent(f"j{number}"), outcome, at=now, expires_at=now)
+    records.finish(intent(f"j{number}"), outcome, at=now, expires_at=later, new=True)
     print(number, flush=True)
 """
     records = opened(shared_redis.url, keys)

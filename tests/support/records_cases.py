@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 from spawnery import JobState, Outcome
+from spawnery.contract import Place
 from spawnery.errors import JobNotFound
 from spawnery.holders import is_alive, new_holder
 from spawnery.outcomes import KillReason
@@ -95,6 +96,12 @@ def together(script, count, *args):
         for child in children:
             end(child)
     return outputs
+
+
+ONE = Place(endpoint="unix:///run/one.sock", id="engine-1", title="one")
+TWO = Place(endpoint="tcp://two:2375", id="engine-2", title="two")
+ONE_BY_TCP = Place(endpoint="tcp://one:2375", id="engine-1", title="one by tcp")
+GONE = Outcome(state=JobState.LOST, cause="lost.place", message="its place was given up")
 
 
 class RecordsCases:
@@ -318,3 +325,238 @@ class RecordsCases:
         for thread in threads:
             thread.join(LIMIT)
         assert sorted(first) == [False] * 15 + [True]
+
+    # -- identity ------------------------------------------------------------------------------
+
+    def test_the_record_id_is_kept(self, records, me):
+        """What the object carries comes back from every method."""
+        begin(records, me, intent(record_id="r1"))
+        assert records.get("a").record_id == "r1"
+        assert records.created("a", engine_id="e", at=NOW).record_id == "r1"
+        assert records.unfinished()[0].record_id == "r1"
+
+    def test_created_takes_over_what_the_object_carries(self, records, me):
+        """An object that was there before its record gives the record its id."""
+        begin(records, me, intent(record_id="r1"))
+        assert records.created("a", engine_id="e", at=NOW, record_id="r0").record_id == "r0"
+        assert records.get("a").record_id == "r0"
+
+    def test_evidence_of_an_earlier_job_changes_nothing(self, records, me):
+        """A kill and an end of a job that was removed do not touch its successor."""
+        first = begin(records, me, intent(record_id="r1")).record
+        records.forget("a")
+        second = begin(records, me, intent(record_id="r2")).record
+        assert records.kill(first, KILL) == first
+        assert finish(records, first) == (first, False)
+        assert records.kill(first, KILL, new=True) == first
+        assert records.get("a") == second
+
+    def test_evidence_of_what_has_no_record_makes_none(self, records, me):
+        """A kill and an end of a job that was removed leave it removed."""
+        first = begin(records, me, intent(record_id="r1")).record
+        records.forget("a")
+        assert records.kill(first, KILL) == first
+        assert finish(records, first, new=False) == (first, False)
+        assert records.get("a") is None
+        assert list(records.finished()) == list(records.unfinished()) == []
+
+    # -- places --------------------------------------------------------------------------------
+
+    def test_a_place_is_known_again(self, records):
+        """The same place has the same key, whatever it is called; another one has another."""
+        one = records.enter(ONE)
+        two = records.enter(TWO)
+        assert one != two
+        assert records.enter(evolve(ONE, title="other words")) == one
+        shown = {place.key: place for place in records.places()}
+        assert {one, two} == set(shown)
+        assert (shown[one].here, shown[two].here) == (True, False)
+        assert shown[one].place == evolve(ONE, title="other words")
+        assert shown[one].seen_at >= shown[two].seen_at
+
+    def test_one_id_in_two_places_is_two_jobs(self, records, me, other):
+        """Records and leases of one place are not seen in another one, and stay as they are."""
+        records.enter(ONE)
+        here = begin(records, me, intent(record_id="r1")).record
+        key = records.enter(TWO)
+        assert records.get("a") is None
+        assert records.leased("a") is None
+        assert list(records.unfinished()) == []
+        there = begin(records, other, intent(record_id="r2", spec_hash="v1.y"))
+        assert (there.inserted, there.leased, there.record.place) == (True, True, key)
+        finish(records, there.record)
+        records.release("a", holder=other)
+        records.forget("a")
+        records.enter(ONE)
+        assert records.get("a") == here
+        assert records.leased("a") == me
+
+    def test_a_removal_in_one_place_keeps_the_other_ones_job(self, records, me, other):
+        """Nothing that is done to a job reaches the job of the same id in another place."""
+        for place, holder in ((ONE, me), (TWO, other)):
+            records.enter(place)
+            begin(records, holder)
+        records.kill(records.get("a"), KILL)
+        assert records.withdraw("a") is False
+        finish(records, records.get("a"))
+        records.announced("a")
+        records.forget("a")
+        records.enter(ONE)
+        found = records.get("a")
+        assert (found.kill, found.outcome, found.announced) == (None, None, False)
+        assert records.leased("a") == me
+        assert records.withdraw("a") is True
+
+    def test_elsewhere_names_the_other_places(self, records, me):
+        """An id that is recorded in another place only is found there, and not here."""
+        one = records.enter(ONE)
+        begin(records, me)
+        assert list(records.elsewhere("a")) == []
+        records.enter(TWO)
+        assert [place.key for place in records.elsewhere("a")] == [one]
+        assert records.elsewhere("a")[0].place.title == "one"
+        assert list(records.elsewhere("unknown")) == []
+
+    def test_places_count_what_has_not_ended(self, records, me):
+        """Each place is shown with the number of its jobs that have no outcome."""
+        one = records.enter(ONE)
+        for job_id in "abc":
+            begin(records, me, intent(job_id))
+        finish(records, intent("a"))
+        two = records.enter(TWO)
+        begin(records, me, intent("a"))
+        assert {p.key: p.unfinished for p in records.places()} == {one: 2, two: 1}
+
+    def test_two_endpoints_of_one_engine_are_one_place(self, records, me, other):
+        """A job that was made through one endpoint is seen, changed and ended through the other."""
+        records.enter(ONE)
+        begin(records, me)
+        records.enter(ONE_BY_TCP)
+        again = begin(records, other)
+        assert (again.inserted, again.leased) == (False, False)
+        assert records.leased("a") == me
+        assert [record.job_id for record in records.unfinished()] == ["a"]
+        assert list(records.elsewhere("a")) == []
+        assert records.kill(again.record, KILL).kill == KILL
+        assert finish(records, again.record)[1]
+        assert [record.job_id for record in records.finished()] == ["a"]
+        assert all(place.here for place in records.places())
+        records.forget("a")
+        records.enter(ONE)
+        assert records.get("a") is None
+        assert records.leased("a") is None
+
+    def test_cloned_machines_have_one_id(self, records, me):
+        """Absence behind one endpoint proves nothing of another's jobs until one was seen there."""
+        records.enter(ONE)
+        record = begin(records, me).record
+        assert records.absence_counts(record)
+        records.enter(ONE_BY_TCP)
+        assert not records.absence_counts(record)
+        assert records.absence_counts(begin(records, me, intent("b")).record)
+        records.seen_here(record)
+        assert records.absence_counts(record)
+        records.enter(ONE)
+        assert records.absence_counts(records.get("b"))
+
+    def test_an_id_is_learned(self, records, me):
+        """A place that was known by its endpoint is the same one when it says its id."""
+        key = records.enter(evolve(ONE, id=None))
+        record = begin(records, me).record
+        assert records.enter(ONE) == key
+        assert records.get("a") == record
+        assert records.absence_counts(record)
+        records.enter(ONE_BY_TCP)
+        assert records.get("a") == record
+
+    def test_an_id_that_cannot_be_read_any_more(self, records, me):
+        """An endpoint that stops to say its id stays the place that it was."""
+        key = records.enter(ONE)
+        begin(records, me)
+        assert records.enter(evolve(ONE, id=None)) == key
+        assert records.get("a") is not None
+        assert records.enter(ONE) == key
+
+    def test_another_engine_at_a_known_endpoint(self, records, me):
+        """An engine that was installed anew is another place; the jobs of the old one stay."""
+        old = records.enter(ONE)
+        begin(records, me)
+        new = records.enter(evolve(ONE, id="engine-9"))
+        assert new != old
+        assert records.get("a") is None
+        assert [place.key for place in records.elsewhere("a")] == [old]
+
+    def test_giving_up_a_place(self, records, me):
+        """Its jobs that have no outcome get this one, once; nothing else is touched."""
+        one = records.enter(ONE)
+        for job_id in "abc":
+            begin(records, me, intent(job_id))
+        finish(records, intent("c"))
+        records.enter(TWO)
+        mine = begin(records, me, intent("a")).record
+        ended = records.give_up(one, GONE, at=NOW, expires_at=LATER)
+        assert sorted(record.job_id for record in ended) == ["a", "b"]
+        assert {record.outcome for record in ended} == {GONE}
+        assert list(records.give_up(one, GONE, at=NOW, expires_at=LATER)) == []
+        assert records.get("a") == mine
+        records.enter(ONE)
+        assert records.get("a").outcome == GONE
+        assert records.get("c").outcome == DONE
+        assert [record.expires_at for record in records.finished()] == [LATER] * 3
+
+    def test_only_another_place_is_given_up(self, records, me):
+        """The present place, by each of its endpoints, and one that is not known are refused."""
+        by_socket = records.enter(ONE)
+        begin(records, me)
+        by_tcp = records.enter(ONE_BY_TCP)
+        for key in (by_socket, by_tcp, "unknown"):
+            with pytest.raises(LookupError):
+                records.give_up(key, GONE, at=NOW, expires_at=LATER)
+        assert records.get("a").outcome is None
+
+    # -- what versions before 0.2 left ---------------------------------------------------------
+
+    def test_a_record_without_a_place_holds_everywhere(self, records, me, other):
+        """Its id is taken, its lease held and its kill seen in every place; absence ends it not."""
+        begin(records, me)
+        records.kill(intent(), KILL)
+        for place in (ONE, TWO):
+            records.enter(place)
+            again = begin(records, other)
+            assert (again.inserted, again.leased) == (False, False)
+            assert (again.record.kill, again.record.place) == (KILL, None)
+            assert not records.absence_counts(again.record)
+            assert [record.job_id for record in records.unfinished()] == ["a"]
+        assert {place.unfinished for place in records.places()} == {0}
+
+    def test_its_object_gives_it_a_place(self, records, me):
+        """Once its object was seen it is a job of that place, and of no other."""
+        begin(records, me)
+        key = records.enter(TWO)
+        assert records.seen_here(records.get("a")).place == key
+        assert records.get("a").place == key
+        assert records.absence_counts(records.get("a"))
+        assert [place.unfinished for place in records.places()] == [1]
+        records.enter(ONE)
+        assert records.get("a") is None
+        assert [place.key for place in records.elsewhere("a")] == [key]
+        assert begin(records, me).inserted
+        records.enter(TWO)
+        assert [record.place for record in records.unfinished()] == [key]
+        assert records.kill(records.get("a"), KILL).kill == KILL
+        records.forget("a")
+        assert records.get("a") is None
+        records.enter(ONE)
+        assert records.get("a").kill is None
+
+    def test_an_end_without_a_place_is_a_tombstone_everywhere(self, records, me):
+        """The outcome of a job whose place is not known holds in every place, until forgotten."""
+        begin(records, me)
+        finish(records, intent())
+        for place in (ONE, TWO):
+            records.enter(place)
+            assert records.get("a").outcome == DONE
+            assert begin(records, me).inserted is False
+        records.forget("a")
+        records.enter(ONE)
+        assert begin(records, me).inserted is True

@@ -82,19 +82,36 @@ class Keys:
         """That a signature, a trigger or a message was seen."""
         return self._name("seen", kind, token)
 
-    def record(self, job_id: str) -> str:
-        """Hash of core's record of a job."""
-        return self._name("record", job_id)
+    def record(self, job_id: str, scope: str = "") -> str:
+        """Hash of core's record of a job.
 
-    @property
-    def records(self) -> str:
+        ``scope`` is of a place that has keys of its own (``places``). Without one these are the
+        keys that all versions before 0.2 read and write; so for ``records`` and ``lease``.
+        """
+        return self._name(*_within(scope), "record", job_id)
+
+    def records(self, scope: str = "") -> str:
         """Set of the ids of jobs that core has a record of."""
-        return self._name("records")
+        return self._name(*_within(scope), "records")
 
-    def lease(self, key: str) -> str:
+    def lease(self, key: str, scope: str = "") -> str:
         """Who holds a lease of core's."""
-        return self._name("lease", key)
+        return self._name(*_within(scope), "lease", key)
 
     def held(self, holder: str) -> str:
-        """Set of the leases that a holder took."""
+        """Set of the keys of the leases that a holder took."""
         return self._name("held", holder)
+
+    @property
+    def places(self) -> str:
+        """Hash of the places where jobs live."""
+        return self._name("places")
+
+    @property
+    def joined_places(self) -> str:
+        """Set of pairs of places that lead to one engine."""
+        return self._name("joined-places")
+
+
+def _within(scope: str) -> tuple[str, ...]:
+    return ("at", scope) if scope else ()

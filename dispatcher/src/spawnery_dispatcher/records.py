@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-import attrs
-from redis.exceptions import RedisError
-from spawnery.errors import JobNotFound, StateError
-from spawnery.holders import is_alive
+from attrs import evolve
+from spawnery.contract import Place
+from spawnery.errors import JobNotFound
 from spawnery.outcomes import Outcome
-from spawnery.records import Begun, Kill, Record
-from spawnery.records_codec import dump, load_kill, load_outcome
+from spawnery.records import Begun, Kill, KnownPlace, Record, is_other
 
-from spawnery_dispatcher.connection import is_conflict
 from spawnery_dispatcher.keys import Keys
+from spawnery_dispatcher.leases import Leases
+from spawnery_dispatcher.places import Places
+from spawnery_dispatcher.record_finding import OLD, Found, find, is_here
+from spawnery_dispatcher.record_text import dump, load
+from spawnery_dispatcher.transactions import in_words, transaction
 
 T = TypeVar("T")
-
-_HELD_SECONDS: Final = 86400
-"""How long the list of a holder's leases outlives the last of them; a dead one renews none."""
-_TIMES: Final = ("intended_at", "created_at", "ended_at", "expires_at")
-_CODED: Final = {"kill": load_kill, "outcome": load_outcome}
 
 
 class RedisRecords:
@@ -37,92 +33,121 @@ class RedisRecords:
     def __init__(self, redis: Any, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
+        self._leases = Leases(redis, keys)
+        self._places = Places(redis, keys)
 
     # -- records -----------------------------------------------------------------------------
 
     def get(self, job_id: str) -> Record | None:
         """See ``JobRecords``."""
-        with _in_words():
-            return _loaded(self._redis.hgetall(self._keys.record(job_id)))
+        return self._find(job_id).record
 
     def begin(self, record: Record, *, holder: str, seconds: float) -> Begun:
         """See ``JobRecords``."""
-        lease = self._keys.lease(record.job_id)
 
-        def change(pipe: Any) -> Begun:
-            found = _loaded(pipe.hgetall(self._keys.record(record.job_id)))
-            free = _free(pipe.get(lease), holder)
+        def change(pipe: Any, at: Found) -> Begun:
+            free = self._leases.holder(pipe.mget(at.leases)) in {None, holder}
             pipe.multi()
-            if found is None:
-                self._write(pipe, record)
+            found = at.record or self._write(pipe, at, self._of_here(record), new=True)
             if free:
-                self._hold(pipe, (record.job_id,), holder, seconds)
-            return Begun(record=found or record, inserted=found is None, leased=free)
+                name = self._keys.lease(record.job_id, at.scope)
+                self._leases.hold(pipe, (name,), holder, seconds)
+            return Begun(record=found, inserted=at.record is None, leased=free)
 
-        return self._transaction(change, self._keys.record(record.job_id), lease)
+        return self._on_record(record.job_id, change)
 
-    def created(self, job_id: str, *, engine_id: str, at: datetime) -> Record:
+    def created(
+        self, job_id: str, *, engine_id: str, at: datetime, record_id: str | None = None
+    ) -> Record:
         """See ``JobRecords``."""
 
-        def change(pipe: Any, found: Record | None) -> Record:
-            if found is None:
+        def change(pipe: Any, found: Found) -> Record:
+            if found.record is None:
                 msg = f"no record of job {job_id}"
                 raise JobNotFound(msg, job_id=job_id)
-            return self._set(pipe, found, engine_id=engine_id, created_at=at)
+            carried = record_id or found.record.record_id
+            return self._set(
+                pipe, found, found.record, engine_id=engine_id, created_at=at, record_id=carried
+            )
 
         return self._on_record(job_id, change)
 
     def withdraw(self, job_id: str) -> bool:
         """See ``JobRecords``."""
 
-        def change(pipe: Any, found: Record | None) -> bool:
+        def change(pipe: Any, at: Found) -> bool:
+            found = at.record
             if found is None or found.created_at or found.kill or found.outcome:
                 return False
-            self._delete(pipe, job_id)
+            pipe.multi()
+            self._delete(pipe, job_id, at.scope)
             return True
 
         return self._on_record(job_id, change)
 
-    def kill(self, record: Record, kill: Kill) -> Record:
+    def kill(self, record: Record, kill: Kill, *, new: bool = False) -> Record:
         """See ``JobRecords``."""
 
-        def change(pipe: Any, found: Record | None) -> Record:
-            if found is not None and (found.kill or found.outcome):
-                return found
-            return self._set(pipe, found or record, kill=kill)
+        def change(pipe: Any, at: Found) -> Record:
+            found = at.record
+            if found is None and new:
+                pipe.multi()
+                return self._write(pipe, at, evolve(self._of_here(record), kill=kill), new=True)
+            if found is None or is_other(found, record):
+                return record
+            return found if found.kill or found.outcome else self._set(pipe, at, found, kill=kill)
 
         return self._on_record(record.job_id, change)
 
     def finish(
-        self, record: Record, outcome: Outcome, *, at: datetime, expires_at: datetime
+        self,
+        record: Record,
+        outcome: Outcome,
+        *,
+        at: datetime,
+        expires_at: datetime,
+        new: bool = False,
     ) -> tuple[Record, bool]:
         """See ``JobRecords``."""
 
-        def change(pipe: Any, found: Record | None) -> tuple[Record, bool]:
+        def change(pipe: Any, place: Found) -> tuple[Record, bool]:
+            found = place.record
+            if found is None and not new:
+                return record, False
+            if found is not None and is_other(found, record):
+                return record, False
             if found is not None and found.outcome:
                 return found, False
-            ended = {"outcome": outcome, "ended_at": at, "expires_at": expires_at}
-            written = self._set(pipe, found or record, **ended)
-            pipe.expireat(self._keys.record(record.job_id), expires_at)
-            return written, True
+            ended = evolve(
+                found or self._of_here(record),
+                outcome=outcome,
+                ended_at=at,
+                expires_at=expires_at,
+            )
+            pipe.multi()
+            self._write(pipe, place, ended, new=found is None)
+            self._expire(pipe, place.scope, ended)
+            return ended, True
 
         return self._on_record(record.job_id, change)
 
     def announced(self, job_id: str) -> None:
         """See ``JobRecords``."""
 
-        def change(pipe: Any, found: Record | None) -> None:
-            if found is not None:
-                self._set(pipe, found, announced=True)
+        def change(pipe: Any, at: Found) -> None:
+            if at.record is not None:
+                self._set(pipe, at, at.record, announced=True)
 
         self._on_record(job_id, change)
 
     def forget(self, job_id: str) -> None:
         """See ``JobRecords``."""
 
-        def change(pipe: Any, _found: Record | None) -> None:
-            self._delete(pipe, job_id)
-            pipe.delete(self._keys.lease(job_id))
+        def change(pipe: Any, at: Found) -> None:
+            pipe.multi()
+            if at.record is not None:
+                self._delete(pipe, job_id, at.scope)
+            pipe.delete(*at.leases)
 
         self._on_record(job_id, change)
 
@@ -136,106 +161,174 @@ class RedisRecords:
         return sorted(ended, key=lambda record: record.ended_at or record.intended_at)
 
     def _all(self) -> Iterator[Record]:
-        with _in_words():
-            names = sorted(self._redis.smembers(self._keys.records))
+        """Yield the records that are to be seen now, each job's once."""
+        known = self._places.known()
+        seen: set[str] = set()
+        for scope in (*known.scopes, OLD):
+            for record in self._in_scope(scope):
+                if record.job_id not in seen and (scope != OLD or is_here(record, known)):
+                    seen.add(record.job_id)
+                    yield record
+
+    def _in_scope(self, scope: str) -> Iterator[Record]:
+        with in_words():
+            names = sorted(self._redis.smembers(self._keys.records(scope)))
             pipe = self._redis.pipeline(transaction=False)
             for job_id in names:
-                pipe.hgetall(self._keys.record(job_id))
+                pipe.hgetall(self._keys.record(job_id, scope))
             found = pipe.execute()
         for job_id, fields in zip(names, found, strict=True):
-            record = _loaded(fields)
+            record = load(fields)
             if record is not None:
                 yield record
             else:
-                self._unlist(job_id)
+                self._unlist(job_id, scope)
 
-    def _unlist(self, job_id: str) -> None:
+    def _unlist(self, job_id: str, scope: str) -> None:
         """Take a record that has expired off the list, unless it was begun anew."""
+        name = self._keys.record(job_id, scope)
 
-        def change(pipe: Any, found: Record | None) -> None:
-            if found is None:
+        def change(pipe: Any) -> None:
+            if not pipe.exists(name):
                 pipe.multi()
-                pipe.srem(self._keys.records, job_id)
+                pipe.srem(self._keys.records(scope), job_id)
 
-        self._on_record(job_id, change)
+        transaction(self._redis, change, name)
+
+    # -- places ------------------------------------------------------------------------------
+
+    @property
+    def here(self) -> tuple[str, ...]:
+        """The keys of the present place, ours first; empty before ``enter``."""
+        return self._places.known().here
+
+    def enter(self, place: Place) -> str:
+        """See ``JobRecords``."""
+        return self._places.enter(place)
+
+    def places(self) -> Sequence[KnownPlace]:
+        """See ``JobRecords``."""
+        known = self._places.known(fresh=True)
+        old = list(self._in_scope(OLD))
+        found = []
+        for key, row in sorted(known.rows.items()):
+            there = [*self._in_scope(key), *(record for record in old if record.place == key)]
+            unfinished = sum(record.outcome is None for record in there)
+            found.append(
+                KnownPlace(
+                    key=key,
+                    place=row.place,
+                    seen_at=row.seen_at,
+                    unfinished=unfinished,
+                    here=key in known.here,
+                )
+            )
+        return found
+
+    def elsewhere(self, job_id: str) -> Sequence[KnownPlace]:
+        """See ``JobRecords``."""
+        known = self._places.known(fresh=True)
+        others = [key for key in known.rows if key not in known.here]
+        with in_words():
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.hget(self._keys.record(job_id), "place")
+            for key in others:
+                pipe.exists(self._keys.record(job_id, key))
+            old, *own = pipe.execute()
+        there = {key for key, exists in zip(others, own, strict=True) if exists}
+        there |= {old} & set(others)
+        return [place for place in self.places() if place.key in there] if there else []
+
+    def seen_here(self, record: Record) -> Record:
+        """See ``JobRecords``."""
+        known = self._places.known()
+        if known.key is None or record.place == known.key:
+            return record
+        if record.place is not None:
+            self._places.join(record.place)
+            return record
+        name = self._keys.record(record.job_id)
+
+        def change(pipe: Any) -> None:
+            found = load(pipe.hgetall(name))
+            if found is not None and found.place is None:
+                pipe.multi()
+                pipe.hset(name, "place", known.key)
+
+        transaction(self._redis, change, name)
+        return evolve(record, place=known.key)
+
+    def absence_counts(self, record: Record) -> bool:
+        """See ``JobRecords``."""
+        known = self._places.known()
+        if known.key is None:
+            return True
+        return record.place is not None and known.one_engine(record.place)
+
+    def give_up(
+        self, key: str, outcome: Outcome, *, at: datetime, expires_at: datetime
+    ) -> Sequence[Record]:
+        """See ``JobRecords``."""
+        known = self._places.known(fresh=True)
+        if key not in known.rows or key in known.here:
+            raise LookupError(key)
+        ended = []
+        for scope in (key, OLD):
+            for record in list(self._in_scope(scope)):
+                if key in {scope, record.place}:
+                    ended += self._end(record, scope, outcome, at, expires_at)
+        return ended
+
+    def _end(
+        self, record: Record, scope: str, outcome: Outcome, at: datetime, expires_at: datetime
+    ) -> list[Record]:
+        """Write the outcome of a job of another place, once."""
+        name = self._keys.record(record.job_id, scope)
+
+        def change(pipe: Any) -> list[Record]:
+            found = load(pipe.hgetall(name))
+            if found is None or found.outcome or is_other(found, record):
+                return []
+            ended = evolve(found, outcome=outcome, ended_at=at, expires_at=expires_at)
+            pipe.multi()
+            pipe.hset(name, mapping=dump(ended))
+            self._expire(pipe, scope, ended)
+            return [ended]
+
+        return transaction(self._redis, change, name)
 
     # -- leases ------------------------------------------------------------------------------
 
     def lease(self, key: str, *, holder: str, seconds: float) -> bool:
         """See ``JobRecords``."""
-        name = self._keys.lease(key)
 
-        def change(pipe: Any) -> bool:
-            if not _free(pipe.get(name), holder):
+        def change(pipe: Any, at: Found) -> bool:
+            if self._leases.holder(pipe.mget(at.leases)) not in {None, holder}:
                 return False
             pipe.multi()
-            self._hold(pipe, (key,), holder, seconds)
+            name = self._keys.lease(key, at.scope)
+            self._leases.hold(pipe, (name,), holder, seconds)
             return True
 
-        return self._transaction(change, name)
-
-    def _hold(self, pipe: Any, keys: Sequence[str], holder: str, seconds: float) -> None:
-        held = self._keys.held(holder)
-        for key in keys:
-            pipe.set(self._keys.lease(key), holder, px=round(seconds * 1000))
-        pipe.sadd(held, *keys)
-        pipe.expire(held, _HELD_SECONDS)
+        return self._on_record(key, change)
 
     def leased(self, key: str) -> str | None:
         """See ``JobRecords``."""
-        with _in_words():
-            found = self._redis.get(self._keys.lease(key))
-        return found if found is not None and is_alive(found) else None
+        names = self._find(key).leases
+        with in_words():
+            return self._leases.holder(self._redis.mget(names))
 
     def renew(self, *, holder: str, seconds: float) -> None:
         """See ``JobRecords``; one that has run out is taken again where nobody else has it."""
-
-        def change(pipe: Any, found: Mapping[str, str | None]) -> None:
-            ours = [key for key, who in found.items() if who in {None, holder}]
-            if ours:
-                self._hold(pipe, ours, holder, seconds)
-            if lost := found.keys() - ours:
-                pipe.srem(self._keys.held(holder), *lost)
-
-        self._on_leases(holder, change)
+        self._leases.renew(holder, seconds)
 
     def release(self, key: str, *, holder: str) -> None:
         """See ``JobRecords``."""
-        self._release(holder, key)
+        self._leases.release(holder, *self._find(key).leases)
 
     def release_all(self, *, holder: str) -> None:
         """See ``JobRecords``."""
-        self._release(holder)
-
-    def _release(self, holder: str, *keys: str) -> None:
-        def change(pipe: Any, found: Mapping[str, str | None]) -> None:
-            if ours := [self._keys.lease(key) for key, who in found.items() if who == holder]:
-                pipe.delete(*ours)
-            pipe.srem(self._keys.held(holder), *found)
-
-        self._on_leases(holder, change, *keys)
-
-    def _on_leases(
-        self, holder: str, write: Callable[[Any, Mapping[str, str | None]], None], *keys: str
-    ) -> None:
-        """Change leases, by default all of a holder, in one transaction.
-
-        ``write`` gets who has each key. The list is watched: a lease that is given back
-        meanwhile is not taken again.
-        """
-        held = self._keys.held(holder)
-
-        def change(pipe: Any) -> None:
-            chosen = keys or sorted(pipe.smembers(held))
-            names = [self._keys.lease(key) for key in chosen]
-            if not names:
-                return
-            pipe.watch(*names)
-            holders = pipe.mget(names)
-            pipe.multi()
-            write(pipe, dict(zip(chosen, holders, strict=True)))
-
-        self._transaction(change, held)
+        self._leases.release(holder)
 
     def close(self) -> None:
         """See ``JobRecords``."""
@@ -243,85 +336,39 @@ class RedisRecords:
 
     # -- inside ------------------------------------------------------------------------------
 
-    def _on_record(self, job_id: str, change: Callable[[Any, Record | None], T]) -> T:
-        """Run a change of one record; ``change`` writes with ``_set`` and ``_delete`` alone."""
-        key = self._keys.record(job_id)
-        return self._transaction(lambda pipe: change(pipe, _loaded(pipe.hgetall(key))), key)
+    def _on_record(self, job_id: str, change: Callable[[Any, Found], T]) -> T:
+        """Run a change of one job: its records and leases, wherever they are, are watched."""
+        known, keys = self._places.known(), self._keys
+        scopes = (*known.scopes, OLD)
+        watched = [name(job_id, scope) for scope in scopes for name in (keys.record, keys.lease)]
 
-    def _set(self, pipe: Any, record: Record, **changes: Any) -> Record:
-        changed = attrs.evolve(record, **changes)
+        def apply(pipe: Any) -> T:
+            return change(pipe, find(pipe, keys, known, job_id))
+
+        return transaction(self._redis, apply, *watched)
+
+    def _find(self, job_id: str) -> Found:
+        return find(self._redis, self._keys, self._places.known(), job_id)
+
+    def _of_here(self, record: Record) -> Record:
+        return evolve(record, place=self._places.known().key)
+
+    def _set(self, pipe: Any, at: Found, record: Record, **changes: Any) -> Record:
         pipe.multi()
-        self._write(pipe, changed)
-        return changed
+        return self._write(pipe, at, evolve(record, **changes))
 
-    def _write(self, pipe: Any, record: Record) -> None:
-        pipe.hset(self._keys.record(record.job_id), mapping=_dumped(record))
-        pipe.sadd(self._keys.records, record.job_id)
+    def _write(self, pipe: Any, at: Found, record: Record, *, new: bool = False) -> Record:
+        pipe.hset(self._keys.record(record.job_id, at.scope), mapping=dump(record))
+        if new:
+            pipe.sadd(self._keys.records(at.scope), record.job_id)
+        return record
 
-    def _delete(self, pipe: Any, job_id: str) -> None:
-        pipe.multi()
-        pipe.delete(self._keys.record(job_id))
-        pipe.srem(self._keys.records, job_id)
+    def _expire(self, pipe: Any, scope: str, record: Record) -> None:
+        """Let Redis forget an ended job; how long it is kept is counted by Redis' own clock."""
+        if record.expires_at is not None and record.ended_at is not None:
+            kept = max(1, round((record.expires_at - record.ended_at).total_seconds()))
+            pipe.expire(self._keys.record(record.job_id, scope), kept)
 
-    def _transaction(self, change: Callable[[Any], T], *watched: str) -> T:
-        while True:
-            with _in_words(), self._redis.pipeline(transaction=True) as pipe:
-                try:
-                    pipe.watch(*watched)
-                    result = change(pipe)
-                    if pipe.explicit_transaction:
-                        pipe.execute()
-                except RedisError as error:
-                    if is_conflict(error):
-                        continue
-                    raise
-                return result
-
-
-@contextmanager
-def _in_words() -> Iterator[None]:
-    """Turn what redis-py raises into our error."""
-    try:
-        yield
-    except RedisError as error:
-        said = " ".join(str(error).split())[:200]
-        msg = f"the records in Redis cannot be used: {type(error).__name__}: {said}"
-        hint = "is Redis there? redis-cli ping"
-        raise StateError(msg, hint=hint, retryable=True) from None
-
-
-def _free(held_by: str | None, holder: str) -> bool:
-    return held_by is None or held_by == holder or not is_alive(held_by)
-
-
-def _dumped(record: Record) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for attribute in attrs.fields(Record):
-        value = getattr(record, attribute.name)
-        if value is None:
-            continue
-        if attribute.name in _CODED:
-            fields[attribute.name] = dump(value)
-        elif attribute.name in _TIMES:
-            fields[attribute.name] = value.isoformat()
-        elif attribute.name == "announced":
-            fields[attribute.name] = str(int(value))
-        else:
-            fields[attribute.name] = str(value)
-    return fields
-
-
-def _loaded(fields: Mapping[str, str]) -> Record | None:
-    if not fields:
-        return None
-    known = {a.name for a in attrs.fields(Record)}
-    found: dict[str, Any] = {name: text for name, text in fields.items() if name in known}
-    for name in _TIMES:
-        if name in found:
-            found[name] = datetime.fromisoformat(found[name])
-    for name, load in _CODED.items():
-        if name in found:
-            found[name] = load(found[name])
-    found["announced"] = found.get("announced") == "1"
-    found["retention_seconds"] = float(found.get("retention_seconds", 0))
-    return Record(**found)
+    def _delete(self, pipe: Any, job_id: str, scope: str) -> None:
+        pipe.delete(self._keys.record(job_id, scope))
+        pipe.srem(self._keys.records(scope), job_id)
