@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from spawnery.errors import SpawnerError
@@ -107,7 +106,7 @@ class Api:
             text="",
             user=f"api:{caller}",
             place=Place(platform=Platform.API, channel=caller),
-            at=datetime.now(UTC),
+            at=await self._parts.store.clock.now(),
             identify=lambda readable: identity.of_api(caller, key, readable=readable),
             traceparent=request.headers.get("traceparent", ""),
         )

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from attrs import evolve
@@ -183,7 +182,8 @@ class _Conversation:
             intake = self._parts.intake
             reply = await intake.answer(job_id, question.question_id, line, user=_USER)
         else:
-            reply = await self._parts.intake.take(_said(line))
+            now = await self._parts.store.clock.now()
+            reply = await self._parts.intake.take(_said(line, now))
         self._terminal.say(reply.text)
         if reply.entry is not None and reply.new:
             self._jobs[reply.entry.job_id] = None
@@ -236,13 +236,13 @@ async def _until(reached: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def _said(line: str) -> Said:
-    key = (_USER, "terminal", f"{time.time():.6f}")
+def _said(line: str, now: datetime) -> Said:
+    key = (_USER, "terminal", f"{now.timestamp():.6f}")
     return Said(
         text=line,
         user=_USER,
         place=_PLACE,
-        at=datetime.now(UTC),
+        at=now,
         identify=lambda readable: identity.of_message(*key, readable=readable),
     )
 

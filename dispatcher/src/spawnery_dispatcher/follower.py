@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from attrs import define, evolve
@@ -57,7 +56,6 @@ class Follower:
         bus: What agents say.
         patience, health: For Redis and the engine.
         metrics: Where it is counted.
-        now: Wall clock with zone.
         logger: structlog's.
     """
 
@@ -71,7 +69,6 @@ class Follower:
         patience: Patience,
         health: Health,
         metrics: Metrics,
-        now: Callable[[], datetime],
         logger: Any,
     ) -> None:
         self._spawner = spawner
@@ -81,7 +78,6 @@ class Follower:
         self._patience = patience
         self._health = health
         self._metrics = metrics
-        self._now = now
         self._logger = logger
         self._followed: dict[str, Followed] = {}
 
@@ -137,7 +133,8 @@ class Follower:
         await self._patience(lambda: self._witness(entry, outcome))
         reached(Step.WITNESSED)
         agent = await self._last_words(entry.job_id)
-        await self._end(entry.job_id, judge(outcome, agent, now=self._now()))
+        now = await self._patience(self._store.clock.now)
+        await self._end(entry.job_id, judge(outcome, agent, now=now))
 
     async def _witness(self, entry: Entry, outcome: Outcome) -> None:
         """Write the engine's word on the end, also of a job that Redis lost meanwhile."""
@@ -170,7 +167,8 @@ class Follower:
             return True
         self._logger.info("job_refused", job=entry.job_id, cause=error.cause)
         latest = await self._patience(lambda: self._store.get(entry.job_id)) or entry
-        await self._end(entry.job_id, refused_ending(error, latest, now=self._now()))
+        now = await self._patience(self._store.clock.now)
+        await self._end(entry.job_id, refused_ending(error, latest, now=now))
         return False
 
     async def _outcome(self, job_id: str) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from attrs import frozen
@@ -52,7 +52,6 @@ class Intake:
         config: Projects and limits.
         read_log: Returns the end of a job's log as text; raises ``SpawnerError``.
         metrics: Where it is counted.
-        now: Wall clock with zone.
         logger: structlog's.
     """
 
@@ -63,14 +62,12 @@ class Intake:
         *,
         read_log: Callable[[str], Any],
         metrics: Metrics,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
         logger: Any,
     ) -> None:
         self._store = store
         self._config = config
         self._read_log = read_log
         self._metrics = metrics
-        self._now = now
         self._logger = logger
 
     async def take(self, said: Said) -> Reply:
@@ -170,8 +167,9 @@ class Intake:
         changed = await self._store.change(entry.job_id, lambda _: {"cancelled_by": user})
         if changed is not None and changed.phase is Phase.QUEUED:
             message = f"cancelled by {user} before it ran"
+            now = await self._store.clock.now()
             ending = Ending(
-                state=JobState.CANCELLED, cause="cancelled", message=message, ended_at=self._now()
+                state=JobState.CANCELLED, cause="cancelled", message=message, ended_at=now
             )
             await self._store.end(entry.job_id, ending)
         return Reply(text=f"{entry.job_id} is being cancelled.", entry=changed or entry)
@@ -205,7 +203,7 @@ class Intake:
         if entry.ending is not None:
             return Reply(text=f"{job_id} is over: it reads no answers.", entry=entry, problem=True)
         shown = commands.clean(text)[:_MAX_ANSWER]
-        fields = answer(question_id, shown, by=user, at=self._now())
+        fields = answer(question_id, shown, by=user, at=await self._store.clock.now())
         if await self._store.answer(job_id, question_id, fields):
             return Reply(text=f"Answered: {shown}", entry=entry)
         return Reply(text="That question is answered already.", entry=entry, problem=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -32,7 +32,6 @@ class Memory:
         store: What is remembered.
         spawner: The engine.
         health: Where a loss is noted.
-        now: Wall clock with zone.
         logger: structlog's.
     """
 
@@ -42,13 +41,11 @@ class Memory:
         spawner: AsyncSpawner,
         health: Health,
         *,
-        now: Callable[[], datetime],
         logger: Any,
     ) -> None:
         self._store = store
         self._spawner = spawner
         self._health = health
-        self._now = now
         self._logger = logger
         self._known: str | None = None
 
@@ -70,7 +67,8 @@ class Memory:
         if before is not None:
             given_up = await self._give_up(queued)
         if before is not None or found:
-            await redis.hsetnx(key, "lost_at", self._now().isoformat())
+            now = await self._store.clock.now()
+            await redis.hsetnx(key, "lost_at", now.isoformat())
             self._health.lost_memory = (
                 f"Redis came back without its data: {found} running jobs were found again at the"
                 f" engine, {given_up} waiting ones are lost, and so are answers not yet delivered"
@@ -82,7 +80,9 @@ class Memory:
         self._health.remembers = True
 
     async def _readopt(self) -> int:
-        entries = (_entry_of(status, self._now()) for status in await self._listed())
+        listed = await self._listed()
+        now = await self._store.clock.now()
+        entries = (_entry_of(status, now) for status in listed)
         return sum([await self._store.readopt(e) for e in entries if e is not None])
 
     async def _listed(self) -> list[JobStatus]:
@@ -106,7 +106,7 @@ class Memory:
                     cause="lost.memory",
                     message="it waited in the queue when our memory was lost",
                     hint="ask again",
-                    ended_at=self._now(),
+                    ended_at=await self._store.clock.now(),
                 )
                 given_up += await self._store.end(ask.job_id, ending)
         return given_up

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from spawnery.errors import SpawnerError
@@ -30,7 +29,6 @@ class Scheduler:
         store: What is remembered.
         config: Limits and projects.
         metrics: Where it is counted.
-        now: Wall clock with zone.
         logger: structlog's.
 
     Attributes:
@@ -43,13 +41,11 @@ class Scheduler:
         config: Config,
         *,
         metrics: Metrics,
-        now: Callable[[], datetime],
         logger: Any,
     ) -> None:
         self._store = store
         self._config = config
         self._metrics = metrics
-        self._now = now
         self._logger = logger
         self._asks: dict[str, Ask] = {}
         self._token = secrets.token_hex(8)
@@ -81,7 +77,8 @@ class Scheduler:
         chosen = startable(waiting, running, self._config.limits, served)
         started = [ask.job_id for ask in chosen if await self._start(ask)]
         left = [ask for ask in waiting if ask.job_id not in started]
-        now_served = served | {ask.user: self._now().timestamp() for ask in chosen}
+        now = await self._store.clock.seconds()
+        now_served = served | {ask.user: now for ask in chosen}
         await self._number([a.job_id for a in order(left, [*running, *chosen], now_served)])
         self._asks = {key: ask for key, ask in self._asks.items() if key in live | queued}
         return started
@@ -119,17 +116,19 @@ class Scheduler:
                 return None
             return {"phase": Phase.SPAWNING, "spec": spec}
 
+        waited = await self._store.waited(ask.job_id)
         if await self._store.change(ask.job_id, change) is None:
             return False
         self.moved(ask.job_id)
         reached(Step.CLAIMED)
         await self._store.serve(ask.user)
-        self._metrics.started((self._now() - ask.asked_at).total_seconds())
+        self._metrics.started(waited)
         return True
 
     async def _refuse(self, ask: Ask, error: SpawnerError) -> bool:
         self._logger.info("job_refused", job=ask.job_id, cause=error.cause)
-        ending = refused_ending(error, Entry(ask=ask), now=self._now())
+        now = await self._store.clock.now()
+        ending = refused_ending(error, Entry(ask=ask), now=now)
         await self._store.end(ask.job_id, ending)
         return False
 

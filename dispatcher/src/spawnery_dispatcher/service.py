@@ -7,7 +7,6 @@ import contextlib
 import os
 import secrets
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from attrs import frozen
@@ -32,10 +31,6 @@ from spawnery_dispatcher.store import Store
 
 _TICK_SECONDS: Final = 1.0
 _LOG_BYTES: Final = 8192
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @frozen(kw_only=True)
@@ -82,8 +77,8 @@ class Service:
         patience = Patience(health, logger)
         self._owner = f"{os.uname().nodename}/{os.getpid()}/{secrets.token_hex(4)}"
         self._ownership = Ownership(self._redis, keys, self._owner)
-        self._scheduler = Scheduler(store, config, metrics=metrics, now=_now, logger=logger)
-        self._memory = Memory(store, spawner, health, now=_now, logger=logger)
+        self._scheduler = Scheduler(store, config, metrics=metrics, logger=logger)
+        self._memory = Memory(store, spawner, health, logger=logger)
         self._room = asyncio.Event()
         self._follower = Follower(
             spawner,
@@ -93,12 +88,9 @@ class Service:
             patience=patience,
             health=health,
             metrics=metrics,
-            now=_now,
             logger=logger,
         )
-        intake = Intake(
-            store, config, read_log=self._read_log, metrics=metrics, now=_now, logger=logger
-        )
+        intake = Intake(store, config, read_log=self._read_log, metrics=metrics, logger=logger)
         self.parts = Parts(
             config=config,
             store=store,

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from spawnery_dispatcher.config import Config, Intake
-from spawnery_dispatcher.keys import Keys
 from spawnery_dispatcher.listener import STOP_SECONDS, Listener
 from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.models import Platform
@@ -99,8 +98,8 @@ def _hear(parts: Parts, environ: Mapping[str, str], app: Any) -> asyncio.Task[No
 def _web(parts: Parts, metrics: Metrics, environ: Mapping[str, str], app: Any) -> Any:
     if app is None:
         return make_web(parts, metrics)
-    secret = slack_app.secret_of(environ, slack_app.SIGNING_SECRET)
-    signatures = Signatures(secret, parts.store.redis, Keys(parts.config.instance))
+    secret, store = slack_app.secret_of(environ, slack_app.SIGNING_SECRET), parts.store
+    signatures = Signatures(secret, store.redis, store.keys, store.clock)
     return make_web(parts, metrics, slack=_bolt(app), signatures=signatures)
 
 

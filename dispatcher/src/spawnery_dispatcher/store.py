@@ -7,7 +7,6 @@ dispatchers cannot both make it. Server-side scripts are not used: the embedded 
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -16,6 +15,7 @@ from redis.exceptions import RedisError
 from spawnery.outcomes import Outcome
 
 from spawnery_dispatcher import codec
+from spawnery_dispatcher.clock import RedisClock
 from spawnery_dispatcher.config import Limits
 from spawnery_dispatcher.connection import is_conflict, slices
 from spawnery_dispatcher.keys import Keys
@@ -46,21 +46,16 @@ class Store:
         redis: A client that decodes answers and repeats nothing by itself.
         keys: Of the instance.
         keep_seconds: How long an ended job is remembered.
-        now: Wall clock in seconds since 1970.
+
+    Attributes:
+        clock: What all times in here are of, but those that a platform told.
     """
 
-    def __init__(
-        self,
-        redis: Redis,
-        keys: Keys,
-        *,
-        keep_seconds: float,
-        now: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, redis: Redis, keys: Keys, *, keep_seconds: float) -> None:
         self.redis = redis
         self.keys = keys
+        self.clock = RedisClock(redis)
         self._keep = round(keep_seconds)
-        self._now = now
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -77,6 +72,11 @@ class Store:
         """Return the ids of the jobs that wait for room, first come first."""
         return list(await self.redis.zrange(self.keys.queue, 0, -1))
 
+    async def waited(self, job_id: str) -> float:
+        """Return for how many seconds a job has been in the queue; 0 where it is not."""
+        since = await self.redis.zscore(self.keys.queue, job_id)
+        return 0.0 if since is None else max(0.0, await self.clock.seconds() - since)
+
     async def served(self) -> dict[str, float]:
         """Return when the last job of each person left the queue, in seconds since 1970."""
         found = await self.redis.zrange(self.keys.served, 0, -1, withscores=True)
@@ -84,9 +84,10 @@ class Store:
 
     async def serve(self, user: str) -> None:
         """Note that a job of a person leaves the queue now."""
+        now = await self.clock.seconds()
         pipe = self.redis.pipeline(transaction=True)
-        pipe.zadd(self.keys.served, {user: self._now()})
-        pipe.zremrangebyscore(self.keys.served, 0, self._now() - _SERVED_SECONDS)
+        pipe.zadd(self.keys.served, {user: now})
+        pipe.zremrangebyscore(self.keys.served, 0, now - _SERVED_SECONDS)
         await pipe.execute()
 
     async def positions(self, job_ids: Sequence[str]) -> list[int]:
@@ -133,6 +134,7 @@ class Store:
         keys, place = self.keys, ask.place
         job, active = keys.job(ask.job_id), keys.active(ask.project, ask.issue)
         channel = keys.channel(place.platform, place.channel)
+        now = await self.clock.seconds()
 
         async def change(pipe: Pipeline) -> Accepted | Refused:
             # Of what is watched, on another connection: in one request instead of four.
@@ -149,8 +151,8 @@ class Store:
                 return Refused(reason="queue")
             entry = Entry(ask=ask)
             pipe.multi()
-            self._write(pipe, entry)
-            pipe.zadd(keys.queue, {ask.job_id: ask.asked_at.timestamp()})
+            self._write(pipe, entry, now)
+            pipe.zadd(keys.queue, {ask.job_id: now})
             return Accepted(entry=entry, new=True)
 
         return await self._transaction(change, job, active, channel)
@@ -158,25 +160,26 @@ class Store:
     async def readopt(self, entry: Entry) -> bool:
         """Take a job in again that our memory lost; False when it is known."""
         job = self.keys.job(entry.job_id)
+        now = await self.clock.seconds()
 
         async def change(pipe: Pipeline) -> bool:
             if await pipe.hgetall(job):
                 return False
             pipe.multi()
-            self._write(pipe, entry)
+            self._write(pipe, entry, now)
             pipe.hset(job, "tried", "1")
             return True
 
         return await self._transaction(change, job)
 
-    def _write(self, pipe: Pipeline, entry: Entry) -> None:
+    def _write(self, pipe: Pipeline, entry: Entry, now: float) -> None:
         keys, ask = self.keys, entry.ask
         fields = {**codec.dump(entry), _VERSION: "1"}
         pipe.hset(keys.job(ask.job_id), mapping=fields)
         pipe.set(keys.active(ask.project, ask.issue), ask.job_id)
         pipe.sadd(keys.channel(ask.place.platform, ask.place.channel), ask.job_id)
         pipe.sadd(keys.live, ask.job_id)
-        pipe.zadd(keys.dirty, {ask.job_id: self._now()})
+        pipe.zadd(keys.dirty, {ask.job_id: now})
         self._wake(pipe, ask.job_id, Wake.ROOM)
 
     # -- changing ----------------------------------------------------------------------------
@@ -200,6 +203,7 @@ class Store:
             The changed entry; None when nothing was changed, or the job has ended or is unknown.
         """
         job = self.keys.job(job_id)
+        now = await self.clock.seconds()
 
         async def apply(pipe: Pipeline) -> Entry | None:
             fields = await pipe.hgetall(job)
@@ -214,7 +218,7 @@ class Store:
             if changes.get("phase") not in {None, Phase.QUEUED}:
                 pipe.zrem(self.keys.queue, job_id)
             if not quiet:
-                self._tell(pipe, job_id)
+                self._tell(pipe, job_id, now)
             for name in _WAKING.keys() & changes.keys():
                 self._wake(pipe, job_id, _WAKING[name])
             return codec.load({**fields, **texts})
@@ -235,6 +239,7 @@ class Store:
         It is not a change on watched keys: only the owner of a job reads its stream, and what a
         second reader would write is the same. The agent's first word on its end stays.
         """
+        now = await self.clock.seconds()
         pipe = self.redis.pipeline(transaction=True)
         for taken in changes:
             job = self.keys.job(taken.job_id)
@@ -248,12 +253,13 @@ class Store:
                 entry = {"job": taken.job_id, "position": position, "why": said}
                 pipe.xadd(self.keys.dead, entry, maxlen=_KEPT, approximate=True)
             if taken.visible:
-                self._tell(pipe, taken.job_id)
+                self._tell(pipe, taken.job_id, now)
         await pipe.execute()
 
     async def end(self, job_id: str, ending: Ending) -> bool:
         """Write how a job ended, once; False when it had been written or the job is unknown."""
         keys, job = self.keys, self.keys.job(job_id)
+        now = await self.clock.seconds()
 
         async def change(pipe: Pipeline) -> bool:
             fields = await pipe.hgetall(job)
@@ -275,7 +281,7 @@ class Store:
             pipe.zrem(keys.queue, job_id)
             for stream in (in_key(job_id), out_key(job_id)):
                 pipe.expire(stream, _STREAM_SECONDS)
-            self._tell(pipe, job_id)
+            self._tell(pipe, job_id, now)
             self._wake(pipe, job_id, Wake.ROOM)
             return True
 
@@ -290,6 +296,7 @@ class Store:
             fields: The entry for the agent's stream.
         """
         job = self.keys.job(job_id)
+        now = await self.clock.seconds()
 
         async def change(pipe: Pipeline) -> bool:
             found = await pipe.hgetall(job)
@@ -301,7 +308,7 @@ class Store:
             pipe.xadd(in_key(job_id), dict(fields), maxlen=_KEPT, approximate=True)
             pipe.expire(in_key(job_id), _STREAM_SECONDS)
             pipe.hset(job, "answered", question_id)
-            self._tell(pipe, job_id)
+            self._tell(pipe, job_id, now)
             return True
 
         return await self._transaction(change, job)
@@ -310,7 +317,8 @@ class Store:
 
     async def due(self) -> list[str]:
         """Return the jobs whose messages are to be brought up to date now."""
-        return list(await self.redis.zrangebyscore(self.keys.dirty, 0, self._now(), 0, 50))
+        now = await self.clock.seconds()
+        return list(await self.redis.zrangebyscore(self.keys.dirty, 0, now, 0, 50))
 
     async def version(self, job_id: str) -> int:
         """Return the number of the last change that people are to see."""
@@ -341,12 +349,13 @@ class Store:
             again_after: Least seconds until the next one is sent.
         """
         keys, job = self.keys, self.keys.job(job_id)
+        now = await self.clock.seconds()
 
         async def change(pipe: Pipeline) -> None:
             latest = int(await pipe.hget(job, _VERSION) or 0)
             pipe.multi()
             if latest > version:
-                pipe.zadd(keys.dirty, {job_id: self._now() + again_after})
+                pipe.zadd(keys.dirty, {job_id: now + again_after})
             else:
                 pipe.zrem(keys.dirty, job_id)
 
@@ -354,14 +363,15 @@ class Store:
 
     async def later(self, job_id: str, seconds: float) -> None:
         """Put a message off, after a failure or because the platform wants fewer."""
-        await self.redis.zadd(self.keys.dirty, {job_id: self._now() + seconds}, xx=True)
+        now = await self.clock.seconds()
+        await self.redis.zadd(self.keys.dirty, {job_id: now + seconds}, xx=True)
 
     # -- inside ------------------------------------------------------------------------------
 
-    def _tell(self, pipe: Pipeline, job_id: str) -> None:
+    def _tell(self, pipe: Pipeline, job_id: str, now: float) -> None:
         """Make a job's message due; one that is put off stays put off."""
         pipe.hincrby(self.keys.job(job_id), _VERSION, 1)
-        pipe.zadd(self.keys.dirty, {job_id: self._now()}, nx=True)
+        pipe.zadd(self.keys.dirty, {job_id: now}, nx=True)
 
     def _wake(self, pipe: Pipeline, job_id: str, why: Wake) -> None:
         entry = {"job": job_id, "why": str(why)}

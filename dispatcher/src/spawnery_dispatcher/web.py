@@ -150,9 +150,9 @@ def _signed(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def hear(request: Request) -> Response:
         body = await request.body()
-        if not signatures.valid(request.headers, body):
-            return JSONResponse({"error": "not signed by Slack, or too old"}, status_code=401)
         async with asyncio.timeout(TAKE_SECONDS):
+            if not await signatures.valid(request.headers, body):
+                return JSONResponse({"error": "not signed by Slack, or too old"}, status_code=401)
             if await signatures.handled_before(request.headers):
                 return JSONResponse({"error": "seen before"}, status_code=401)
             response = await handle(request)

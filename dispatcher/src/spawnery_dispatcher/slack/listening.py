@@ -69,7 +69,7 @@ class Listening:
                 text=text,
                 user=user,
                 place=place,
-                at=_moment(stamp),
+                at=_moment(stamp) or await self._store.clock.now(),
                 identify=lambda readable: identity.of_message(
                     team, channel, stamp, readable=readable
                 ),
@@ -88,7 +88,7 @@ class Listening:
                 text=str(body.get("text") or ""),
                 user=user,
                 place=place,
-                at=datetime.now(UTC),
+                at=await self._store.clock.now(),
                 identify=lambda readable: identity.of_trigger(team, trigger, readable=readable),
             )
         )
@@ -141,8 +141,8 @@ def _mentions(text: str) -> bool:
     return "<@" in text
 
 
-def _moment(stamp: str) -> datetime:
+def _moment(stamp: str) -> datetime | None:
     try:
         return datetime.fromtimestamp(float(stamp), UTC)
     except (ValueError, OverflowError, OSError):
-        return datetime.now(UTC)
+        return None

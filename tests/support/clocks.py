@@ -1,0 +1,27 @@
+"""Programs whose clock is wrong, by libfaketime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+_LIBRARY = "faketime/libfaketimeMT.so.1"
+_HINT = "libfaketime is not installed: apt-get install -y faketime"
+
+
+def shifted(offset: str) -> dict[str, str]:
+    """Return the variables under which a program's clock is wrong by ``offset`` (``+1h``).
+
+    Its monotonic clock is left alone: the kernel's waits are counted by the real one. The test is
+    skipped where libfaketime is not installed.
+    """
+    found = next((lib for lib in Path("/usr/lib").glob(f"*/{_LIBRARY}")), None)
+    if found is None:
+        pytest.skip(_HINT)
+    return {
+        "LD_PRELOAD": str(found),
+        "FAKETIME": offset,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DISABLE_SHM": "1",
+    }
