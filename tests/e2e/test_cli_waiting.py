@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from conftest import Cli
@@ -97,3 +98,41 @@ def test_an_empty_log_is_explained(fake: Cli) -> None:
     done = fake("logs", "demo")
     assert (done.returncode, done.stdout) == (0, b"")
     assert b"demo waits to start: no node has enough memory [unschedulable]" in done.stderr
+
+
+def test_a_job_that_another_process_is_creating(
+    fake: Cli, eventually: Callable[[Callable[[], Any]], Any]
+) -> None:
+    """A second shell sees it as pending, waits for it, and gets its whole log when it runs."""
+    slow = (*("--option", "fake.hang_before=create"), *("--option", "fake.hang_seconds=8"))
+    run = fake.start(
+        "run", "--job-id", "demo", "--image", "x", *slow, "--", "print:hi", "sleep:5", "exit:3"
+    )
+    eventually(lambda: b"demo" in fake("ps").stdout)
+    assert fake.ok("ps").split("\t")[:2] == ["demo", "PENDING"]
+    status = fake.json("status", "demo")
+    assert (status["state"], status["cause"]) == ("PENDING", "creating")
+    assert "another process is creating it" in status["message"]
+    follow, wait = fake.start("logs", "-f", "demo"), fake.start("wait", "demo")
+    told(follow, b"another process is creating it, or pulling its image [creating]")
+    told(wait, b"another process is creating it, or pulling its image [creating]")
+    assert run.communicate(timeout=LIMIT)[0] == b"hi\n"
+    assert follow.communicate(timeout=LIMIT)[0] == b"hi\n"
+    assert wait.wait(timeout=LIMIT) == run.returncode == 3
+
+
+def test_a_job_that_is_never_created(
+    fake: Cli, eventually: Callable[[Callable[[], Any]], Any]
+) -> None:
+    """Who follows it is told so when its spawn has failed."""
+    slow = (*("--option", "fake.hang_before=create"), *("--option", "fake.hang_seconds=600"))
+    run = fake.start("run", "--job-id", "demo", "--image", "x", *slow, "--", "print:hi")
+    eventually(lambda: b"demo" in fake("ps").stdout)
+    follow = fake.start("logs", "-f", "demo")
+    told(follow, b"[creating]")
+    run.kill()
+    run.wait(timeout=LIMIT)
+    _, err = follow.communicate(timeout=LIMIT)
+    assert follow.returncode == 125
+    assert b"demo" in err
+    assert b"no living process is creating it" in fake("status", "demo").stdout

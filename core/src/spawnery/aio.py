@@ -223,6 +223,10 @@ class AsyncSpawner:
         """See ``Spawner.reap``."""
         return await self._run(lambda: self.spawner.reap(dry_run=dry_run))
 
+    async def engine_now(self) -> datetime:
+        """See ``Spawner.engine_now``."""
+        return await self._run(self.spawner.engine_now)
+
     async def places(self) -> Sequence[KnownPlace]:
         """See ``Spawner.places``."""
         return await self._run(self.spawner.places)

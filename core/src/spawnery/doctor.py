@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from spawnery.contract import CheckItem
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from spawnery.spawner import Spawner
 
 _PROBE_SECONDS: Final = 120.0
+_CLOCK_SECONDS: Final = 2.0
+"""How far the engine's clock may be from ours before it is worth a warning."""
 
 
 def check_all(
@@ -46,8 +49,36 @@ def _findings(
         hint = f"jobs that ask for {capability} are refused on this engine"
         detail = f"{capability} is lacking: {why}"
         yield CheckItem(name="capability", level="warning", detail=detail, hint=hint)
+    if "clock" in parts.granted.capabilities:
+        yield clock_item(parts.ledger.engine_clock.offset())
     if probe:
         yield _probed(spawner, probe_spec or JobSpec(command=["true"]))
+
+
+def clock_item(offset: tuple[timedelta, timedelta] | None) -> CheckItem:
+    """Say how far the engine's clock is from ours; a warning where it is surely too far.
+
+    Args:
+        offset: How far it is ahead, at least and at most; None where it was never read.
+    """
+    if offset is None:
+        detail = "the engine does not say its time; deadlines and ages wait until it does"
+        return CheckItem(name="clock", level="warning", detail=detail)
+    least, most = (bound.total_seconds() for bound in offset)
+    middle, error = (least + most) / 2, (most - least) / 2
+    if least <= 0 <= most:
+        detail = f"the engine's clock and ours agree, within {max(-least, most):.1f} s"
+        return CheckItem(name="clock", detail=detail)
+    side = "ahead of" if middle > 0 else "behind"
+    detail = f"the engine's clock is {abs(middle):.1f} s {side} ours (measured to {error:.1f} s)"
+    if min(abs(least), abs(most)) <= _CLOCK_SECONDS:
+        return CheckItem(name="clock", detail=detail)
+    return CheckItem(
+        name="clock",
+        level="warning",
+        detail=f"{detail}; deadlines and ages are kept by the engine's clock",
+        hint="set the clock that is wrong, on this machine or the engine's: timedatectl status",
+    )
 
 
 def _failed(name: str, error: SpawnerError) -> CheckItem:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from spawnery.contract import LogsRequest
-from spawnery.errors import SpawnerError, StreamLost
+from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
 from spawnery.logtext import LogStream
 from spawnery.outcomes import LogChunk
 from spawnery.streams import JobStream
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
+_COMING_PAUSE: Final = 0.5
+"""Between looks whether a job that somebody is creating has its object."""
 _STEADY_SECONDS: Final = 5.0
 """A stream that held so long was a good one, also when the job was silent."""
 
@@ -31,6 +33,7 @@ class FollowedLog(LogStream):
         job_id, name: The job and its object.
         follow, cursor, since, tail_bytes: See ``Spawner.logs``.
         patience: Seconds for which a broken stream is tried again.
+        coming: Tells whether somebody is still creating the job, so that it has no log yet.
         ended: Called once when nobody reads any more.
     """
 
@@ -45,6 +48,7 @@ class FollowedLog(LogStream):
         since: datetime | None,
         tail_bytes: int,
         patience: float,
+        coming: Callable[[], bool],
         ended: Callable[[], None] | None,
     ) -> None:
         self._engine = engine
@@ -55,12 +59,18 @@ class FollowedLog(LogStream):
         self._since = since
         self._tail_bytes = tail_bytes
         self._patience = patience
+        self._coming = coming
         self._ended = ended
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._pause = _FIRST_PAUSE
         self._steady_at = time.monotonic()
-        self._stream = self._open()
+        self._stream: JobStream[LogChunk] | None = None
+        try:
+            self._stream = self._open()
+        except LogsUnavailable:
+            if not (follow and coming()):
+                raise
 
     def _open(self) -> JobStream[LogChunk]:
         request = LogsRequest(
@@ -78,8 +88,9 @@ class FollowedLog(LogStream):
 
     def __next__(self) -> LogChunk:
         while True:
+            stream = self._stream or self._first()
             try:
-                chunk = next(self._stream)
+                chunk = next(stream)
             except StopIteration:
                 self.close()
                 raise
@@ -99,13 +110,39 @@ class FollowedLog(LogStream):
                 self._steady_at = time.monotonic()
                 return chunk
 
+    def _first(self) -> JobStream[LogChunk]:
+        """Wait until the job is created, and open its log.
+
+        Raises:
+            LogsUnavailable: It never was.
+        """
+        while not self._closed.wait(_COMING_PAUSE):
+            coming = self._coming()
+            try:
+                stream = self._open()
+            except LogsUnavailable as error:
+                if not coming:
+                    self.close()
+                    raise self._engine.cleaned(error, self._job_id) from None
+                continue
+            return self._use(stream)
+        raise StopIteration
+
+    def _use(self, stream: JobStream[LogChunk]) -> JobStream[LogChunk]:
+        with self._lock:
+            self._stream = stream
+        if self._closed.is_set():
+            stream.close()
+        return stream
+
     def _mend(self, lost: StreamLost) -> None:
         """Open the stream again behind the last chunk.
 
         Raises:
             SpawnerError: It cannot be opened, or breaks as soon as it is, for too long.
         """
-        self._stream.close()
+        if self._stream is not None:
+            self._stream.close()
         if time.monotonic() - self._opened_at > _STEADY_SECONDS:
             self._steady_at = time.monotonic()
         if self._steady_at > self._opened_at:
@@ -121,10 +158,7 @@ class FollowedLog(LogStream):
             except SpawnerError as failure:
                 error = failure
                 continue
-            with self._lock:
-                self._stream = stream
-            if self._closed.is_set():
-                stream.close()
+            self._use(stream)
             return
 
     def close(self) -> None:
@@ -134,6 +168,7 @@ class FollowedLog(LogStream):
                 return
             self._closed.set()
             stream = self._stream
-        stream.close()
+        if stream is not None:
+            stream.close()
         if self._ended is not None:
             self._ended()

@@ -53,7 +53,7 @@ class Jobs:
         """See ``Spawner.status``."""
         record = self.record(job_id)
         if record is not None and record.outcome is not None:
-            return ended_status(record)
+            return self._ended(record)
         seen = self._look(job_id)
         if seen is not None:
             return self._judged(seen)
@@ -163,8 +163,18 @@ class Jobs:
             if there is not None and not self._ledger.concerns(record, there):
                 there = None
             if there is None or not there.state.terminal:
-                statuses[record.job_id] = ended_status(record, there)
+                statuses[record.job_id] = self._ended(record, there)
+        for record in self._ledger.records.unfinished():
+            if record.created_at is None and record.job_id not in statuses:
+                statuses[record.job_id] = self._unseen(record)
         return sorted(statuses.values(), key=_age)
+
+    def _ended(self, record: Record, seen: JobStatus | None = None) -> JobStatus:
+        """Describe a job that has ended, by the engine's clock also where only we know of it."""
+        status = ended_status(record, seen)
+        if seen is not None or status.accepted_at is None:
+            return status
+        return evolve(status, accepted_at=self._ledger.engine_time(status.accepted_at))
 
     def _judged(self, seen: JobStatus) -> JobStatus:
         """Let the record have its say in what the engine shows."""
@@ -184,20 +194,39 @@ class Jobs:
         if record.created_at is not None or record.kill is not None:
             with contextlib.suppress(WaitTimeout):
                 self.wait(job_id, self._settings.settle_seconds * 2 + 1)
-                return ended_status(self._ledger.records.get(job_id) or record)
+                return self._ended(self._ledger.records.get(job_id) or record)
+        return self._unseen(record)
+
+    def _unseen(self, record: Record) -> JobStatus:
+        """Describe a job that the engine does not have, and that has not ended."""
+        cause, hint = None, None
+        holder = self._ledger.records.leased(record.job_id)
+        if holder is not None and record.created_at is None:
+            who = "this" if holder == self._ledger.holder else "another"
+            cause, message = "creating", f"{who} process is creating it, or pulling its image"
+        elif not self._ledger.records.absence_counts(record):
+            message = "it is not seen here; it may live where it was spawned (spawnery places)"
+        elif record.created_at is None:
+            message = "it is not in the engine, and no living process is creating it"
+            hint = "spawn it again with the same spec, or remove it"
+        else:
+            message = "the engine does not show it at the moment"
         return JobStatus(
-            job_id=job_id,
+            job_id=record.job_id,
             state=JobState.PENDING,
             name=record.name,
             spec_hash=record.spec_hash,
             launched=record.created_at is not None,
-            message=self._unseen(record),
+            cause=cause,
+            message=message,
+            hint=hint,
         )
 
-    def _unseen(self, record: Record) -> str:
-        if not self._ledger.records.absence_counts(record):
-            return "it is not seen here; it may live where it was spawned (spawnery places)"
-        return "the engine does not have it yet; its spawn may still be under way"
+    def is_coming(self, job_id: str) -> bool:
+        """Tell whether a living process is creating a job."""
+        record = self.record(job_id)
+        wanted = record is not None and record.outcome is None and record.created_at is None
+        return wanted and self._ledger.records.leased(job_id) is not None
 
     def must_be_known(self, job_id: str) -> None:
         """Raise ``JobNotFound`` where neither the engine nor the records know a job."""

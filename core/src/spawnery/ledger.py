@@ -64,6 +64,11 @@ class Ledger:
         """Return the moment at which something is to be decided."""
         return Present(engine=self.engine_clock.now(), ours=self.clock.now())
 
+    def engine_time(self, moment: datetime) -> datetime:
+        """Return a time of our clock as the engine's clock showed it."""
+        offset = self.engine_clock.offset() if self.engine_clock.measured else None
+        return moment if offset is None else moment + (offset[0] + offset[1]) / 2
+
     def concerns(self, record: Record, seen: JobStatus | JobGone) -> bool:
         """Tell whether evidence belongs to the job of a record."""
         offset = self.engine_clock.offset() if self.engine_clock.measured else None

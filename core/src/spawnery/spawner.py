@@ -302,7 +302,8 @@ class Spawner:
     ) -> LogStream:
         """Read the log of a job; a broken connection is mended from the last cursor.
 
-        The stream yields its bytes; ``text()`` and ``lines()`` of it decode them.
+        A job that another process is still creating (its image may be being pulled) is waited for
+        with ``follow``. The stream yields its bytes; ``text()`` and ``lines()`` of it decode them.
 
         Args:
             job_id: The job.
@@ -330,6 +331,7 @@ class Spawner:
                 since=since,
                 tail_bytes=tail_bytes,
                 patience=self._core.io_timeout_seconds * 2,
+                coming=lambda: self._jobs.is_coming(job_id),
                 ended=lambda: self._tracker.let_go(job_id),
             )
         except LogsUnavailable:
@@ -391,6 +393,15 @@ class Spawner:
 
         reaper = Reaper(self._engine, self._ledger, ending=self._ending, settings=self._core)
         return reaper.reap(dry_run=dry_run)
+
+    def engine_now(self) -> datetime:
+        """Return the present by the engine's clock, to which all times of statuses belong.
+
+        Where that clock was not measured it is our own.
+        """
+        self._ledger.placement.contact()
+        now = self._ledger.engine_clock.now()
+        return self._ledger.clock.now() if now is None else now.middle
 
     def places(self) -> Sequence[KnownPlace]:
         """Return the places where jobs of the instance live or have lived."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 _PAIRS: Final = (((86400, "d"), (3600, "h")), ((3600, "h"), (60, "m")), ((60, "m"), (1, "s")))
@@ -24,11 +24,16 @@ def short(seconds: float) -> str:
     return f"{int(seconds)}s"
 
 
-def age(moment: datetime | None, *, now: datetime | None = None) -> str:
-    """Return how long ago a moment was; ``-`` when it is not known."""
+def age(moment: datetime | None, *, now: datetime) -> str:
+    """Return how long ago a moment was; ``-`` when it is not known.
+
+    Args:
+        moment: A time.
+        now: The present, by the clock that the moment is of.
+    """
     if moment is None:
         return "-"
-    return short(((now or datetime.now(UTC)) - moment).total_seconds())
+    return short((now - moment).total_seconds())
 
 
 def between(start: datetime | None, end: datetime | None) -> str | None:

@@ -35,14 +35,14 @@ class Moment(click.ParamType):  # type: ignore[type-arg]
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """Return a time with zone."""
-        if isinstance(value, datetime):
+    ) -> datetime | timedelta:
+        """Return a time with zone, or how long ago."""
+        if isinstance(value, datetime | timedelta):
             return value
         ago = seconds_of(value)
         try:
             if ago is not None:
-                return datetime.now(UTC) - timedelta(seconds=ago)
+                return timedelta(seconds=ago)
             return datetime.fromisoformat(value).astimezone(UTC)
         except (ValueError, OverflowError):
             self.fail(

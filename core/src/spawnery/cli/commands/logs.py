@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from spawnery.cli import common
 from spawnery.cli.app import App, pass_app
-from spawnery.cli.params import JOB_ID, MOMENT, SIZE
+from spawnery.cli.params import JOB_ID, MOMENT, SIZE, refuse
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from spawnery.outcomes import JobStatus
+    from spawnery.spawner import Spawner
 
 
 @click.command(
@@ -35,7 +35,7 @@ def command(
     job_id: str,
     *,
     follow: bool,
-    since: datetime | None,
+    since: datetime | timedelta | None,
     tail_bytes: int,
     cursor: str | None,
 ) -> None:
@@ -49,6 +49,7 @@ def command(
     from spawnery.cli.waiting import Waiting
 
     with app.open() as spawner:
+        since = _moment(spawner, since)
         stream = spawner.logs(
             job_id, follow=follow, since=since, tail_bytes=tail_bytes, cursor=cursor
         )
@@ -58,6 +59,20 @@ def command(
             output.json_line(ending.record(job_id, spawner.wait(job_id)))
         elif empty and not app.quiet:
             _explain(app, spawner.status(job_id))
+
+
+def _moment(spawner: Spawner, since: datetime | timedelta | None) -> datetime | None:
+    """Return since when; so long ago is meant by the engine's clock, which the log's times are of.
+
+    Raises:
+        click.BadParameter: It is before all time.
+    """
+    if not isinstance(since, timedelta):
+        return since
+    try:
+        return spawner.engine_now() - since
+    except OverflowError:
+        refuse("--since", f"{since} ago is before all time")
 
 
 def _explain(app: App, status: JobStatus) -> None:

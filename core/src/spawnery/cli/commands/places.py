@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -58,12 +59,13 @@ def _table(places: Sequence[KnownPlace]) -> None:
     if not output.is_terminal(sys.stdout):
         tables.show((), [_cells(found) for found in places])
         return
+    now = datetime.now(UTC)
     rows = [
         (
             found.key,
             "here" if found.here else "",
             str(found.unfinished),
-            f"{ages.age(found.seen_at)} ago",
+            f"{ages.age(found.seen_at, now=now)} ago",
             _described(found),
         )
         for found in places

@@ -11,6 +11,7 @@ from spawnery.cli.app import App, pass_app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from spawnery.outcomes import JobStatus
 
@@ -25,6 +26,7 @@ def command(app: App, *, ended_too: bool) -> None:
 
     with app.open() as spawner:
         jobs = [job for job in spawner.list() if ended_too or not job.state.terminal]
+        now = spawner.engine_now()
     jobs.sort(key=lambda job: (job.accepted_at is None, job.accepted_at, job.job_id))
     if app.json:
         output.document(encode.plain(jobs))
@@ -32,10 +34,10 @@ def command(app: App, *, ended_too: bool) -> None:
         for job in jobs:
             output.line(job.job_id)
     else:
-        _table(app, jobs, ended_too=ended_too)
+        _table(app, jobs, now=now, ended_too=ended_too)
 
 
-def _table(app: App, jobs: Sequence[JobStatus], *, ended_too: bool) -> None:
+def _table(app: App, jobs: Sequence[JobStatus], *, now: datetime, ended_too: bool) -> None:
     import sys
 
     from spawnery.cli import ages, output, tables
@@ -48,7 +50,7 @@ def _table(app: App, jobs: Sequence[JobStatus], *, ended_too: bool) -> None:
         (
             job.job_id,
             tables.state(job.state),
-            ages.age(job.accepted_at) if human else _time(job),
+            ages.age(job.accepted_at, now=now) if human else _time(job),
             _exit(job),
             _cause(job, human=human),
         )

@@ -28,17 +28,18 @@ def command(app: App, job_id: str) -> None:
 
     with app.open() as spawner:
         status = spawner.status(job_id)
+        now = spawner.engine_now()
     if app.json:
         output.document(encode.plain(status))
         return
-    rows = [(name, value) for name, value in _rows(status) if value]
+    rows = [(name, value) for name, value in _rows(status, now) if value]
     tables.show(("", ""), rows)
     tail = status.outcome.log_tail if status.outcome is not None else None
     if tail:
         app.talk(f"end of its log:\n{tail.rstrip()}")
 
 
-def _rows(status: JobStatus) -> Iterator[tuple[str, str | Cell | None]]:
+def _rows(status: JobStatus, now: datetime) -> Iterator[tuple[str, str | Cell | None]]:
     from spawnery.cli import tables
 
     yield "job id", status.job_id
@@ -49,10 +50,10 @@ def _rows(status: JobStatus) -> Iterator[tuple[str, str | Cell | None]]:
         yield "cause", status.cause
         yield "message", status.message
         yield "hint", status.hint
-    yield "accepted", _moment(status.accepted_at)
+    yield "accepted", _moment(status.accepted_at, now)
     ended = status.outcome
-    yield "started", _moment(status.started_at or (ended.started_at if ended else None))
-    yield "finished", _moment(ended.finished_at if ended else None)
+    yield "started", _moment(status.started_at or (ended.started_at if ended else None), now)
+    yield "finished", _moment(ended.finished_at if ended else None, now)
     yield "deadline", _seconds(status.deadline_seconds)
     yield "start deadline", _seconds(status.start_deadline_seconds)
     yield "retention", _seconds(status.retention_seconds)
@@ -71,10 +72,10 @@ def _ending(outcome: Outcome) -> Iterator[tuple[str, str | None]]:
     yield "log tail", outcome.log_tail_missing
 
 
-def _moment(moment: datetime | None) -> str | None:
+def _moment(moment: datetime | None, now: datetime) -> str | None:
     from spawnery.cli import ages
 
-    return None if moment is None else f"{ages.local(moment)} ({ages.age(moment)} ago)"
+    return None if moment is None else f"{ages.local(moment)} ({ages.age(moment, now=now)} ago)"
 
 
 def _seconds(value: float | None) -> str | None:
