@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import collections
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from attrs import evolve, frozen
@@ -16,7 +16,8 @@ from spawnery_docker.status import End, status_from
 
 _KEPT: Final = 10_000
 """Containers that are remembered; by far more than end within the time that evidence may lag."""
-_DROPPED: Final = 200
+_DROPPED: Final = 1000
+_SLACK: Final = timedelta(seconds=2)
 TAIL_BYTES: Final = 8192
 """How much of a log's end is kept of a job that another process spawned."""
 
@@ -66,6 +67,7 @@ class Book:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entries: collections.OrderedDict[str, Entry] = collections.OrderedDict()
+        self._made: dict[str, str] = {}
         self._dropped: collections.deque[str] = collections.deque(maxlen=_DROPPED)
         self._spawning: collections.Counter[str] = collections.Counter()
 
@@ -105,8 +107,17 @@ class Book:
                 entry = _merged(before, entry)
             self._entries[entry.engine_id] = entry
             while len(self._entries) > _KEPT:
-                self._entries.popitem(last=False)
+                self._drop(next(iter(self._entries)))
         return entry
+
+    def made(self, entry: Entry) -> None:
+        """Note a container that was created here just now: all others of its name are gone."""
+        with self._lock:
+            earlier = [key for key, known in self._entries.items() if known.name == entry.name]
+        self.forget(key for key in earlier if key != entry.engine_id)
+        self.note(entry)
+        with self._lock:
+            self._made[entry.name] = entry.engine_id
 
     def started(self, engine_id: str, at: datetime) -> None:
         """Note that the engine confirmed a start, where its event has not told the time."""
@@ -121,21 +132,46 @@ class Book:
             self.note(evolve(entry, waited=end))
 
     def last(self, name: str) -> Entry | None:
-        """Return the last container of this name."""
-        with self._lock:
-            found = (e for e in reversed(self._entries.values()) if e.name == name)
-            return next(found, None)
+        """Return the newest container of this name, by the engine's times.
 
-    def forget(self, name: str) -> None:
-        """Drop all containers of this name: they were removed on purpose.
+        Its absence may be concluded only from a look that began afterwards: another container may
+        get the name at any time.
+        """
+        with self._lock:
+            found = [entry for entry in self._entries.values() if entry.name == name]
+            here = self._made.get(name)
+        return max(found, key=lambda e: (_born(e, here), e.engine_id == here), default=None)
+
+    def ids(self, name: str) -> set[str]:
+        """Return the ids of all containers of this name that are known."""
+        with self._lock:
+            return {key for key, entry in self._entries.items() if entry.name == name}
+
+    def dropped(self, engine_id: str) -> bool:
+        """Tell whether a container was removed on purpose: its late events say nothing."""
+        with self._lock:
+            return engine_id in self._dropped
+
+    def forget(self, engine_ids: Iterable[str]) -> None:
+        """Drop containers that were removed on purpose.
 
         What late events tell of them is not taken in any more.
         """
         with self._lock:
-            dropped = [key for key, entry in self._entries.items() if entry.name == name]
-            for engine_id in dropped:
-                del self._entries[engine_id]
-            self._dropped.extend(dropped)
+            for engine_id in engine_ids:
+                self._drop(engine_id)
+                self._dropped.append(engine_id)
+
+    def _drop(self, engine_id: str) -> None:
+        entry = self._entries.pop(engine_id, None)
+        if entry is not None and self._made.get(entry.name) == engine_id:
+            del self._made[entry.name]
+
+
+def _born(entry: Entry, here: str | None) -> datetime:
+    """Return when a container was made; of one made here that is known to a second only."""
+    at = entry.accepted_at or datetime.min.replace(tzinfo=UTC)
+    return at + _SLACK if entry.engine_id == here and entry.accepted_at else at
 
 
 def _merged(before: Entry, now: Entry) -> Entry:

@@ -11,11 +11,13 @@ import http.client
 import json
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from attrs import frozen
+from spawnery.engine_clock import EngineClock
 from spawnery.errors import SpawnerError
 from spawnery.wires import Kept, is_dropped
 
@@ -74,10 +76,12 @@ class DockerClient:
 
     Args:
         endpoint: Where the engine is.
+        clock: Gets the engine's time from each answer.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, *, clock: EngineClock | None = None) -> None:
         self.endpoint = endpoint
+        self._clock = clock or EngineClock()
         self._kept: Kept[_Connection] = Kept(_IDLE)
         self._version: str | None = None
         self.podman: str | None = None
@@ -112,8 +116,12 @@ class DockerClient:
         connection = self._connection(timeout)
         try:
             target, data, fields = self._request(path, query, body, headers)
+            sent = time.monotonic()
             connection.request(method, target, body=data, headers=fields)
             response = connection.getresponse()
+            self._clock.read_header(
+                response.getheader("Date"), sent=sent, received=time.monotonic()
+            )
             answer = response.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
@@ -187,8 +195,11 @@ class DockerClient:
         target, data, fields = self._request(path, query, body, headers)
         sock = self.endpoint.connect(timeout)
         try:
+            sent = time.monotonic()
             exchange = RawExchange(sock, method, target, data, fields)
             exchange.read_head()
+            date = exchange.headers.get("Date")
+            self._clock.read_header(date, sent=sent, received=time.monotonic())
         except (OSError, http.client.HTTPException) as error:
             sock.close()
             raise self._unanswered(method, path, error, timeout) from None

@@ -68,12 +68,13 @@ class Containers:
     def status(self, job_id: str) -> JobStatus | None:
         """Look at a job; one that the engine has forgotten is told from what we saw of it."""
         name = self._runtime.object_name(job_id)
+        before = self._book.last(name)
         shown = self.own(name)
-        return self._forgotten(name) if shown is None else self.seen(shown)
+        return self._forgotten(before) if shown is None else self.seen(shown)
 
-    def _forgotten(self, name: str) -> JobStatus | None:
+    def _forgotten(self, before: Entry | None) -> JobStatus | None:
         """Tell how a container ended that is gone, where this process heard it."""
-        entry = self._book.last(name)
+        entry = None if before is None else self._book.get(before.engine_id)
         if entry is None or (entry.outcome is None and entry.waited is None):
             return None
         if entry.outcome is None and entry.waited is not None:
@@ -151,7 +152,7 @@ class Containers:
 
     def stop(self, request: StopRequest) -> None:
         """End a container of ours, and wait until it has ended; see the hook."""
-        shown = self.own(request.name, timeout=request.deadline.remaining())
+        shown = self.own(request.engine_id or request.name, timeout=request.deadline.remaining())
         if shown is None or end_of(shown) is not None:
             return
         if not launched(shown):
@@ -185,14 +186,16 @@ class Containers:
 
     def remove(self, request: RemoveRequest) -> None:
         """Remove a container of ours that does not run, with its anonymous volumes."""
-        shown = self.own(request.name, timeout=request.deadline.remaining())
+        known = self._book.ids(request.name)
+        shown = self.own(request.engine_id or request.name, timeout=request.deadline.remaining())
         if shown is not None and shown["State"]["Status"] in LIVE:
             msg = f"job {request.job_id} still runs"
             hint = f"stop it first: spawnery stop {request.job_id}"
             raise JobRunning(msg, hint=hint, job_id=request.job_id)
         if shown is not None:
             self.discard(shown["Id"], request.deadline)
-        self._book.forget(request.name)
+            known.add(shown["Id"])
+        self._book.forget([request.engine_id] if request.engine_id else known)
 
     def discard(self, engine_id: str, deadline: Deadline) -> None:
         """Remove a container, whoever else is at it; returns when it is gone."""

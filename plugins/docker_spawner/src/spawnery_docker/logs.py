@@ -7,6 +7,7 @@ from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
 from spawnery.outcomes import LogChunk
 from spawnery.streams import JobStream
 
+from spawnery_docker.book import Book
 from spawnery_docker.cursors import Counts, Place, parse
 from spawnery_docker.logreader import LogReader, Look
 from spawnery_docker.logstream import EngineLog
@@ -22,9 +23,11 @@ class Logs:
         reader: Reads logs from the engine.
         tails: What was heard.
         own: Inspects a container of ours by name or id; None where there is none.
+        book: What was seen.
     """
 
-    def __init__(self, reader: LogReader, tails: Tails, own: Look) -> None:
+    def __init__(self, reader: LogReader, tails: Tails, own: Look, book: Book) -> None:
+        self._book = book
         self._reader = reader
         self._tails = tails
         self._own = own
@@ -41,6 +44,9 @@ class Logs:
         """
         start = parse(request.cursor) if request.cursor is not None else None
         spool = self._tails.spool(request.name)
+        newest = self._book.last(request.name)
+        if spool is not None and newest is not None and newest.engine_id != spool.engine_id:
+            spool = None
         if spool is not None and not isinstance(start, Place) and not _broken_at(spool, start):
             return SpoolStream(
                 spool,

@@ -57,6 +57,8 @@ CAPABILITIES: Final = frozenset(
         "logs.after_exit",
         "tail",
         "watch.resume",
+        "evidence.identity",
+        "clock",
         "stop.graceful",
         "stop.shorter",
         "oom",

@@ -6,6 +6,7 @@ from spawnery.plugin import SpawnerRuntime
 
 from spawnery_docker.book import Book
 from spawnery_docker.client import DockerClient
+from spawnery_docker.clock import engine_now
 from spawnery_docker.containers import Containers
 from spawnery_docker.doctor import Doctor
 from spawnery_docker.endpoint import resolve_endpoint
@@ -34,14 +35,14 @@ class Rooms:
 
     def __init__(self, settings: DockerSettings, runtime: SpawnerRuntime) -> None:
         endpoint = resolve_endpoint(settings, runtime.environ)
-        client = DockerClient(endpoint)
+        client = DockerClient(endpoint, clock=runtime.engine_clock)
         book = Book()
         sockets = Sockets(runtime.start_thread)
         tails = Tails(client, sockets, runtime, keep=settings.keep_tail)
         images = Images(client, runtime, pull_timeout_seconds=settings.pull_timeout_seconds)
 
         def heard(engine_id: str, code: int, problem: str) -> None:
-            now = runtime.clock.now()
+            now = engine_now(runtime)
             book.waited(engine_id, End(code=code, started_at=None, finished_at=now, error=problem))
             tails.saw_exit(engine_id)
 
@@ -65,7 +66,7 @@ class Rooms:
             book=book,
         )
         reader = LogReader(client, self.containers.show, timeout=runtime.io_timeout_seconds)
-        self.logs = Logs(reader, tails, self.containers.own)
+        self.logs = Logs(reader, tails, self.containers.own, book)
         self.planning = Planning(client, images, settings)
         self.doctor = Doctor(
             client=client,

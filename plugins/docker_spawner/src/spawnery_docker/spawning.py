@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from attrs import evolve
@@ -12,6 +13,7 @@ from spawnery.errors import Ambiguous, NameConflict, SpawnerError, SpawnFailed, 
 from spawnery.outcomes import JobHandle
 from spawnery.plugin import (
     LABEL_DEADLINE,
+    LABEL_RECORD_ID,
     LABEL_SPEC_HASH,
     LABEL_START_DEADLINE,
     SpawnerRuntime,
@@ -20,13 +22,14 @@ from spawnery.plugin import (
 from spawnery_docker import podman
 from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
+from spawnery_docker.clock import engine_now
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.images import ImageFacts, Images
 from spawnery_docker.network import network_missing
 from spawnery_docker.settings import DockerSettings
 from spawnery_docker.start_errors import start_failure
-from spawnery_docker.status import is_ours, launched
+from spawnery_docker.status import end_of, is_ours, launched, moment
 from spawnery_docker.tails import Tails
 from spawnery_docker.translate import body_of, labels_of, pull_policy, refuse
 from spawnery_docker.waits import Waits
@@ -82,10 +85,12 @@ class Spawning:
         while True:
             request, image, engine_id = self._create_of_image(request, image)
             if engine_id is not None:
-                self._start(request, engine_id, image)
-                return _handle(request, engine_id, created=True)
+                entry = self._entry(request, engine_id, labels_of(request, image), image)
+                self._book.made(entry)
+                self._start(request, entry)
+                return _handle(request, entry, created=True)
             found = self._containers.show(request.name, timeout=request.deadline.remaining())
-            if found is not None:
+            if found is not None and not self._leaves(request, found):
                 return self._adopt(request, found, image)
             # The name is reserved before the container can be looked at (moby, create.go), and
             # still taken while it is being removed.
@@ -181,24 +186,46 @@ class Spawning:
             )
             hint = f"choose another job id, or remove that job: spawnery rm {job_id}"
             raise SpecConflict(msg, hint=hint, job_id=job_id)
+        entry = self._entry(request, shown["Id"], labels, image, moment(shown["Created"]))
         if not launched(shown):
-            self._start(request, shown["Id"], image)
-        return _handle(request, shown["Id"], created=False)
+            self._book.note(entry)
+            self._start(request, entry)
+        return _handle(request, entry, created=False)
+
+    def _leaves(self, request: SpawnRequest, shown: Mapping[str, Any]) -> bool:
+        """Tell whether a container is the ended one of an earlier job, on its way out.
+
+        The engine removes it by itself; it is no run of this job.
+        """
+        labels = shown["Config"].get("Labels") or {}
+        record_id, state = labels.get(LABEL_RECORD_ID), shown["State"]["Status"]
+        over = state in {"removing", "dead"} or (
+            shown["HostConfig"].get("AutoRemove", False) and end_of(shown) is not None
+        )
+        earlier = is_ours(labels, self._runtime.instance) and record_id != request.record_id
+        return earlier and over and request.record_id is not None
 
     # -- start -------------------------------------------------------------------------------
 
-    def _start(self, request: SpawnRequest, engine_id: str, image: ImageFacts) -> None:
-        now = self._runtime.clock.now()
-        self._book.note(
-            Entry(
-                engine_id=engine_id,
-                name=request.name,
-                labels=labels_of(request, image),
-                accepted_at=now,
-                image=image.ran,
-                tail_bytes=request.tail_bytes,
-            )
+    def _entry(
+        self,
+        request: SpawnRequest,
+        engine_id: str,
+        labels: Mapping[str, str],
+        image: ImageFacts,
+        accepted_at: datetime | None = None,
+    ) -> Entry:
+        return Entry(
+            engine_id=engine_id,
+            name=request.name,
+            labels=labels,
+            accepted_at=accepted_at or engine_now(self._runtime),
+            image=image.ran,
+            tail_bytes=request.tail_bytes,
         )
+
+    def _start(self, request: SpawnRequest, entry: Entry) -> None:
+        engine_id = entry.engine_id
         listening: list[Callable[[], None]] = []
         try:
             request.created(engine_id)
@@ -211,12 +238,12 @@ class Spawning:
             )
         except ApiError as error:
             if error.status < _SERVER or not self._runs_all_the_same(request, engine_id, error):
-                self._give_up(request, engine_id, listening)
+                self._give_up(engine_id, listening)
                 raise self._not_started(request, error) from None
         except SpawnFailed:
-            self._give_up(request, engine_id, listening)
+            self._give_up(engine_id, listening)
             raise
-        self._book.started(engine_id, self._runtime.clock.now())
+        self._book.started(engine_id, engine_now(self._runtime))
 
     def _runs_all_the_same(self, request: SpawnRequest, engine_id: str, error: ApiError) -> bool:
         """Look whether a start that failed on the way back had its effect."""
@@ -229,14 +256,12 @@ class Spawning:
             raise Ambiguous(msg, job_id=request.job.job_id)
         return launched(shown) and not shown["State"].get("Error")
 
-    def _give_up(
-        self, request: SpawnRequest, engine_id: str, listening: list[Callable[[], None]]
-    ) -> None:
+    def _give_up(self, engine_id: str, listening: list[Callable[[], None]]) -> None:
         for stop_listening in listening:
             stop_listening()
         limit = Deadline.after(self._runtime.io_timeout_seconds)
         self._containers.discard(engine_id, limit)
-        self._book.forget(request.name)
+        self._book.forget([engine_id])
 
     def _not_started(self, request: SpawnRequest, error: ApiError) -> SpawnerError:
         job_id = request.job.job_id
@@ -266,7 +291,11 @@ def _less(labels: Mapping[str, str], pulled: float) -> Mapping[str, str]:
     return {**labels, **left}
 
 
-def _handle(request: SpawnRequest, engine_id: str, *, created: bool) -> JobHandle:
+def _handle(request: SpawnRequest, entry: Entry, *, created: bool) -> JobHandle:
     return JobHandle(
-        job_id=request.job.job_id, name=request.name, engine_id=engine_id, created=created
+        job_id=request.job.job_id,
+        name=request.name,
+        engine_id=entry.engine_id,
+        created=created,
+        record_id=entry.labels.get(LABEL_RECORD_ID),
     )

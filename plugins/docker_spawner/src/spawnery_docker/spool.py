@@ -37,9 +37,18 @@ class Spool:
 
     Args:
         folder: Where the nameless file is made when memory does not suffice.
+        engine_id: Whose log it is.
+        now: The engine's present.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        engine_id: str = "",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.engine_id = engine_id
+        self._now = now
         self.changed = threading.Condition()
         self.over = False
         self.exit_seen = False
@@ -56,7 +65,9 @@ class Spool:
             if self.trouble is not None:
                 return
             try:
-                self._append(_RECORD.pack(stream, time.time_ns(), len(data)) + data)
+                self._append(
+                    _RECORD.pack(stream, int(self._now().timestamp() * 1e9), len(data)) + data
+                )
             except OSError as error:
                 self.trouble = f"the log cannot be kept in {self._folder}: {error.strerror}"
             else:

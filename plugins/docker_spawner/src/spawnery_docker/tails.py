@@ -22,6 +22,7 @@ from spawnery.secret import Secret
 
 from spawnery_docker.book import TAIL_BYTES
 from spawnery_docker.client import DockerClient
+from spawnery_docker.clock import engine_now
 from spawnery_docker.ears import Ear
 from spawnery_docker.errors import ApiError
 from spawnery_docker.logtail import secrets_in, tail_of_log
@@ -71,7 +72,7 @@ class Tails:
         if request.retention_seconds or not (limit or request.follow):
             return _nothing
         values = [v.reveal().encode() for v in request.secrets.values() if isinstance(v, Secret)]
-        spool = Spool(self._runtime.state_dir / "docker") if request.follow else None
+        spool = self._spool(engine_id) if request.follow else None
         ear = Ear(request.name, Tail(limit, values), spool)
         path, timeout = f"/containers/{engine_id}/attach", request.deadline.remaining()
         try:
@@ -95,6 +96,10 @@ class Tails:
             self._close(request.name, spool)
 
         return give_up
+
+    def _spool(self, engine_id: str) -> Spool:
+        folder = self._runtime.state_dir / "docker"
+        return Spool(folder, engine_id, lambda: engine_now(self._runtime))
 
     def _note(self, engine_id: str, ear: Ear, spool: Spool | None) -> None:
         with self._lock:

@@ -11,18 +11,18 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from attrs import evolve
 from spawnery.contract import WatchRequest
 from spawnery.errors import StreamLost
 from spawnery.outcomes import JobGone, JobSeen, Synced, WatchEvent
-from spawnery.plugin import LABEL_JOB_ID, SpawnerRuntime
+from spawnery.plugin import LABEL_JOB_ID, LABEL_RECORD_ID, SpawnerRuntime
 from spawnery.streams import JobStream, ThreadedStream
 
 from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
+from spawnery_docker.clock import engine_now
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.status import End, at_nano, end_of, is_ours, outcome_of
@@ -100,11 +100,10 @@ class Watching:
         """Return the engine's time as events count it."""
         timeout = self._runtime.io_timeout_seconds
         try:
-            headers = self._client.call("GET", "/_ping", timeout=timeout).headers
+            self._client.call("GET", "/_ping", timeout=timeout)
         except ApiError as error:
             raise in_words(error, "ask the engine for its time") from None
-        date = {name.lower(): value for name, value in headers.items()}.get("date")
-        now = parsedate_to_datetime(date) if date else self._runtime.clock.now()
+        now = engine_now(self._runtime)
         return f"{int(now.timestamp()) - _SLACK_SECONDS}.000000000"
 
     def _events(self, since: str) -> ByteStream:
@@ -126,7 +125,14 @@ class Watching:
         engine_id, action = str(actor["ID"]), event.get("Action")
         if action in {"destroy", "remove"}:
             self._tails.forget(engine_id)
-            yield JobGone(job_id=labels[LABEL_JOB_ID], cursor=cursor)
+            yield JobGone(
+                job_id=labels[LABEL_JOB_ID],
+                engine_id=engine_id,
+                record_id=labels.get(LABEL_RECORD_ID),
+                cursor=cursor,
+            )
+            return
+        if self._book.dropped(engine_id):
             return
         known = self._book.get(engine_id)
         if known is not None and known.outcome is not None:
