@@ -170,7 +170,7 @@ class Spawning:
                 if not error.retryable or request.cancellation.requested:
                     return self._failed(request, record, first, marked)
             except SpawnerError as error:
-                return self._failed(request, record, error, marked)
+                return self._failed(request, record, error, marked, before=first)
             else:
                 return self._confirm(request, handle, marked, first=attempt == 0)
             if attempt < _ATTEMPTS - 1:
@@ -222,11 +222,28 @@ class Spawning:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _failed(
-        self, request: SpawnRequest, record: Record, error: SpawnerError, marked: list[str]
+        self,
+        request: SpawnRequest,
+        record: Record,
+        error: SpawnerError,
+        marked: list[str],
+        before: Ambiguous | None = None,
     ) -> JobHandle:
-        """Give up: what was made is removed first, then the end is recorded or the error raised."""
+        """Give up: what was made is removed first, then the end is recorded or the error raised.
+
+        Args:
+            request: Of the spawn.
+            record: Of the job.
+            error: Why.
+            marked: The engine's ids of objects that may have run.
+            before: Why there was a second attempt; a look has found nothing of the first.
+        """
+        if before is not None:
+            error.hint = "\n".join(
+                filter(None, [error.hint, f"an attempt before that failed too: {before.message}"])
+            )
         if not marked:
-            return self._refused(request, record, error)
+            return self._refused(request, record, error, clear=before is not None)
         if isinstance(error, EngineUnreachable):
             raise error
         status = self.engine.status(record.job_id)
@@ -242,12 +259,14 @@ class Spawning:
             self.settle(self.ledger.finish(kept, _start_failure(error)))
         return _handle_of(request, kept.engine_id, created=True)
 
-    def _refused(self, request: SpawnRequest, record: Record, error: SpawnerError) -> JobHandle:
+    def _refused(
+        self, request: SpawnRequest, record: Record, error: SpawnerError, *, clear: bool
+    ) -> JobHandle:
         """Give up a job that was never marked: nothing of it can have run.
 
         A job that was stopped meanwhile has its outcome; of any other no record stays.
         """
-        if isinstance(error, Ambiguous):
+        if clear or isinstance(error, Ambiguous):
             with contextlib.suppress(SpawnerError):
                 self._clear(request)
         kept = self.ledger.records.get(record.job_id)
