@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
-from spawnery.contract import Deadline
+from spawnery.contract import Cancellation, Deadline
 from spawnery.errors import (
     Ambiguous,
     ConfigurationError,
@@ -85,3 +86,15 @@ def test_the_command_gets_only_what_it_may_see(monkeypatch):
     """Our own variables stay here unless the setting names them."""
     monkeypatch.setenv("OUR_TOKEN", "secret")
     assert run("sh -s", 'echo "[$OUR_TOKEN]"; echo end\n') == ["[]"]
+
+
+@pytest.mark.parametrize("command", ["sleep 600", "sh -s"])
+def test_a_cancellation_ends_a_host_that_does_not_answer(command):
+    """Whether it never greets or is slow with its answer."""
+    cancellation = Cancellation()
+    threading.Timer(0.2, cancellation.cancel).start()
+    client = Client(ShellSettings(command=command), os.environ)
+    deadline = Deadline.after(600)
+    with pytest.raises(EngineUnreachable if command == "sleep 600" else Ambiguous):
+        client.run("sleep 600\n", deadline, cancellation)
+    assert deadline.remaining() > 600 - LIMIT

@@ -7,14 +7,17 @@ from spawnery import JobState
 
 from spawnery_shellhost.status import read, status_of
 
-CARD = '{"job_id": "j1", "labels": {"team": "a", "spawnery.dev/retention-seconds": "9.000"}}'
+CARD = (
+    '{"job_id": "j1", "labels": {"team": "a", "spawnery.dev/retention-seconds": "9.000",'
+    ' "spawnery.dev/record-id": "r1"}}'
+)
 HEAD = ["job kit-j1 u1 v1.abc 100.5", f"card {CARD}"]
 
 
-def one(*lines: str, shift: float = 0.0):
+def one(*lines: str):
     """Read the answer about one job."""
     (facts,), _ = read([*HEAD, *lines, "now 200.0"])
-    return status_of(facts, shift=shift)
+    return status_of(facts)
 
 
 def test_a_card_alone_is_pending_and_not_launched():
@@ -58,9 +61,14 @@ def test_the_tail_of_a_failed_job_is_kept_line_by_line():
     assert outcome.exit_code == 1
 
 
-def test_times_are_told_in_our_time():
-    """The host's clock may be off; what we tell is shifted."""
-    assert one(shift=10.0).accepted_at.timestamp() == 110.5
+def test_times_are_of_the_hosts_clock():
+    """Core knows how far it is from ours."""
+    assert one().accepted_at.timestamp() == 100.5
+
+
+def test_the_record_id_is_told():
+    """It tells this object from others of the same name."""
+    assert one().record_id == "r1"
 
 
 def test_an_answer_without_an_end_is_refused():

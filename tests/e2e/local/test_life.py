@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
-from spawnery.errors import InvalidSpec, JobRunning, NameConflict, SpecConflict
+from attrs import evolve
+from spawnery.contract import Cancellation
+from spawnery.errors import (
+    Ambiguous,
+    InvalidSpec,
+    JobRunning,
+    NameConflict,
+    SpawnFailed,
+    SpecConflict,
+)
 from spawnery.local import client
 from spawnery.models import JobSpec
 from spawnery.outcomes import JobState
@@ -288,3 +298,31 @@ def test_the_doctor_finds_a_sound_machine(engine):
     assert "isolates nothing" in items["isolation"].detail
     assert items["locks"].level == "ok"
     assert [p for p in Path(engine.folder / "local").iterdir() if p.name != "jobs"] == []
+
+
+@pytest.mark.parametrize("when", ["before", "created"])
+def test_a_stopped_job_is_not_started(engine, when):
+    """A stop that comes before the program is started leaves nothing behind."""
+    request = engine.request(JobSpec(job_id="job", command=("sleep", "600")))
+    cancellation = Cancellation()
+    if when == "before":
+        cancellation.cancel()
+    request = evolve(request, cancellation=cancellation, created=lambda _id: cancellation.cancel())
+    with pytest.raises(SpawnFailed, match="cancelled before") as caught:
+        engine.spawner.spawn(request)
+    assert caught.value.cause == "cancelled"
+    assert not engine.job("job").exists()
+
+
+def test_a_stop_is_heard_while_the_supervisor_does_not_answer(engine, monkeypatch):
+    """The wait ends within a second, and the job is looked at again."""
+    monkeypatch.setattr(client, "_PROGRAM", Path(__file__).with_name("silent_supervisor.py"))
+    cancellation = Cancellation()
+    request = evolve(engine.request(JobSpec(job_id="job", command=("true",))),
+                     cancellation=cancellation)  # fmt: skip
+    threading.Timer(0.2, cancellation.cancel).start()
+    with pytest.raises(Ambiguous, match="cancelled while starting"):
+        engine.spawner.spawn(request)
+    assert request.deadline.remaining() > 10
+    engine.stop("job", grace=0)
+    assert engine.ended("job").state is JobState.CANCELLED

@@ -12,20 +12,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from spawnery.contract import Deadline
-from spawnery.errors import EngineTimeout, SpawnFailed
+from spawnery.contract import Cancellation, Deadline
+from spawnery.errors import Ambiguous, EngineTimeout, SpawnFailed
 from spawnery.local import files, processes
 from spawnery.local.locks import Held
 from spawnery.local.supervisor import LENGTH_BYTES, READY
 
 _PROGRAM: Final = Path(__file__).with_name("supervise.py")
 _CLOSE_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 0.3
 _LOADER: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What some builds of Python need to start at all; the rest of our environment stays here."""
 
 
 def supervise(
-    held: Held, order: Mapping[str, Any], *, deadline: Deadline, job_id: str
+    held: Held,
+    order: Mapping[str, Any],
+    *,
+    deadline: Deadline,
+    cancellation: Cancellation,
+    job_id: str,
 ) -> str | None:
     """Start the supervisor of a job and wait until the program runs or cannot be run.
 
@@ -35,6 +41,7 @@ def supervise(
         held: The job's folder, locked by us.
         order: See ``translate.order_of``.
         deadline: How long to wait.
+        cancellation: Ends the wait as well.
         job_id: The job, for errors.
 
     Returns:
@@ -43,6 +50,7 @@ def supervise(
     Raises:
         SpawnFailed: No process could be started.
         EngineTimeout: No answer came in time; the program may run.
+        Ambiguous: The job was stopped before an answer came; the program may run.
     """
     body = marshal.dumps(dict(order))
     try:
@@ -53,13 +61,22 @@ def supervise(
         raise SpawnFailed(
             msg, cause="start.failed", hint=hint, job_id=job_id, retryable=True
         ) from None
-    try:
-        letter = len(body).to_bytes(LENGTH_BYTES, "big") + body
-        answer, _ = process.communicate(letter, timeout=deadline.remaining())
-    except subprocess.TimeoutExpired:
-        _abandon(process)
-        msg = f"the supervisor of job {job_id} did not answer in time"
-        raise EngineTimeout(msg, job_id=job_id) from None
+    letter = len(body).to_bytes(LENGTH_BYTES, "big") + body
+    while True:
+        try:
+            answer, _ = process.communicate(
+                letter, timeout=min(_LOOK_SECONDS, deadline.remaining())
+            )
+        except subprocess.TimeoutExpired:
+            if not (deadline.expired or cancellation.requested):
+                continue
+            _abandon(process)
+            if cancellation.requested:
+                msg = f"cancelled while starting the program of job {job_id}"
+                raise Ambiguous(msg, job_id=job_id) from None
+            msg = f"the supervisor of job {job_id} did not answer in time"
+            raise EngineTimeout(msg, job_id=job_id) from None
+        break
     return None if answer == READY else answer.decode("utf-8", "replace").strip() or "no answer"
 
 

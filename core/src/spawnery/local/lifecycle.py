@@ -69,6 +69,7 @@ class Lifecycle:
         self._store.ensure()
         self._store.sweep()
         while True:
+            _refuse_cancelled(request)
             facts = self._store.read(request.name)
             if facts is None:
                 record = record_of(
@@ -90,7 +91,7 @@ class Lifecycle:
             if request.deadline.expired:
                 msg = f"another process has been starting job {request.job.job_id} for too long"
                 raise EngineTimeout(msg, job_id=request.job.job_id)
-            time.sleep(_PAUSE)
+            request.cancellation.wait(_PAUSE)
 
     def _resume(self, held: Held, request: SpawnRequest) -> JobHandle:
         """Go on where somebody died between the claim and the start."""
@@ -115,7 +116,14 @@ class Lifecycle:
                     self._settings,
                     now=self.clocks.now(),
                 )
-                problem = client.supervise(held, order, deadline=request.deadline, job_id=job_id)
+                _refuse_cancelled(request)
+                problem = client.supervise(
+                    held,
+                    order,
+                    deadline=request.deadline,
+                    cancellation=request.cancellation,
+                    job_id=job_id,
+                )
             except SpawnFailed:
                 if created:
                     self._store.discard(held)
@@ -278,6 +286,17 @@ class Lifecycle:
                 msg = f"the supervisor of job {request.job_id} did not let go in time"
                 raise EngineTimeout(msg, job_id=request.job_id)
             time.sleep(_PAUSE)
+
+
+def _refuse_cancelled(request: SpawnRequest) -> None:
+    """Start nothing of a job that was stopped.
+
+    Raises:
+        SpawnFailed: It was.
+    """
+    if request.cancellation.requested:
+        msg = f"cancelled before the program of job {request.job.job_id} was started"
+        raise SpawnFailed(msg, cause="cancelled", job_id=request.job.job_id)
 
 
 def _same_spec(facts: Facts, request: SpawnRequest) -> None:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from spawnery.contract import CheckItem, Deadline
 from spawnery.errors import SpawnerError
 
 from .client import script
+from .clock import report
 from .jobs import Jobs
 from .settings import PREFIX
-
-_SKEW_SECONDS: Final = 2.0
 
 
 def check(jobs: Jobs) -> list[CheckItem]:
     """Look at the host; what fails is a finding."""
     deadline = Deadline.after(jobs.runtime.io_timeout_seconds)
+    sent = time.monotonic()
     try:
         answer = jobs.client.run(script("check", arguments=jobs.home), deadline)
     except SpawnerError as error:
         return [CheckItem(name="command", level="failed", detail=error.message, hint=error.hint)]
+    for line in answer:
+        if line.startswith("now "):
+            report(jobs.runtime, line.removeprefix("now "), sent=sent)
     detail = f"a shell answers through {shlex.join(jobs.client.argv)}"
     return [CheckItem(name="command", detail=detail), *_findings(jobs, answer)]
 
@@ -44,7 +47,3 @@ def _findings(jobs: Jobs, answer: Sequence[str]) -> Iterator[CheckItem]:
     if "proc" not in found:
         detail = "no /proc: a process that leaves its job's process group is not found again"
         yield CheckItem(name="processes", level="warning", detail=detail)
-    shift = jobs.clock.shift(float(found.get("now", "0")))
-    if abs(shift) > _SKEW_SECONDS:
-        detail = f"the host's clock is off by {shift:.0f} s; times are shifted"
-        yield CheckItem(name="clock", level="warning", detail=detail, hint="set the host's clock")

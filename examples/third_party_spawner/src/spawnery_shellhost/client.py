@@ -11,11 +11,11 @@ import shlex
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from typing import Final
 
-from spawnery.contract import Deadline
+from spawnery.contract import Cancellation, Deadline
 from spawnery.errors import EngineTimeout
 
 from . import errors
@@ -23,6 +23,7 @@ from .settings import ShellSettings
 
 _PIECE: Final = 65536
 _KILL_SECONDS: Final = 5.0
+_SLOT_SECONDS: Final = 0.2
 
 
 def script(*names: str, before: str = "", arguments: tuple[str, ...] = ()) -> str:
@@ -47,12 +48,16 @@ class Connection:
     Args:
         argv: The command.
         environ: Its environment.
+
+    Attributes:
+        forget: Called when it is closed.
     """
 
     def __init__(self, argv: list[str], environ: Mapping[str, str]) -> None:
         self._talk = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the connection
         self._buffer = b""
         self._closing = threading.Lock()
+        self.forget: Callable[[], None] = lambda: None
         try:
             self._process = subprocess.Popen(
                 argv,
@@ -152,6 +157,7 @@ class Connection:
 
     def close(self) -> None:
         """Leave nothing behind; called by the reader."""
+        self.forget()
         self.interrupt()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_KILL_SECONDS)
@@ -186,8 +192,15 @@ class Client:
         }
         self._slots = threading.BoundedSemaphore(settings.connections)
 
-    def open(self, text: str, deadline: Deadline) -> Connection:
+    def open(
+        self, text: str, deadline: Deadline, cancellation: Cancellation | None = None
+    ) -> Connection:
         """Send a script whose answer is read piece by piece.
+
+        Args:
+            text: The script.
+            deadline: When to give up.
+            cancellation: Ends the connection, like one that breaks.
 
         Raises:
             ConfigurationError: No command is set.
@@ -196,6 +209,8 @@ class Client:
         if not self.argv:
             raise errors.no_command()
         connection = Connection(self.argv, self._environ)
+        if cancellation is not None:
+            connection.forget = cancellation.on_cancel(connection.interrupt)
         try:
             connection.greet(deadline)
             connection.tell(text, deadline)
@@ -206,17 +221,20 @@ class Client:
             raise
         return connection
 
-    def run(self, text: str, deadline: Deadline) -> list[str]:
-        """Send a script and return the lines that it answers.
+    def run(
+        self, text: str, deadline: Deadline, cancellation: Cancellation | None = None
+    ) -> list[str]:
+        """Send a script and return the lines that it answers; arguments as for ``open``.
 
         Raises:
             Ambiguous: The connection broke, or the time was over, after the script was sent.
             EngineUnreachable, EngineDenied, ConfigurationError: It was not sent.
         """
-        if not self._slots.acquire(timeout=deadline.remaining()):
-            raise errors.busy(self.argv)
+        while not self._slots.acquire(timeout=min(_SLOT_SECONDS, deadline.remaining())):
+            if deadline.expired or (cancellation is not None and cancellation.requested):
+                raise errors.busy(self.argv)
         try:
-            connection = self.open(text, deadline)
+            connection = self.open(text, deadline, cancellation)
             try:
                 return list(_until_end(connection, deadline))
             except EOFError:

@@ -9,7 +9,13 @@ from typing import Final
 
 from attrs import field, frozen
 from spawnery.outcomes import JobState, JobStatus, Outcome
-from spawnery.plugin import LABEL_DEADLINE, LABEL_PREFIX, LABEL_RETENTION, LABEL_START_DEADLINE
+from spawnery.plugin import (
+    LABEL_DEADLINE,
+    LABEL_PREFIX,
+    LABEL_RECORD_ID,
+    LABEL_RETENTION,
+    LABEL_START_DEADLINE,
+)
 
 from .translate import Card
 
@@ -51,7 +57,7 @@ class Facts:
     tail: Sequence[str] = field(factory=list)
 
 
-def read(lines: Iterable[str]) -> tuple[list[Facts], float]:
+def read(lines: Iterable[str]) -> tuple[list[Facts], str]:
     """Read a whole answer: what is known of each job, and the host's time.
 
     Raises:
@@ -63,7 +69,7 @@ def read(lines: Iterable[str]) -> tuple[list[Facts], float]:
         if line.startswith("job "):
             blocks.append([line])
         elif line.startswith("now "):
-            moment = float(line.removeprefix("now "))
+            moment = line.removeprefix("now ")
         elif line and blocks:
             blocks[-1].append(line)
     if moment is None:
@@ -99,14 +105,9 @@ def _fields(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield key, value
 
 
-def status_of(facts: Facts, *, shift: float = 0.0) -> JobStatus:
-    """Make the status of a job.
-
-    Args:
-        facts: What the host says.
-        shift: Seconds to add to the host's times to get ours.
-    """
-    outcome = _outcome(facts, shift)
+def status_of(facts: Facts) -> JobStatus:
+    """Make the status of a job; its times are of the host's clock."""
+    outcome = _outcome(facts)
     state = JobState.PENDING if facts.started is None else JobState.RUNNING
     labels = facts.card.labels
     return JobStatus(
@@ -114,11 +115,12 @@ def status_of(facts: Facts, *, shift: float = 0.0) -> JobStatus:
         state=state if outcome is None else outcome.state,
         name=facts.name,
         engine_id=facts.uid,
+        record_id=labels.get(LABEL_RECORD_ID),
         spec_hash=facts.spec_hash,
         labels={key: text for key, text in labels.items() if not key.startswith(LABEL_PREFIX)},
         launched=facts.started is not None,
-        accepted_at=_moment(facts.created, shift),
-        started_at=_moment(facts.started, shift),
+        accepted_at=_moment(facts.created),
+        started_at=_moment(facts.started),
         deadline_seconds=_number(labels, LABEL_DEADLINE),
         start_deadline_seconds=_number(labels, LABEL_START_DEADLINE),
         retention_seconds=_number(labels, LABEL_RETENTION),
@@ -126,15 +128,15 @@ def status_of(facts: Facts, *, shift: float = 0.0) -> JobStatus:
     )
 
 
-def _moment(seconds: float | None, shift: float) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds + shift, UTC)
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def _number(labels: Mapping[str, str], key: str) -> float | None:
     return float(labels[key]) if key in labels else None
 
 
-def _outcome(facts: Facts, shift: float) -> Outcome | None:
+def _outcome(facts: Facts) -> Outcome | None:
     if facts.ended is None and facts.lost is None:
         return None
     state, cause, message, hint = _ending(facts)
@@ -145,8 +147,8 @@ def _outcome(facts: Facts, shift: float) -> Outcome | None:
         message=message,
         hint=hint,
         exit_code=_exit_code(facts),
-        started_at=_moment(facts.started, shift),
-        finished_at=_moment(facts.ended or facts.started or facts.created, shift),
+        started_at=_moment(facts.started),
+        finished_at=_moment(facts.ended or facts.started or facts.created),
         log_tail="\n".join(facts.tail) if tailed else None,
         log_tail_missing=None if tailed else _no_tail(state, facts),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -31,13 +32,15 @@ def watch(jobs: Jobs) -> JobStream[WatchEvent]:
     arguments = (*jobs.home, str(pause), beats(pause))
     deadline = Deadline.after(jobs.runtime.io_timeout_seconds)
     text = script("list", "watch", arguments=arguments)
+    sent = time.monotonic()
     connection = jobs.client.open(text, deadline)
 
     def produce(put: Callable[[WatchEvent], bool], closed: threading.Event) -> None:
         try:
             known: dict[str, JobStatus] | None = None
             while not closed.is_set():
-                now = {status.job_id: status for status in jobs.statuses(_answer(connection))}
+                found = jobs.statuses(_answer(connection), sent=sent if known is None else None)
+                now = {status.job_id: status for status in found}
                 if not all(put(event) for event in changes(known, now)):
                     return
                 known = now
@@ -66,11 +69,16 @@ def _answer(connection: Connection) -> Iterator[str]:
 
 def changes(before: dict[str, JobStatus] | None, now: dict[str, JobStatus]) -> Iterator[WatchEvent]:
     """Tell what changed between two lists; before the first one nothing is known."""
+    yield from gone(before or {}, now)
     for job_id, status in now.items():
         if before is None or before.get(job_id) != status:
             yield JobSeen(status=status)
     if before is None:
         yield Synced()
-        return
-    for job_id in before.keys() - now.keys():
-        yield JobGone(job_id=job_id)
+
+
+def gone(before: dict[str, JobStatus], now: dict[str, JobStatus]) -> Iterator[WatchEvent]:
+    """Tell which objects are no longer there; another one may have the name by now."""
+    for job_id, status in before.items():
+        if job_id not in now or now[job_id].engine_id != status.engine_id:
+            yield JobGone(job_id=job_id, engine_id=status.engine_id, record_id=status.record_id)

@@ -27,7 +27,7 @@ main() { # ROOT INSTANCE NAME UID HASH JSON
         if [ -d "$dir" ]; then
             launched=no
             [ ! -e "$dir/start" ] || launched=yes
-            printf 'exists %s %s %s\n' "$uid" "$hash" "$launched"
+            printf 'exists %s %s %s %s\n' "$uid" "$hash" "$launched" "$json"
             return
         fi
         rm -f "$root/$3" # what a removal that was cut short left behind

@@ -1,8 +1,8 @@
 # Ends a job: SIGTERM, after the grace SIGKILL. One that never started never starts afterwards.
 
-main() { # ROOT INSTANCE NAME GRACE LIMIT (both in tenths of a second)
+main() { # ROOT INSTANCE NAME UID GRACE LIMIT (both in tenths of a second)
     open_root "$1" "$2"
-    if ! card "$3" || [ ! -d "$dir" ]; then
+    if ! card "$3" "$4" || [ ! -d "$dir" ]; then
         echo absent
         return
     fi
@@ -19,8 +19,8 @@ main() { # ROOT INSTANCE NAME GRACE LIMIT (both in tenths of a second)
             [ -e "$dir/exit" ] || kill_marked
             break
         fi
-        step "$4"
-        if [ "$waited" -ge "$5" ]; then
+        step "$5"
+        if [ "$waited" -ge "$6" ]; then
             echo slow
             return
         fi

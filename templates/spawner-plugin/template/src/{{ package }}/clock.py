@@ -1,35 +1,22 @@
-"""The host's clock against ours: what we report is in our time, so that deadlines hold."""
+"""The host's clock: each answer says what it shows, and core judges deadlines and ages by it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
-from typing import Final
+import time
+from datetime import UTC, datetime
 
-_TOLERATED_SECONDS: Final = 2.0
+from spawnery.plugin import SpawnerRuntime
 
 
-class HostClock:
-    """Knows how far the host's clock is off.
-
-    Within two seconds it counts as right, and the shift changes only when it is off by more: the
-    same time on the host is always told as the same time of ours.
+def report(runtime: SpawnerRuntime, text: str, *, sent: float) -> None:
+    """Tell core what the host's clock shows.
 
     Args:
-        now: Our clock.
+        runtime: What core gives us.
+        text: Seconds since the epoch, as the host printed them: whole ones, or with a fraction.
+        sent: ``time.monotonic()`` before the host was asked.
     """
-
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        self._now = now
-        self._shift = 0.0
-
-    def shift(self, host_now: float) -> float:
-        """Return the seconds to add to the host's times.
-
-        Args:
-            host_now: The host's time, just received.
-        """
-        found = self._now().timestamp() - host_now
-        if abs(found - self._shift) > _TOLERATED_SECONDS:
-            self._shift = round(found)
-        return self._shift
+    resolution = 0.001 if "." in text else 1.0
+    moment = datetime.fromtimestamp(float(text), UTC)
+    received = time.monotonic()
+    runtime.engine_clock.read(moment, sent=sent, received=received, resolution=resolution)

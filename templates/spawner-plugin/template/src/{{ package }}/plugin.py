@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         StopRequest,
         WatchRequest,
     )
+    from spawnery.contract import Place
     from spawnery.outcomes import WatchEvent
 
     from .jobs import Jobs
@@ -49,6 +50,9 @@ CAPABILITIES = frozenset(
         "tail",
         "stop.graceful",
         "stop.shorter",
+        "evidence.identity",
+        "place",
+        "clock",
     }
 )
 
@@ -104,6 +108,11 @@ class ShellHooks:
         self._jobs.remove(request)
 
     @hookimpl
+    def place(self) -> Place:
+        """Say where the jobs live."""
+        return self._jobs.place()
+
+    @hookimpl
     def plan(self, request: PlanRequest) -> Plan:
         """Show what would be sent."""
         return self._jobs.plan(request)
@@ -122,12 +131,10 @@ class ShellHooks:
 def create(settings: ShellSettings, runtime: SpawnerRuntime) -> ShellHooks:
     """Make the object whose methods are the hooks."""
     from .client import Client  # noqa: PLC0415 - the declaration alone stays light
-    from .clock import HostClock  # noqa: PLC0415
     from .jobs import Jobs  # noqa: PLC0415
 
     client = Client(settings, runtime.environ)
-    clock = HostClock(runtime.clock.now)
-    return ShellHooks(Jobs(settings=settings, runtime=runtime, client=client, clock=clock))
+    return ShellHooks(Jobs(settings=settings, runtime=runtime, client=client))
 
 
 PLUGIN = SpawnerPlugin(

@@ -28,7 +28,13 @@ open_root() { # ROOT INSTANCE
     esac
 }
 
-# card NAME: reads the card; fails when there is none of ours (then $foreign tells the owner).
+# machine_id: prints what the host calls itself over restarts, nothing where it does not.
+machine_id() {
+    cat /etc/machine-id || cat /var/lib/dbus/machine-id
+}
+
+# card NAME [UID]: reads the card; fails when there is none of ours (then $foreign tells the owner),
+# or when it is of another object than UID.
 card() {
     foreign=
     uid= instance_of= hash= created= json= first=
@@ -46,6 +52,7 @@ card() {
         return 1
     fi
     dir=$root/.jobs/$uid
+    [ -z "${2-}" ] || [ "$uid" = "$2" ]
 }
 
 # born PID: sets $born to the start time of a living process (0 where the system does not tell).

@@ -1,8 +1,8 @@
 # Removes the object of a job that has ended or never started, and what is left of its processes.
 
-main() { # ROOT INSTANCE NAME
+main() { # ROOT INSTANCE NAME UID
     open_root "$1" "$2"
-    if ! card "$3"; then
+    if ! card "$3" "$4"; then
         echo absent
         return
     fi
