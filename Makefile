@@ -10,7 +10,9 @@ READY := .venv/.synced
 .PHONY: help setup demo test lint format bench engines clean
 
 help: ## List these commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "make %-8s %s\n", $$1, $$2}'
+	@while IFS= read -r line; do \
+		[[ $$line =~ ^([a-z-]+):.*\#\#\ (.*) ]] && printf 'make %-9s %s\n' "$${BASH_REMATCH[@]:1}"; \
+	done <Makefile; true
 
 setup: $(READY) ## Make .venv with everything in it
 

@@ -4,7 +4,7 @@
 # SPAWNERY_TEST_RETRY=1: a failed engine test runs once more by itself (scripts/retry_tests.py).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-workers=${SPAWNERY_TEST_WORKERS:-$(($(getconf _NPROCESSORS_ONLN) * 2))}
+workers=${SPAWNERY_TEST_WORKERS:-$(($(nproc) * 2))}
 export SPAWNERY_TEST_PATIENCE=${SPAWNERY_TEST_PATIENCE:-120} # of the conformance kit, in seconds
 command=(.venv/bin/python -m pytest)
 if [ "${SPAWNERY_TEST_RETRY:-}" = 1 ]; then

@@ -1,21 +1,22 @@
 """Real engines for tests: ``@pytest.mark.engine("docker")`` and fixtures that say where they are.
 
-An absent engine skips its tests and names the command that brings it; where
-``SPAWNERY_TEST_REQUIRE_ENGINES`` is 1 (continuous integration) it fails them.
+Where an engine, or a program named by ``@pytest.mark.tool("openssl")``, is absent, the test is
+skipped with the command that brings it; where ``SPAWNERY_TEST_REQUIRE_ENGINES`` is 1 (continuous
+integration) it fails.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 from collections import Counter
 
 import pytest
-from engine_probe import BRING, probe
+from absence import ABSENT, BRING, absent
+from engine_probe import probe
 from hypothesis import HealthCheck, settings
+from tools import TOOLS, need
 
 pytest_plugins = ["spawnery.testing.report", "turn_taking", "failure_log"]
-ABSENT = "engine absent: "
 
 # No test asserts a speed: examples of hypothesis take what time the machine gives them.
 settings.register_profile("spawnery", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,42 +25,40 @@ settings.load_profile("spawnery")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def required() -> bool:
-    """Tell whether an absent engine is a failure."""
-    return os.environ.get("SPAWNERY_TEST_REQUIRE_ENGINES", "") == "1"
-
-
 def engine_address(name: str) -> str:
     """Return where the engine is; without one the test that asks is skipped or fails."""
     found = probe(name)
-    if found.address is not None:
-        return found.address
-    text = f"{ABSENT}{name}: {found.reason}; bring it with: {BRING}"
-    if required():
-        pytest.fail(text, pytrace=False)
-    pytest.skip(text)
+    if found.address is None:
+        absent(name, found.reason)
+    return found.address
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip or fail a test whose engine is absent before its fixtures are made."""
+    """Skip or fail a test that lacks an engine or a tool before its fixtures are made."""
     for mark in item.iter_markers("engine"):
         for name in mark.args:
-            engine_address(name)
+            if name in TOOLS:  # podman: its tests start one of their own
+                need(name)
+            else:
+                engine_address(name)
+    for mark in item.iter_markers("tool"):
+        for name in mark.args:
+            need(name)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List the suites that were skipped for want of an engine, and the one command."""
-    absent: Counter[str] = Counter()
+    """List the suites that were skipped for want of an engine or a tool, and the one command."""
+    lacking: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
         _, found, rest = reason.partition(ABSENT)
         if found:
-            absent[rest.partition("; bring it with")[0]] += 1
-    if not absent:
+            lacking[rest.partition("; bring it with")[0]] += 1
+    if not lacking:
         return
-    terminalreporter.section("skipped: their engine is not there")
-    for text, count in sorted(absent.items()):
+    terminalreporter.section("skipped: their engine or tool is not there")
+    for text, count in sorted(lacking.items()):
         terminalreporter.line(f"{count} tests skipped - {text}")
     terminalreporter.line(f"The command that brings the engines: {BRING}")
 

@@ -6,12 +6,11 @@ import email
 import email.message
 import json
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
-from builds import CORE, UV, Environment, Workshop, build, checked, members, run
+from builds import CORE, UV, Environment, Workshop, build, checked, members, run, unpack
 
 SDKS = ("docker", "kubernetes", "requests", "urllib3", "pydantic", "redis", "slack_bolt", "aiohttp")
 EVERY_NAME = """
@@ -86,8 +85,7 @@ def test_metadata_is_whole(member: Path, workshop: Workshop) -> None:
 def test_sdist_builds_the_same_wheel(member: Path, workshop: Workshop, tmp_path: Path) -> None:
     """The sdist alone, unpacked elsewhere, builds a wheel with the same contents."""
     built = workshop.build(member)
-    with tarfile.open(built.sdist) as archive:
-        archive.extractall(tmp_path / "unpacked", filter="data")
+    unpack(built.sdist, tmp_path / "unpacked")
     (source,) = (tmp_path / "unpacked").iterdir()
     assert (source / "PKG-INFO").exists()
     (tmp_path / "again").mkdir()

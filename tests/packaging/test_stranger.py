@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tarfile
 from pathlib import Path
 
 import pytest
 from attrs import frozen
-from builds import CORE, ROOT, Environment, Workshop, checked, run
+from builds import CORE, ROOT, Environment, Workshop, checked, run, unpack
 from copier import run_copy
 
 EXAMPLE = ROOT / "examples" / "third_party_spawner"
@@ -107,8 +106,7 @@ def test_without_a_host_it_says_what_to_set(stranger: Stranger, tmp_path: Path) 
 @pytest.mark.timeout(900)
 def test_it_passes_the_conformance_kit(stranger: Stranger, tmp_path: Path) -> None:
     """Its own tests, the whole kit among them, pass against the installed wheels."""
-    with tarfile.open(stranger.sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(stranger.sdist, tmp_path)
     (folder,) = tmp_path.glob("spawnery_*")
     shutil.rmtree(folder / "src")
     command = (stranger.place.path("python"), "-m", "pytest", "-q", "-n", "2", "--spawnery-report")

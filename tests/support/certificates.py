@@ -6,6 +6,8 @@ import ssl
 import subprocess
 from pathlib import Path
 
+from tools import need
+
 _SECONDS = 60.0
 
 
@@ -22,6 +24,7 @@ def _openssl(folder: Path, *words: str) -> None:
 
 def authority(folder: Path) -> Path:
     """Make an authority (``ca.pem``, ``ca-key.pem``) in a new folder."""
+    need("openssl")
     folder.mkdir(parents=True)
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     names = ("-keyout", "ca-key.pem", "-out", "ca.pem", "-subj", "/CN=test authority")

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 from docker_bridge import host_address
 from redis_case import free_port
 from service_images import make_images
 from slack_server import SECRET, TOKEN, SlackServer
+from tools import need
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PLANTED: Final = "planted-token-0123456789abcdef"
@@ -78,7 +78,7 @@ class Project:
 
 def read_config(*files: str) -> dict[str, Any]:
     """Return what Compose reads from files in the root of the repository."""
-    _need_compose()
+    need("docker compose")
     words = [word for file in files for word in ("-f", file)]
     return dict(json.loads(docker("compose", *words, "config", "--format", "json")))
 
@@ -93,7 +93,7 @@ def project(name: str, folder: Path, *files: str, **environ: str) -> Iterator[Pr
         files: Compose files in the root of the repository.
         environ: Further variables for Compose.
     """
-    _need_compose()
+    need("docker compose")
     make_images()
     with SlackServer(_EVERYWHERE) as slack:
         config = folder / "dispatcher.toml"
@@ -114,13 +114,3 @@ def project(name: str, folder: Path, *files: str, **environ: str) -> Iterator[Pr
             yield made
         finally:
             made.run("down", "-v", "-t", "5")
-
-
-def _need_compose() -> None:
-    done = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-    if done.returncode == 0:
-        return
-    text = "engine absent: docker compose 2 is not installed; bring it with: make engines"
-    if os.environ.get("SPAWNERY_TEST_REQUIRE_ENGINES") == "1":
-        pytest.fail(text)
-    pytest.skip(text)

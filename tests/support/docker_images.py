@@ -5,25 +5,26 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
-from pathlib import Path
 from typing import Final
 
+from tools import BUSYBOX as PROGRAM
+from tools import need
+
 BUSYBOX: Final = "spawnery-test/busybox:1"
-_BINARY: Final = Path("/bin/busybox")
 
 
 def rootfs() -> bytes:
     """Return a tar with busybox, a link for each of its tools, /etc/passwd and a /tmp."""
-    _need_binary()
+    need("busybox")
     names = subprocess.run(
-        [_BINARY, "--list"], capture_output=True, text=True, check=True
+        [PROGRAM, "--list"], capture_output=True, text=True, check=True
     ).stdout.split()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for folder in ("bin", "etc", "proc", "sys", "dev", "root"):
             _folder(archive, folder, 0o755)
         _folder(archive, "tmp", 0o1777)
-        _file(archive, "bin/busybox", _BINARY.read_bytes(), 0o755)
+        _file(archive, "bin/busybox", PROGRAM.read_bytes(), 0o755)
         for name in names:
             if name != "busybox":
                 link = tarfile.TarInfo(f"bin/{name}")
@@ -42,12 +43,6 @@ def make_busybox(host: str | None = None) -> str:
         command = [*where, "import", "-c", "ENV PATH=/bin", "-", BUSYBOX]
         subprocess.run(command, input=rootfs(), check=True, capture_output=True)
     return BUSYBOX
-
-
-def _need_binary() -> None:
-    if not _BINARY.exists():
-        command = ["apt-get", "install", "-y", "-qq", "busybox-static"]
-        subprocess.run(command, check=True, capture_output=True)
 
 
 def _folder(archive: tarfile.TarFile, name: str, mode: int) -> None:

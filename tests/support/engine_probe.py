@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-BRING = "make engines"
 CLUSTER_UP_SECONDS = 300.0
 ANSWER_SECONDS = 10.0
 
@@ -68,6 +67,8 @@ def probe_docker(environ: Mapping[str, str]) -> Probe:
     host = environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     if not host.startswith("unix://"):
         return Probe(reason=f"DOCKER_HOST={host} is not a unix socket")
+    if shutil.which("docker") is None:
+        return Probe(reason="the docker command is not installed")
     path = host.removeprefix("unix://")
     try:
         status, _ = docker_get(path, "/_ping")
@@ -93,6 +94,8 @@ def probe_redis(environ: Mapping[str, str]) -> Probe:
 
 def probe_kubernetes(environ: Mapping[str, str]) -> Probe:
     """Look for a cluster: ``KUBECONFIG``, ``SPAWNERY_TEST_CLUSTER``, kind, k3d, in that order."""
+    if shutil.which("kubectl") is None:
+        return Probe(reason="kubectl is not installed (https://kubernetes.io/docs/tasks/tools/)")
     if environ.get("KUBECONFIG"):
         path = environ["KUBECONFIG"]
         if Path(path).is_file():

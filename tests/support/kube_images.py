@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from absence import BRING
 from docker_images import BUSYBOX, make_busybox
-from engine_probe import BRING
 from kubectl import Kubectl
 
 _SECONDS: Final = 300.0

@@ -13,19 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from docker_images import make_busybox
+from tools import need
 
-INIT = Path("/usr/libexec/podman/catatonit")
 READY_SECONDS = 60.0
-
-
-def installed() -> bool:
-    """Tell whether Podman, its init and the right to start it are here."""
-    return shutil.which("podman") is not None and INIT.exists() and os.geteuid() == 0
 
 
 @contextmanager
 def podman_service() -> Iterator[str]:
     """Run ``podman system service`` with the image of the tests; its address."""
+    need("podman")
     folder = Path(tempfile.mkdtemp(prefix="spp-", dir="/tmp"))
     name = folder.name
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Self
 
-import pytest
 from docker_images import make_busybox
+from tools import need
 
 PATIENCE = 60.0
 
@@ -223,11 +223,7 @@ def let_end(pid: int) -> None:
 
 def _need() -> None:
     """Skip where a daemon of our own cannot be started."""
-    missing = [
-        name for name in ("dockerd", "containerd", "nsenter", "ip") if not shutil.which(name)
-    ]
-    if os.geteuid() != 0 or missing:
-        pytest.skip(f"a private dockerd needs root{' and ' if missing else ''}{', '.join(missing)}")
+    need("private dockerd")
 
 
 def _commands() -> list[tuple[int, str]]:

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tools import need
+
 START_SECONDS = 30.0
 
 
@@ -43,11 +45,10 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        program = shutil.which("redis-server")
-        assert program, "redis-server is not installed: make engines"
+        need("redis-server")
         self._process = subprocess.Popen(
             [
-                program,
+                "redis-server",
                 *("--port", str(self.port), "--bind", self._host, "--dir", str(self.folder)),
                 *("--protected-mode", "no"),
                 *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),

@@ -14,7 +14,6 @@ import io
 import json
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import tarfile
@@ -25,6 +24,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from tools import BUSYBOX, need
 
 PROGRAM = "docker-registry"
 USER, PASSWORD = "agent", "planted-Registry-Pass-1"
@@ -67,6 +68,7 @@ def make_image(
         padding: Random bytes in each layer, so that a pull takes time.
         layers: How many layers.
     """
+    need("busybox")
     tars = [_layer(number, padding) for number in range(layers)]
     packed = [gzip.compress(tar, 1) for tar in tars]
     described = {
@@ -95,7 +97,7 @@ def _layer(number: int, padding: int) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         if number == 0:
             program = tarfile.TarInfo("bin/busybox")
-            data = Path("/bin/busybox").read_bytes()
+            data = BUSYBOX.read_bytes()
             program.size, program.mode = len(data), 0o755
             tar.addfile(program, io.BytesIO(data))
             for name in ("sh", "true", "sleep", "echo"):
@@ -147,11 +149,6 @@ class Registry:
         if answer.status != wanted:
             raise AssertionError(f"{method} {path}: {answer.status} {data[:300]!r}")
         return answer.status, answer.headers, data
-
-
-def installed() -> bool:
-    """Tell whether the registry's program is here."""
-    return shutil.which(PROGRAM) is not None
 
 
 def free_port() -> int:

@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from tools import need
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 BASE: Final = "spawnery-test/python:1"
 REDIS: Final = "redis:7"
@@ -80,7 +82,7 @@ def _import_base() -> None:
 
 def _make_tar(tar: Path) -> None:
     """Bootstrap a Debian whose pip trusts what this machine trusts."""
-    assert shutil.which("debootstrap"), "debootstrap is not installed: make engines"
+    need("debootstrap")
     with tempfile.TemporaryDirectory(prefix="spawnery-base-") as folder:
         root = Path(folder) / "root"
         words = [

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from registry import free_port
+from tools import SSHD, need
 
-SSHD = "/usr/sbin/sshd"
 READY_SECONDS = 30.0
 
 
@@ -40,14 +40,10 @@ class SshServer:
         (self.folder / "authorized").write_text("")
 
 
-def installed() -> bool:
-    """Tell whether sshd and ssh are here, and whether sshd may be started."""
-    return Path(SSHD).exists() and shutil.which("ssh") is not None and getpass.getuser() == "root"
-
-
 @contextmanager
 def running_sshd(folder: Path) -> Iterator[SshServer]:
     """Run an sshd of its own in a folder that nobody else can write."""
+    need("sshd")
     port = free_port()
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     for name in ("host", "user"):
@@ -74,7 +70,7 @@ def running_sshd(folder: Path) -> Iterator[SshServer]:
     environ = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(folder)}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [SSHD, "-D", "-e", "-f", str(folder / "server")],
+            [str(SSHD), "-D", "-e", "-f", str(folder / "server")],
             env={"PATH": "/usr/bin:/bin"},
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -22,6 +22,7 @@ from spawnery.errors import EngineDenied, EngineUnreachable
 from spawnery.testing.proxy import TransportProxy
 from spawnery_docker.endpoint import Endpoint
 from spawnery_docker.endpoint_errors import connect_error
+from tools import need_root
 
 pytestmark = pytest.mark.engine("docker")
 PING = b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
@@ -180,8 +181,6 @@ def test_tls_to_a_plain_port(docker_socket: str, signers: Path) -> None:
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[ssh_server.SshServer]:
     """A real sshd on this machine."""
-    if not ssh_server.installed():
-        pytest.skip("openssh-server is not installed, or we are not root: make engines")
     with ssh_server.running_sshd(tmp_path) as server:
         yield server
 
@@ -345,8 +344,7 @@ except EngineDenied as error:
 
 def as_nobody(path: str) -> str:
     """Connect to a socket as a user without rights and return what that user is told."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become somebody else")
+    need_root("become somebody else")
     done = subprocess.run(
         [sys.executable, "-c", DENIED, path],
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

@@ -14,9 +14,7 @@ from spawnery.models import JobSpec, Resources
 from spawnery.outcomes import JobState
 from spawnery_docker.place import Places
 
-pytestmark = pytest.mark.skipif(
-    not podman_service.installed(), reason="needs podman and catatonit, and root"
-)
+pytestmark = pytest.mark.engine("podman")
 PATIENCE = 60.0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from docker_host import client_of, runtime_of
-from registry import PASSWORD, USER, Registry, installed, make_image, running_registry
+from registry import PASSWORD, USER, Registry, make_image, running_registry
 from spawnery.contract import Deadline
 from spawnery.errors import SpawnFailed
 from spawnery.models import JobSpec, PullPolicy
@@ -18,7 +18,7 @@ from spawnery_docker.images import ImageFacts, Images
 
 pytestmark = [
     pytest.mark.engine("docker"),
-    pytest.mark.skipif(not installed(), reason="docker-registry is not installed: make engines"),
+    pytest.mark.tool("docker-registry"),
 ]
 
 

@@ -7,9 +7,12 @@ import ssl
 import subprocess
 from pathlib import Path
 
+from tools import need
+
 
 def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return a server's context and a client's that trusts it and shows the same certificate."""
+    need("openssl")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(
         [

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Run a command in a copy of this checkout as on a machine with nothing but coreutils, bash, make, git
+# and Python: scripts/bare-machine.sh bash -c 'make setup && make test'
+# It runs as nobody, without a network, a Docker socket or a variable of this shell. Packages come out
+# of caches that are filled before. Needs root, for namespaces.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+user=nobody
+group=nogroup
+
+fail() {
+    printf 'bare-machine: %s\n' "$*" >&2
+    exit 1
+}
+[ "$(id -u)" -eq 0 ] || fail "needs root, to leave it: run it with sudo"
+[ $# -gt 0 ] || fail "no command: scripts/bare-machine.sh make test"
+
+usable() { # a Python that makes environments, in a place that everybody may read
+    command -v "$1" >/dev/null && setpriv --reuid "$user" --regid "$group" --clear-groups \
+        "$1" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+python=
+for candidate in /usr/bin/python3 "$(command -v python3 || true)"; do
+    if [ -n "$candidate" ] && usable "$candidate"; then
+        python=$candidate
+        break
+    fi
+done
+[ -n "$python" ] || fail "no Python 3.11 with venv that $user may run: apt-get install python3 python3-venv"
+
+place=$(mktemp -d /tmp/bare.XXXXXX)
+trap 'rm -rf "$place"' EXIT
+mkdir "$place/bin" "$place/home" "$place/repo" "$place/tmp" "$place/wheels"
+git ls-files -z --cached --others --exclude-standard |
+    while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
+    tar --null --files-from=- -cf - | tar -xf - -C "$place/repo"
+
+# What it may use, and nothing else.
+while read -r tool; do
+    ln -s "$tool" "$place/bin/${tool##*/}"
+done < <(dpkg -L coreutils | grep -E '^(/usr)?/bin/.')
+for tool in bash sh make git; do
+    ln -s "$(command -v "$tool")" "$place/bin/$tool"
+done
+ln -s "$python" "$place/bin/python3"
+
+# Packages that it would download.
+uv=$(command -v uv || echo "$PWD/.uv/bin/uv")
+[ -x "$uv" ] || fail "there is no uv: make setup"
+cp -a "$("$uv" cache dir)" "$place/uv-cache"
+"$python" -m venv "$place/pip"
+"$place/pip/bin/pip" download --quiet --disable-pip-version-check --no-deps -d "$place/wheels" uv
+(
+    cd "$place/repo"
+    export UV_CACHE_DIR=$place/uv-cache UV_PROJECT_ENVIRONMENT=$place/pip
+    "$uv" venv --quiet --clear --python "$python" "$place/pip"
+    "$uv" sync --quiet --locked --all-packages --all-extras
+)
+rm -rf "$place/pip"
+chown -R "$user:$group" "$place"
+
+variables=(
+    PATH="$place/bin" HOME="$place/home" TMPDIR="$place/tmp" LANG=C.UTF-8
+    UV_CACHE_DIR="$place/uv-cache" UV_OFFLINE=1 PIP_NO_INDEX=1 PIP_FIND_LINKS="$place/wheels"
+)
+# Programs that tests find without PATH.
+hidden=(/usr/bin/busybox /usr/sbin/sshd /usr/libexec/podman/catatonit)
+inside='
+set -euo pipefail
+ip link set lo up
+mount -t tmpfs tmpfs /run # sockets of engines
+while [ "$1" != -- ]; do
+    [ ! -e "$1" ] || mount --bind /dev/null "$1"
+    shift
+done
+shift
+"$@"
+'
+cd "$place/repo"
+unshare --net --mount --pid --fork --kill-child --mount-proc -- \
+    bash -c "$inside" inside "${hidden[@]}" -- \
+    setpriv --reuid "$user" --regid "$group" --clear-groups env -i "${variables[@]}" "$@"
