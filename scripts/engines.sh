@@ -83,9 +83,10 @@ bring_helpers() { # programs that the tests of the Docker spawner start themselv
     [ -x /usr/sbin/sshd ] || missing_packages+=(openssh-server)
     command -v debootstrap >/dev/null || missing_packages+=(debootstrap)
     command -v xz >/dev/null || missing_packages+=(xz-utils)
+    command -v faketime >/dev/null || missing_packages+=(faketime)
     command -v openssl >/dev/null || missing_packages+=(openssl)
     if [ "${#missing_packages[@]}" -eq 0 ]; then
-        say "registry, ssh, podman: there"
+        say "registry, ssh, podman, faketime: there"
     elif can_install; then
         install "${missing_packages[@]}"
     else

@@ -18,9 +18,7 @@ def podman_address() -> Iterator[str]:
         yield address
 
 
-@pytest.mark.skipif(
-    not podman_service.installed(), reason="needs podman, catatonit and root (make engines)"
-)
+@pytest.mark.engine("podman")
 class TestPodman(SpawnerContract):
     """Containers of Podman, by its Docker-compatible API."""
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
+from absence import absent
 
 _LIBRARY = "faketime/libfaketimeMT.so.1"
-_HINT = "libfaketime is not installed: apt-get install -y faketime"
 
 
 def shifted(offset: str) -> dict[str, str]:
@@ -18,7 +17,7 @@ def shifted(offset: str) -> dict[str, str]:
     """
     found = next((lib for lib in Path("/usr/lib").glob(f"*/{_LIBRARY}")), None)
     if found is None:
-        pytest.skip(_HINT)
+        absent("faketime", "libfaketime is not installed")
     return {
         "LD_PRELOAD": str(found),
         "FAKETIME": offset,

@@ -19,6 +19,7 @@ SSHD: Final = Path("/usr/sbin/sshd")
 TOOLS: Final[Mapping[str, tuple[str, ...]]] = {
     "debootstrap": ("debootstrap",),
     "docker-registry": ("docker-registry",),
+    "faketime": ("faketime",),
     "openssl": ("openssl",),
     "podman": ("podman", str(CATATONIT), "ip", "nsenter"),
     "private dockerd": ("dockerd", "containerd", "docker", "ip", "nsenter"),

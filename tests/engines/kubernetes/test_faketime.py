@@ -21,7 +21,7 @@ from spawnery.testing.proxy import TransportProxy
 FAKETIME = shutil.which("faketime")
 pytestmark = [
     pytest.mark.engine("kubernetes"),
-    pytest.mark.skipif(FAKETIME is None, reason="no faketime: apt-get install faketime"),
+    pytest.mark.tool("faketime"),
 ]
 BOTH = pytest.mark.parametrize("off", ["+1h", "-1h"], ids=["ahead", "behind"])
 
