@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
-from docker_case import DockerCase
+from docker_case import PATIENCE, DockerCase
 from docker_images import BUSYBOX
 
 pytestmark = pytest.mark.engine("docker")
@@ -43,3 +49,34 @@ def test_a_network_without_free_addresses(case: DockerCase) -> None:
     finally:
         case.cli("rm", "--force", "holder")
         case.docker("network", "rm", network)
+
+
+def python_of(version: str) -> str | None:
+    """Find a Python of a version: on PATH, or beside the one that runs the tests."""
+    beside = Path(sys.base_prefix).parent.glob(f"{version}*/bin/python")
+    for found in (shutil.which(f"python{version}"), *map(str, beside)):
+        if found and not subprocess.run([found, "-V"], capture_output=True, check=False).returncode:
+            return found
+    return None
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
+def test_no_noise_after_a_run(case: DockerCase, version: str) -> None:
+    """On every supported Python that is here a run prints what it has to and nothing else."""
+    python = python_of(version)
+    if python is None:
+        pytest.skip(f"no Python {version} here")
+    # What we depend on is pure Python: it is the same for all versions.
+    paths = [path for path in sys.path if path and not path.startswith(sys.base_prefix)]
+    done = subprocess.run(
+        [python, "-X", "dev", "-m", "spawnery", "run", "--image", BUSYBOX, "--", "echo", "hi"],
+        env={**case.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        cwd=case.folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE * 2,
+    )
+    assert (done.returncode, done.stdout) == (0, "hi\n"), done.stderr
+    assert "Exception ignored" not in done.stderr

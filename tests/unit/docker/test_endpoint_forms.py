@@ -11,8 +11,8 @@ import pytest
 from docker_host import endpoint_of
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery.errors import ConfigurationError, EngineError
-from spawnery_docker.versions import agree
+from spawnery.errors import ConfigurationError, EngineError, EngineUnreachable
+from spawnery_docker.versions import agree, renegotiated
 
 
 @pytest.mark.parametrize(
@@ -169,3 +169,54 @@ def test_what_is_no_engine_for_us(headers: dict[str, str], cause: str) -> None:
     assert caught.value.cause == cause
     assert "tcp://h:1 (DOCKER_HOST)" in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("tcp://Build.Example:2375", "tcp://build.example"),
+        ("ssh://me@h", "ssh://me@H:22"),
+        ("tcp://h.:99/", "h:99"),
+        ("tcp://[::1]:99", "[::1]:99"),
+    ],
+)
+def test_one_address_has_one_normalised_form(one: str, other: str) -> None:
+    """The same address is the same place, however it is written."""
+    found = [endpoint_of({"DOCKER_HOST": host}).normalised for host in (one, other)]
+    assert found[0] == found[1]
+
+
+def test_a_linked_socket_is_the_same_address(tmp_path: Path) -> None:
+    """A socket that is reached over a link is the socket itself."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "var").symlink_to(tmp_path / "run")
+    hosts = [f"unix://{tmp_path}/{folder}/docker.sock" for folder in ("run", "var")]
+    assert len({endpoint_of({"DOCKER_HOST": host}).normalised for host in hosts}) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "version"),
+    [
+        ("client version 1.44 is too new. Maximum supported API version is 1.41", "1.41"),
+        ("client version 1.41 is too old. Minimum supported API version is 1.44, please", "1.44"),
+        ("client version 1.99 is too new. Maximum supported API version is 1.52", "1.44"),
+        ("invalid reference format", None),
+    ],
+)
+def test_another_version_is_chosen(words: str, version: str | None) -> None:
+    """An engine that refuses our version says which it takes; other refusals say nothing."""
+    assert renegotiated(words, told="there") == version
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        ("client version 1.44 is too new. Maximum supported API version is 1.39", "engine.too_old"),
+        ("client version 1.44 is too old. Minimum supported API version is 1.60", "engine.too_new"),
+    ],
+)
+def test_no_common_version(words: str, cause: str) -> None:
+    """An engine that we cannot speak to may be another one later: nothing has happened."""
+    with pytest.raises(EngineUnreachable) as caught:
+        renegotiated(words, told="there")
+    assert (caught.value.cause, caught.value.retryable) == (cause, True)

@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -25,7 +26,7 @@ from spawnery_docker import podman
 from spawnery_docker.endpoint import Endpoint
 from spawnery_docker.endpoint_errors import connect_error
 from spawnery_docker.errors import ApiError, Unanswered
-from spawnery_docker.versions import agree, not_docker
+from spawnery_docker.versions import agree, not_docker, renegotiated
 from spawnery_docker.wire import ByteStream, RawExchange, text_of_error
 
 _IDLE: Final = 8
@@ -99,6 +100,8 @@ class DockerClient:
     ) -> Reply:
         """Send a request and read the whole answer.
 
+        One that was refused for the API version is sent once more with another.
+
         Args:
             method: Of HTTP.
             path: Without the API's version.
@@ -111,8 +114,25 @@ class DockerClient:
             ApiError: The engine answered with an error status.
             Unanswered: It was sent, or a part of it, and no answer came.
             EngineUnreachable, EngineDenied: There is no connection: nothing happened.
-            EngineError: What answers is no engine, or too old.
+            EngineError: What answers is no engine, or too old or new.
         """
+        try:
+            return self._call(method, path, query, body, headers, timeout=timeout)
+        except ApiError as error:
+            if not self._speaks_otherwise(error):
+                raise
+        return self._call(method, path, query, body, headers, timeout=timeout)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+        *,
+        timeout: float,
+    ) -> Reply:
         connection = self._connection(timeout)
         try:
             target, data, fields = self._request(path, query, body, headers)
@@ -192,6 +212,23 @@ class DockerClient:
         *,
         timeout: float,
     ) -> RawExchange:
+        try:
+            return self._exchange_once(method, path, query, body, headers, timeout=timeout)
+        except ApiError as error:
+            if not self._speaks_otherwise(error):
+                raise
+        return self._exchange_once(method, path, query, body, headers, timeout=timeout)
+
+    def _exchange_once(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+        *,
+        timeout: float,
+    ) -> RawExchange:
         target, data, fields = self._request(path, query, body, headers)
         sock = self.endpoint.connect(timeout)
         try:
@@ -240,6 +277,14 @@ class DockerClient:
         if self._version is None and status not in _REFUSED:
             self._version = agree(headers, told=self.endpoint.told, status=status)
             self.podman = podman.version_of(headers)
+
+    def _speaks_otherwise(self, error: ApiError) -> bool:
+        """Choose another version where the engine refused ours; True when there is one."""
+        if error.status != HTTPStatus.BAD_REQUEST:
+            return False
+        version = renegotiated(error.message, told=self.endpoint.told)
+        self._version = version or self._version
+        return version is not None
 
     def _connection(self, timeout: float) -> _Connection:
         connection = self._kept.take()

@@ -7,6 +7,7 @@ must not change where jobs run.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from spawnery_docker.tls import TlsFiles
 DEFAULT_SOCKET: Final = "/var/run/docker.sock"
 _TCP_PORT: Final = 2375
 _TLS_PORT: Final = 2376
+_SSH_PORT: Final = 22
 _HOST: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^:/@\[\]]+)(?::(?P<port>[0-9]{1,5}))?\Z")
 _FORMS: Final = (
     "write it as unix:///path/to/docker.sock, tcp://host:2375, tcp://host:2376 with"
@@ -60,6 +62,20 @@ class Endpoint:
         """The address as ``DOCKER_HOST`` has it."""
         scheme = "tcp" if self.kind == "tls" else self.kind
         return f"{scheme}://{self.address}"
+
+    @property
+    def normalised(self) -> str:
+        """The address as text that is the same however the same address is written.
+
+        A socket by its real path; hosts in lower case, with their port. Names are not resolved.
+        """
+        if self.kind == "unix":
+            return f"unix://{os.path.realpath(self.address)}"
+        user, at, rest = self.address.rpartition("@")
+        match = _HOST.match(rest)
+        host, port = (match["host"], match["port"]) if match else (rest, None)
+        port = port or (_SSH_PORT if self.kind == "ssh" else None)
+        return f"{self.kind}://{user}{at}{host.lower().rstrip('.')}{f':{port}' if port else ''}"
 
     @property
     def told(self) -> str:

@@ -1,10 +1,14 @@
-"""The hook ``place``: which engine this is, and what it lacks."""
+"""The hook ``place``: which engine this is, and what it lacks.
+
+An engine's id (``ID`` of ``GET /info``) counts only when two reads give the same one: Podman makes
+a new one at each call, also behind a proxy that hides that it is Podman.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from spawnery.contract import Place
+from spawnery.contract import Deadline, Place
 from spawnery.errors import SpawnerError
 from spawnery.plugin import SpawnerRuntime
 
@@ -13,6 +17,7 @@ from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError
 
 _SECONDS: Final = 4.0
+_LEAST: Final = 0.01
 
 
 class Places:
@@ -26,19 +31,30 @@ class Places:
     def __init__(self, client: DockerClient, runtime: SpawnerRuntime) -> None:
         self._client = client
         self._runtime = runtime
+        self._seen: str | None = None
 
     def place(self) -> Place:
         """Return the engine's address and its id; see the hookspec."""
-        found = self._id()
+        found = self._steady_id()
         if self._client.podman is not None:
             for capability, why in podman.LACKS.items():
                 self._runtime.lacks(capability, why)
-            found = None  # A new one at each call.
+            found = None
         endpoint = self._client.endpoint
-        return Place(endpoint=endpoint.url, id=found, title=endpoint.told)
+        return Place(endpoint=endpoint.normalised, id=found, title=endpoint.told)
 
-    def _id(self) -> str | None:
-        limit = min(_SECONDS, self._runtime.io_timeout_seconds)
+    def _steady_id(self) -> str | None:
+        """Return the id where this read and the one before agree; the first call reads twice."""
+        deadline = Deadline.after(min(_SECONDS, self._runtime.io_timeout_seconds))
+        found = self._id(deadline)
+        if found is None:
+            return None
+        before = self._seen or self._id(deadline)
+        self._seen = found
+        return found if found == before else None
+
+    def _id(self, deadline: Deadline) -> str | None:
+        limit = max(_LEAST, deadline.remaining())
         try:
             info = self._client.call("GET", "/info", timeout=limit).json()
         except (SpawnerError, ApiError, ValueError):

@@ -6,13 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from spawnery.errors import EngineError
+from spawnery.errors import EngineError, EngineUnreachable
 
 OLDEST: Final = (1, 40)
 """Docker 19.03; older ones are not tried."""
 NEWEST: Final = (1, 44)
 """The newest that this was written for; newer engines still speak it (Docker 29: 1.44 to 1.52)."""
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)\Z")
+_REFUSED: Final = re.compile(
+    r"client version \S+ is too (?P<side>old|new)\b.*?(?P<major>\d+)\.(?P<minor>\d+)", re.DOTALL
+)
 
 
 def agree(headers: Mapping[str, str], *, told: str, status: int = 200) -> str:
@@ -37,6 +40,40 @@ def agree(headers: Mapping[str, str], *, told: str, status: int = 200) -> str:
         hint = "use Docker 19.03 or newer (the same engine: docker version)"
         raise EngineError(msg, cause="engine.too_old", hint=hint)
     return ".".join(map(str, min(theirs, NEWEST)))
+
+
+def renegotiated(message: str, *, told: str) -> str | None:
+    """Choose again when the engine refused the version that we spoke: it was up- or downgraded.
+
+    Args:
+        message: The engine's words with status 400 (moby, server/middleware/version.go).
+        told: The engine's address, for a person.
+
+    Returns:
+        The version to speak, None where the message is about something else.
+
+    Raises:
+        EngineUnreachable: We speak none that it takes (``engine.too_new``, ``engine.too_old``).
+    """
+    match = _REFUSED.search(message)
+    if match is None:
+        return None
+    bound = (int(match["major"]), int(match["minor"]))
+    if match["side"] == "new":
+        if bound >= OLDEST:
+            return ".".join(map(str, min(bound, NEWEST)))
+        msg = f"the engine at {told} speaks no API newer than {bound[0]}.{bound[1]}"
+        hint = "use Docker 19.03 or newer (the same engine: docker version)"
+        raise EngineUnreachable(msg, cause="engine.too_old", hint=hint)
+    if bound <= NEWEST:
+        return ".".join(map(str, NEWEST))
+    newest = ".".join(map(str, NEWEST))
+    msg = (
+        f"the engine at {told} speaks no API older than {bound[0]}.{bound[1]}, and this version of"
+        f" Spawnery none newer than {newest}"
+    )
+    hint = "update spawnery-docker, or lower the engine's DOCKER_MIN_API_VERSION"
+    raise EngineUnreachable(msg, cause="engine.too_new", hint=hint)
 
 
 def not_docker(told: str, evidence: str) -> EngineError:
