@@ -91,6 +91,40 @@ def check(path: str | None, *, as_json: bool) -> None:
 
 @main.command()
 @_config_option
+@click.option(
+    "--give-up",
+    metavar="PLACE",
+    help="Give up a place that is gone for good: its unfinished jobs become LOST.",
+)
+def places(path: str | None, *, give_up: str | None) -> None:
+    """List the places where jobs live, or give one up.
+
+    A place is a Docker engine, a namespace of a cluster, or a state directory of a machine. Jobs of
+    a place to which no dispatcher is connected are left alone. A place that cannot come back
+    (engine reinstalled, namespace deleted) is given up by its name.
+    """
+    from spawnery_dispatcher import place_commands  # noqa: PLC0415 - a command loads its own
+
+    def run() -> int:
+        config = configfile.load(os.environ, path=path)
+        if give_up is not None:
+            ended = asyncio.run(place_commands.give_up(config, os.environ, give_up))
+            click.echo(f"place {give_up} is given up; jobs that are lost: {len(ended)}", err=True)
+            for job_id in ended:
+                click.echo(job_id)
+            return 0
+        for found in asyncio.run(place_commands.list_places(config, os.environ)):
+            here = "here" if found.here else ""
+            seen = found.seen_at.isoformat(timespec="seconds")
+            cells = (found.key, here, str(found.unfinished), seen, found.place.title)
+            click.echo("\t".join(cells))
+        return 0
+
+    sys.exit(_in_words(run))
+
+
+@main.command()
+@_config_option
 def healthy(path: str | None) -> None:
     """Ask the dispatcher of this machine whether it is ready: exit code 0 (for health checks)."""
     import http.client  # noqa: PLC0415 - a command loads its own

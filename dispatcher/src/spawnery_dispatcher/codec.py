@@ -12,7 +12,18 @@ from cattrs.preconf.json import JsonConverter, make_converter
 
 from spawnery_dispatcher.models import Entry
 
-_PLAIN = frozenset({"message", "read", "notice", "cancelled_by", "spec", "answered", "pinged"})
+_PLAIN = frozenset(
+    {
+        "message",
+        "read",
+        "notice",
+        "cancelled_by",
+        "spec",
+        "engine_place",
+        "answered",
+        "pinged",
+    }
+)
 """Fields that are text already."""
 
 

@@ -23,6 +23,8 @@ from spawnery_dispatcher.spawns import Spawns, refused_ending
 from spawnery_dispatcher.steps import Step, reached
 from spawnery_dispatcher.store import Store
 from spawnery_dispatcher.taking import take_in
+from spawnery_dispatcher.whereabouts import Whereabouts
+from spawnery_dispatcher.whereabouts import is_away as is_elsewhere
 
 _ENGINE_PAUSE: Final = 5.0
 _GAP: Final = "Some of what the agent said was lost: it wrote faster than we could read."
@@ -52,6 +54,7 @@ class Follower:
 
     Args:
         spawner, spawns: The engine.
+        whereabouts: Where jobs live.
         store: What is remembered.
         bus: What agents say.
         patience, health: For Redis and the engine.
@@ -64,6 +67,7 @@ class Follower:
         spawner: AsyncSpawner,
         *,
         spawns: Spawns,
+        whereabouts: Whereabouts,
         store: Store,
         bus: Bus,
         patience: Patience,
@@ -73,6 +77,7 @@ class Follower:
     ) -> None:
         self._spawner = spawner
         self._spawns = spawns
+        self._whereabouts = whereabouts
         self._store = store
         self._bus = bus
         self._patience = patience
@@ -127,7 +132,12 @@ class Follower:
     async def _live(self, entry: Entry) -> None:
         if entry.phase is Phase.SPAWNING and not await self._started(entry):
             return
+        if is_elsewhere(entry.notice):
+            await self._patience(lambda: self._store.change(entry.job_id, _noticed("")))
         outcome = entry.outcome or await self._outcome(entry.job_id)
+        if outcome is None:
+            self._logger.info("job_elsewhere", job=entry.job_id)
+            return
         reached(Step.OUTCOME_SEEN)
         self._logger.info("job_ended", job=entry.job_id, state=outcome.state, cause=outcome.cause)
         await self._patience(lambda: self._witness(entry, outcome))
@@ -171,12 +181,17 @@ class Follower:
         await self._end(entry.job_id, refused_ending(error, latest, now=now))
         return False
 
-    async def _outcome(self, job_id: str) -> Outcome:
-        """Wait for the engine's word on the end, as long as it takes."""
+    async def _outcome(self, job_id: str) -> Outcome | None:
+        """Wait for the engine's word on the end, as long as it takes.
+
+        None where the job turns out to live in another place.
+        """
         while True:
             try:
                 return await self._spawner.wait(job_id)
             except JobNotFound as error:
+                if await self._patience(lambda: self._whereabouts.note(job_id)):
+                    return None
                 return Outcome(
                     state=JobState.LOST,
                     cause="lost.missing",

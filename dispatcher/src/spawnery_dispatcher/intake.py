@@ -190,7 +190,8 @@ class Intake:
             entry = await self._store.get(job_id)
             if entry is not None:
                 shown = words.view(entry)
-                lines.append(f"{shown.title}: {shown.lines[0] if shown.lines else ''}")
+                standing = " ".join([*shown.lines[:1], entry.notice]).strip()
+                lines.append(f"{shown.title}: {standing}")
         return Reply(text="\n".join(lines) or "Nothing runs here.")
 
     # -- answers -----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ class Memory:
         store: What is remembered.
         spawner: The engine.
         health: Where a loss is noted.
+        here: Returns the keys of the present place, ours first.
         logger: structlog's.
     """
 
@@ -41,11 +42,13 @@ class Memory:
         spawner: AsyncSpawner,
         health: Health,
         *,
+        here: Callable[[], Awaitable[Sequence[str]]],
         logger: Any,
     ) -> None:
         self._store = store
         self._spawner = spawner
         self._health = health
+        self._here = here
         self._logger = logger
         self._known: str | None = None
 
@@ -82,7 +85,8 @@ class Memory:
     async def _readopt(self) -> int:
         listed = await self._listed()
         now = await self._store.clock.now()
-        entries = (_entry_of(status, now) for status in listed)
+        place = next(iter(await self._here()), "")
+        entries = (_entry_of(status, now, place) for status in listed)
         return sum([await self._store.readopt(e) for e in entries if e is not None])
 
     async def _listed(self) -> list[JobStatus]:
@@ -112,7 +116,7 @@ class Memory:
         return given_up
 
 
-def _entry_of(status: JobStatus, now: datetime) -> Entry | None:
+def _entry_of(status: JobStatus, now: datetime, engine_place: str) -> Entry | None:
     """Make the entry of a job that runs from what its object says; None where it is not ours."""
     place = place_of(status.labels)
     issue = status.labels.get(LABEL_ISSUE, "")
@@ -128,4 +132,4 @@ def _entry_of(status: JobStatus, now: datetime) -> Entry | None:
         place=place,
         asked_at=status.accepted_at or now,
     )
-    return Entry(ask=ask, phase=Phase.RUNNING, readopted=True)
+    return Entry(ask=ask, phase=Phase.RUNNING, readopted=True, engine_place=engine_place)

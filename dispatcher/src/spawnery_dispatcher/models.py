@@ -182,6 +182,8 @@ class Entry:
         readopted: Whether it was found at the engine after the state was lost.
         spec: Its job spec as JSON, as it was when it was first spawned: a changed configuration
             does not change a job that is under way.
+        engine_place: Key of the place where it was spawned (``spawnery places``); empty where
+            that is not known: of a job of a version before 0.2, and where engines have none.
         answered: Id of the last question that was answered.
         pinged: Timestamp of the message that tells who asked of the end.
     """
@@ -200,6 +202,7 @@ class Entry:
     cancelled_by: str = ""
     readopted: bool = False
     spec: str = ""
+    engine_place: str = ""
     answered: str = ""
     pinged: str = ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from spawnery.errors import SpawnerError
@@ -28,6 +28,7 @@ class Scheduler:
     Args:
         store: What is remembered.
         config: Limits and projects.
+        here: Returns the keys of the present place, ours first.
         metrics: Where it is counted.
         logger: structlog's.
 
@@ -40,11 +41,13 @@ class Scheduler:
         store: Store,
         config: Config,
         *,
+        here: Callable[[], Awaitable[Sequence[str]]],
         metrics: Metrics,
         logger: Any,
     ) -> None:
         self._store = store
         self._config = config
+        self._here = here
         self._metrics = metrics
         self._logger = logger
         self._asks: dict[str, Ask] = {}
@@ -111,10 +114,12 @@ class Scheduler:
         except SpawnerError as error:
             return await self._refuse(ask, error)
 
+        place = next(iter(await self._here()), "")
+
         def change(entry: Entry) -> Mapping[str, Any] | None:
             if entry.phase is not Phase.QUEUED:
                 return None
-            return {"phase": Phase.SPAWNING, "spec": spec}
+            return {"phase": Phase.SPAWNING, "spec": spec, "engine_place": place}
 
         waited = await self._store.waited(ask.job_id)
         if await self._store.change(ask.job_id, change) is None:

@@ -28,6 +28,7 @@ from spawnery_dispatcher.patience import Health, Patience, is_away
 from spawnery_dispatcher.scheduler import Scheduler
 from spawnery_dispatcher.spawns import Spawns
 from spawnery_dispatcher.store import Store
+from spawnery_dispatcher.whereabouts import Whereabouts
 
 _TICK_SECONDS: Final = 1.0
 _LOG_BYTES: Final = 8192
@@ -77,12 +78,15 @@ class Service:
         patience = Patience(health, logger)
         self._owner = f"{os.uname().nodename}/{os.getpid()}/{secrets.token_hex(4)}"
         self._ownership = Ownership(self._redis, keys, self._owner)
-        self._scheduler = Scheduler(store, config, metrics=metrics, logger=logger)
-        self._memory = Memory(store, spawner, health, logger=logger)
+        self._whereabouts = Whereabouts(spawner, store, logger)
+        here = self._whereabouts.here
+        self._scheduler = Scheduler(store, config, here=here, metrics=metrics, logger=logger)
+        self._memory = Memory(store, spawner, health, here=here, logger=logger)
         self._room = asyncio.Event()
         self._follower = Follower(
             spawner,
             spawns=Spawns(spawner, health, logger),
+            whereabouts=self._whereabouts,
             store=store,
             bus=Bus(self._blocked, keys.wake),
             patience=patience,
@@ -177,8 +181,10 @@ class Service:
 
     async def _take_all(self) -> None:
         store = self.parts.store
-        live = await store.live()
-        await self._take(live - set(await store.waiting()))
+        started = await store.live() - set(await store.waiting())
+        ours = await self._whereabouts.split(started)
+        await self._take(ours)
+        await self._whereabouts.tell(started - ours)
 
     async def _take(self, job_ids: Collection[str]) -> None:
         for job_id in await self._ownership.take(job_ids) - self._follower.job_ids:
