@@ -181,8 +181,8 @@ def _environment(
             raise PluginError(msg, cause="plugin.bug", job_id=job.job_id)
         for key, value in answer.items():
             values.setdefault(_hook_key(plugin, key, job), _hook_value(plugin, key, value, job))
-    for name in context.environ:
-        wanted = any(fnmatch.fnmatchcase(name, pattern) for pattern in forward)
+    for name, value in context.environ.items():
+        wanted = value and any(fnmatch.fnmatchcase(name, pattern) for pattern in forward)
         if wanted and checks.may_be_env_key(name):
             values.setdefault(name, SecretRef.environment(name))
     return values

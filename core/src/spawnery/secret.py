@@ -74,12 +74,18 @@ class SecretRef:
 
     @classmethod
     def environment(cls, name: str, *, optional: bool = False) -> SecretRef:
-        """Take the value from our own environment variable ``name`` when the job is spawned."""
+        """Take the value from our own environment variable ``name`` when the job is spawned.
+
+        An empty variable counts as one that is not set.
+        """
         return cls(source=SecretSource.ENVIRONMENT, name=name, optional=optional)
 
     @classmethod
     def file(cls, path: str | os.PathLike[str], *, optional: bool = False) -> SecretRef:
-        """Take the value from a file of ours when the job is spawned; one final newline is cut."""
+        """Take the value from a file of ours when the job is spawned; one final newline is cut.
+
+        An empty file counts as one that does not exist.
+        """
         return cls(source=SecretSource.FILE, name=os.fspath(path), optional=optional)
 
     @classmethod
@@ -105,7 +111,8 @@ class SecretRef:
         if self.source is SecretSource.LITERAL and self.value is not None:
             return self.value
         if self.source is SecretSource.ENVIRONMENT:
-            found = environ.get(self.name)
+            # Compose's ${NAME:-} and a shell's NAME= leave an empty one where none is set.
+            found = environ.get(self.name) or None
         elif self.source is SecretSource.FILE:
             found = self._read(key)
         else:
@@ -115,7 +122,8 @@ class SecretRef:
             return Secret(found)
         if self.optional:
             return None
-        msg = f"secrets.{key}: the environment variable {self.name} is not set"
+        what = "is empty" if self.name in environ else "is not set"
+        msg = f"secrets.{key}: the environment variable {self.name} {what}"
         raise InvalidSpec(msg, field=f"secrets.{key}", hint=f"export {self.name}=...")
 
     def _read(self, key: str) -> str | None:
@@ -131,7 +139,11 @@ class SecretRef:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             msg = f"secrets.{key}: the file {self.name} cannot be read: {reason}"
             raise InvalidSpec(msg, field=f"secrets.{key}") from None
-        return text.removesuffix("\n")
+        text = text.removesuffix("\n")
+        if text or self.optional:
+            return text or None
+        msg = f"secrets.{key}: the file {self.name} is empty"
+        raise InvalidSpec(msg, field=f"secrets.{key}")
 
     def describe(self) -> str:
         """Say where the value comes from, without the value."""

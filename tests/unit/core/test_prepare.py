@@ -318,6 +318,12 @@ def test_forwarded_variables(make):
     }
 
 
+def test_an_empty_variable_is_not_forwarded(make):
+    """What Compose makes of a variable that is not set reaches no job."""
+    bench = make(environ={"API_KEY": "", "API_TOKEN": "t1-value"}, forward_secrets="API_*")
+    assert dict(bench.request().secrets) == {"API_TOKEN": Secret("t1-value")}
+
+
 def test_forwarding_everything_leaves_out_what_no_job_can_have(make):
     """Reserved and impossible names of ours are no mistake of the operator's."""
     own = {"GOOD": "g", "_": "u", "JOB_ID": "outer", "SPAWNERY_JOB_X": "x"}

@@ -86,6 +86,18 @@ def test_missing_environment_secret_is_named():
     assert caught.value.hint == "export TOKEN=..."
 
 
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_an_empty_secret_is_a_missing_one(tmp_path, text):
+    """No job gets an empty secret by accident: it is refused, or left out where it is optional."""
+    (tmp_path / "token").write_text(text)
+    refs = [(SecretRef.file, str(tmp_path / "token"))]
+    refs += [] if text else [(SecretRef.environment, "TOKEN")]
+    for make, name in refs:
+        with pytest.raises(InvalidSpec, match="is empty"):
+            make(name).resolve(key="T", environ={"TOKEN": text})
+        assert make(name, optional=True).resolve(key="T", environ={"TOKEN": text}) is None
+
+
 @pytest.mark.parametrize("make", [SecretRef.environment, SecretRef.file])
 def test_an_optional_secret_may_be_missing(make, tmp_path):
     """What is optional and missing is left out."""
