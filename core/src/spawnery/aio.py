@@ -11,6 +11,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from spawnery import arguments
 from spawnery.errors import SpawnerError, WaitTimeout
 from spawnery.logtext import LineDecoder, LogText, TextDecoder
 from spawnery.outcomes import JobHandle, JobStatus, LogChunk, Outcome
@@ -165,6 +166,7 @@ class AsyncSpawner:
 
     async def wait(self, job_id: str, timeout: float | None = None) -> Outcome:  # noqa: ASYNC109
         """See ``Spawner.wait``."""
+        timeout = arguments.seconds("timeout", timeout)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome | SpawnerError] = loop.create_future()
 

@@ -57,6 +57,10 @@ def check_job_id(job_id: str, *, field: str = "job_id") -> str:
         InvalidSpec: It is not; the message says where.
     """
     allowed = "lower-case letters, digits and hyphens"
+    if not isinstance(job_id, str):
+        kind = "None" if job_id is None else f"a {type(job_id).__name__}"
+        msg = f"{field}: must be text, not {kind}"
+        raise InvalidSpec(msg, field=field)
     if len(job_id) > MAX_JOB_ID:
         problem = f"must have at most {MAX_JOB_ID} characters (it has {len(job_id)})"
         hint = "spawnery.job_id_from(key) makes a job id out of any key"

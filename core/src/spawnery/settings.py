@@ -75,7 +75,7 @@ class CoreSettings:
     )
     forward_secrets: tuple[str, ...] = setting(
         (),
-        description="Our own variables that each job gets as secrets; * and ? match. Empty ones, and"
+        description="Our own variables that each job gets as secrets; * and ? match. Empty ones and"
         " names that no job may set (JOB_ID, SPAWNERY_JOB_...), are left out.",
     )
     records_days: float = setting(

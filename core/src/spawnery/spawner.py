@@ -8,6 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from spawnery import arguments
 from spawnery.completing import Completer
 from spawnery.contract import (
     Cancellation,
@@ -227,7 +228,7 @@ class Spawner:
             SpawnFailed: The engine will not run it; ``cause`` tells why. Nothing stays.
             Ambiguous: The engine did not answer; spawn it again to find out.
         """
-        retention = spec.retention_seconds or 0
+        retention = arguments.spec(spec).retention_seconds or 0
         digest = spec_hash(spec)
         intent = self._ledger.intent(spec.job_id, spec_hash=digest, retention_seconds=retention)
         evidence = retention == 0 or follow
@@ -277,7 +278,7 @@ class Spawner:
             WaitTimeout: The time is over; the job goes on.
             JobNotFound: Neither the engine nor the records know it.
         """
-        return self._jobs.wait(job_id, timeout)
+        return self._jobs.wait(job_id, arguments.seconds("timeout", timeout))
 
     def on_end(self, job_id: str, call: Callable[[Outcome | SpawnerError], None]) -> bool:
         """Let ``call`` be called once, in another thread, when a job has ended.
@@ -318,6 +319,7 @@ class Spawner:
             JobNotFound: Neither the engine nor the records know the job.
         """
         check_job_id(job_id)
+        arguments.place_in_log(cursor, since, tail_bytes)
         promised = follow and self._promised.pop(job_id, None) is not None
         if not promised:
             self._tracker.hold(job_id)
@@ -356,7 +358,7 @@ class Spawner:
             JobNotFound: Neither the engine nor the records know it.
             WaitTimeout: The engine has not ended it yet.
         """
-        return self._jobs.stop(job_id, grace_seconds)
+        return self._jobs.stop(job_id, arguments.seconds("grace_seconds", grace_seconds))
 
     def remove(self, job_id: str, *, force: bool = False) -> None:
         """Remove a job's object and its record: the id is free again.
@@ -438,7 +440,7 @@ class Spawner:
         """
         from spawnery.planning import plan_job  # noqa: PLC0415 - seldom used
 
-        digest = spec_hash(spec)
+        digest = spec_hash(arguments.spec(spec))
         prepared = self._completer.prepare(spec)
         request = self._completer.masked(prepared, spec_hash=digest)
         return plan_job(self._engine, request, prepared, validate=validate)
@@ -454,4 +456,6 @@ class Spawner:
         """
         from spawnery.doctor import check_all  # noqa: PLC0415 - seldom used
 
+        if probe_spec is not None:
+            arguments.spec(probe_spec)
         return check_all(self, self._parts, probe=probe, probe_spec=probe_spec)
