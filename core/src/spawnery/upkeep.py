@@ -29,6 +29,8 @@ LEASE_SECONDS: Final = 60.0
 _RENEW_SECONDS: Final = 15.0
 _TICK_SECONDS: Final = 0.2
 _RETRY_SECONDS: Final = 2.0
+_KILLED_SECONDS: Final = 0.25
+"""How soon a job is looked for again that was stopped and whose end somebody else will record."""
 _ELSEWHERE_SECONDS: Final = 30.0
 """How often a job is looked for whose absence here proves nothing."""
 _BACKUP_SECONDS: Final = 10.0
@@ -224,7 +226,9 @@ class Upkeep:
             msg = f"no job {job_id}: neither the engine nor the records know it"
             tracker.fail_waiters(job_id, JobNotFound(msg, job_id=job_id))
         elif tracker.deaf() or self._others_know(record):
-            self._look_later(job_id, self._settings.settle_seconds)
+            # A spawn that was stopped in another process writes down its end at once.
+            soon = _KILLED_SECONDS if record.kill is not None else self._settings.settle_seconds
+            self._look_later(job_id, soon)
         elif _was_made(record) and not records.absence_counts(record):
             self._look_later(job_id, _ELSEWHERE_SECONDS)
         else:

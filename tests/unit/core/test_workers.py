@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
 import pytest
 from spawnery.errors import JobRefused
-from spawnery.workers import Workers
+from spawnery.workers import NestedWaitError, Workers
 
 LIMIT = 60
 
@@ -142,3 +143,37 @@ def test_what_was_submitted_before_close_is_done(workers):
     workers.close()
     go.set()
     assert [future.result(LIMIT) for future in futures] == [True] * 6
+
+
+@pytest.mark.parametrize("how", ["call", "future"])
+def test_a_task_that_waits_for_its_own_pool_fails(workers, how):
+    """With as many of them as threads, all would wait for each other: it fails when one does."""
+
+    def wait():
+        if how == "call":
+            workers.call(lambda: None, timeout=LIMIT)
+        else:
+            workers.submit(lambda: time.sleep(1)).result(LIMIT)
+
+    def outer():
+        with pytest.raises(NestedWaitError, match=re.escape(workers._name)):
+            wait()
+        return "refused"
+
+    assert workers.call(outer, timeout=LIMIT) == "refused"
+
+
+def test_a_task_may_wait_for_another_pool(workers, name):
+    """Only the pool itself is refused, and a task that has ended is none to wait for."""
+    other = Workers(1, name=f"{name}-other")
+
+    def outer():
+        ended = workers.submit(lambda: 1)
+        while not ended.done():
+            time.sleep(0.001)
+        return ended.result() + other.call(lambda: 1, timeout=LIMIT)
+
+    try:
+        assert workers.call(outer, timeout=LIMIT) == 2
+    finally:
+        other.close()
