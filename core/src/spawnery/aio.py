@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from spawnery import arguments
 from spawnery.errors import SpawnerError, WaitTimeout
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from spawnery.records import KnownPlace
 
 T = TypeVar("T")
+_MOST_STOPS: Final = 1024
+"""Jobs that may be stopped at once, each by a thread that mostly waits."""
 
 
 class AsyncStream(AsyncIterator[T], Generic[T]):
@@ -116,6 +118,9 @@ class AsyncSpawner:
     def __init__(self, spawner: Spawner, *, threads: int = 32) -> None:
         self.spawner = spawner
         self._workers = Workers(threads, name="spawnery-async")
+        # What takes long must not keep short verbs waiting, least of all the stop that ends it.
+        self._spawns = Workers(threads, name="spawnery-async-spawn")
+        self._stops = Workers(_MOST_STOPS, name="spawnery-async-stop")
 
     @classmethod
     async def from_environment(
@@ -147,10 +152,11 @@ class AsyncSpawner:
     async def close(self) -> None:
         """See ``Spawner.close``."""
         await self._run(self.spawner.close)
-        self._workers.close()
+        for pool in (self._workers, self._spawns, self._stops):
+            pool.close()
 
-    async def _run(self, call: Callable[[], T]) -> T:
-        return await asyncio.wrap_future(self._workers.submit(call))
+    async def _run(self, call: Callable[[], T], *, pool: Workers | None = None) -> T:
+        return await asyncio.wrap_future((pool or self._workers).submit(call))
 
     async def capabilities(self) -> frozenset[str]:
         """See ``Spawner.capabilities``."""
@@ -158,7 +164,7 @@ class AsyncSpawner:
 
     async def spawn(self, spec: JobSpec, *, follow: bool = False) -> JobHandle:
         """See ``Spawner.spawn``."""
-        return await self._run(lambda: self.spawner.spawn(spec, follow=follow))
+        return await self._run(lambda: self.spawner.spawn(spec, follow=follow), pool=self._spawns)
 
     async def status(self, job_id: str) -> JobStatus:
         """See ``Spawner.status``."""
@@ -207,11 +213,13 @@ class AsyncSpawner:
 
     async def stop(self, job_id: str, *, grace_seconds: float | None = None) -> Outcome:
         """See ``Spawner.stop``."""
-        return await self._run(lambda: self.spawner.stop(job_id, grace_seconds=grace_seconds))
+        return await self._run(
+            lambda: self.spawner.stop(job_id, grace_seconds=grace_seconds), pool=self._stops
+        )
 
     async def remove(self, job_id: str, *, force: bool = False) -> None:
         """See ``Spawner.remove``."""
-        await self._run(lambda: self.spawner.remove(job_id, force=force))
+        await self._run(lambda: self.spawner.remove(job_id, force=force), pool=self._stops)
 
     async def list(self) -> Sequence[JobStatus]:
         """See ``Spawner.list``."""

@@ -155,6 +155,11 @@ class Engine:
         found = self._call("place", self._hook.place, Deadline.after(_PLACE_SECONDS), None)
         return self._expect("place", found, Place, None)
 
+    def close(self) -> None:
+        """Let the threads of hooks end; one that hangs in a hook is left to itself."""
+        self._workers.close()
+        self._stops.close()
+
     def limit(self, extra: float = 0.0) -> Deadline:
         """Return the I/O limit of a call that begins now, ``extra`` seconds later."""
         return Deadline.after(self._io_timeout + extra)

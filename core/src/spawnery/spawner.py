@@ -192,7 +192,8 @@ class Spawner:
             self._ledger.let_go()
         except StateError as error:
             self._parts.runtime.logger.warning("leases have to run out: %s", error.message)
-        self._parts.workers.close()
+        self._upkeep.close()
+        self._engine.close()
         try:
             self._parts.spawner.close()
         except Exception as error:  # noqa: BLE001 - the caller is done with it

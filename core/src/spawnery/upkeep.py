@@ -353,6 +353,10 @@ class Upkeep:
             if job_id in self._tracker.ended:
                 self._guard(self._removal(ended))
 
+    def close(self) -> None:
+        """Let the threads end."""
+        self._workers.close()
+
     def _take(self, job_id: str) -> None:
         """Become the only one at work on a job, as soon as nobody else is."""
         with self._idle:

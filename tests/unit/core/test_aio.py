@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from spawnery import AsyncSpawner, JobSpec, JobState, Spawner
 from spawnery.errors import InvalidSpec, JobNotFound, JobRunning, SpawnerError, WaitTimeout
-from spawnery.testing import eventually
+from spawnery.records import MemoryRecords
+from spawnery.testing import eventually, fake
 
 LIMIT = 60
 MANY = 200
@@ -234,3 +235,25 @@ def test_a_log_as_text_and_lines(story):
             assert "".join([piece.text async for piece in log.text()]) == "grün\nb\n"
 
     story(tell)
+
+
+def test_a_stop_is_not_kept_waiting_by_the_spawns_that_it_ends(tmp_path):
+    """More spawns hang than there are threads: other verbs and the stops that end them go on."""
+    environ = {"SPAWNERY_STATE_DIR": str(tmp_path), "SPAWNERY_INSTANCE": "aio"}
+    options = {"fake": {"hang_before": "create"}}
+
+    async def tell() -> None:
+        plain = Spawner.open(plugin=fake.plugin, environ=environ, records=MemoryRecords())
+        async with AsyncSpawner(plain, threads=2) as spawner:
+            spawns = [
+                asyncio.ensure_future(spawner.spawn(job(f"j{n}", "sleep:900", options=options)))
+                for n in range(2)
+            ]
+            begun = lambda: len(plain.records.unfinished()) == 2  # noqa: E731
+            await asyncio.to_thread(eventually, begun, message="both are under way")
+            await spawner.list()
+            outcomes = await asyncio.gather(*(spawner.stop(f"j{n}") for n in range(2)))
+            assert {outcome.state for outcome in outcomes} == {JobState.CANCELLED}
+            await asyncio.gather(*spawns)
+
+    asyncio.run(tell())
