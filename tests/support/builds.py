@@ -138,13 +138,20 @@ class Workshop:
         folder = self._once(name, lambda out: build(project, out))
         return Built(wheel=next(folder.glob("*.whl")), sdist=next(folder.glob("*.tar.gz")))
 
-    def environment(self, *requirements: str | Path) -> Environment:
-        """Make an environment with these requirements and what they depend on."""
+    def environment(
+        self, *requirements: str | Path, python: str | Path = sys.executable
+    ) -> Environment:
+        """Make an environment with these requirements and what they depend on.
+
+        Args:
+            requirements: As pip takes them.
+            python: Whose environment it is.
+        """
         wanted = [str(item) for item in requirements]
-        name = f"env-{_digest(*wanted)}"
+        name = f"env-{_digest(*wanted, str(python))}"
         # An environment cannot be moved, so it is made in place and only marked in the draft.
         place = self._folder / f"{name}.venv"
-        self._once(name, lambda _draft: _environment(place, wanted))
+        self._once(name, lambda _draft: _environment(place, wanted, python))
         return Environment(place)
 
 
@@ -158,9 +165,9 @@ def build(project: Path, out: Path) -> None:
     checked(UV, "build", "--quiet", *options, project, env=dict(os.environ))
 
 
-def _environment(place: Path, wanted: Sequence[str]) -> None:
+def _environment(place: Path, wanted: Sequence[str], python: str | Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
-    checked(UV, "venv", "--quiet", "--python", sys.executable, place)
+    checked(UV, "venv", "--quiet", "--python", python, place)
     install = (UV, "pip", "install", "--quiet", "--python", place / "bin" / "python", *wanted)
     if run(*install, "--offline").returncode == 0:  # what is in the cache needs no network
         return

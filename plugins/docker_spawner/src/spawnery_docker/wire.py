@@ -17,6 +17,18 @@ _PIECE: Final = 64 * 1024
 _LINE_LIMIT: Final = 1024 * 1024
 
 
+class _Reader(io.BufferedReader):
+    """What an ``HTTPResponse`` reads from.
+
+    Closing a response flushes its file, although nothing was written. A response that is collected
+    together with its file may find the file closed: then Python 3.13, and others with ``-X dev``,
+    print an error.
+    """
+
+    def flush(self) -> None:
+        """Do nothing, also when closed."""
+
+
 class _Fed(io.RawIOBase):
     """A socket as a file, with bytes before it that were read already."""
 
@@ -39,7 +51,7 @@ class _Fed(io.RawIOBase):
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """Stand in for the socket that ``http.client.HTTPResponse`` expects."""
-        return io.BufferedReader(self, _PIECE)
+        return _Reader(self, _PIECE)
 
 
 class _Response(http.client.HTTPResponse):
