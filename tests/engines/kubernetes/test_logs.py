@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from docker_images import BUSYBOX
 from kube_case import PATIENCE, KubeCase, eventually, running, sh
 from kube_faults import restart
 from spawnery.contract import Deadline, LogsRequest
@@ -204,6 +205,7 @@ def test_a_log_that_went_with_its_pod(case: KubeCase) -> None:
     """When the pod is gone its log is, and that is said, with what to do."""
     with case.open() as spawner:
         _ended(spawner, "echo hi", "went")
+        eventually(lambda: "completionTime" in case.job("went")["status"])
         case.kubectl(
             "delete", "pod", "-n", case.namespace, case.pods("went")[0]["metadata"]["name"]
         )
@@ -242,3 +244,26 @@ def test_a_flood(case: KubeCase) -> None:
         assert size == 30_000 * 250
         assert largest <= 2**20
         eventually(lambda: spawner.status("flood").state is JobState.SUCCEEDED)
+
+
+def test_a_pod_that_is_replaced(case: KubeCase) -> None:
+    """A Job that is suspended and resumed gets another pod: who follows reads both logs, to the
+    job's end, and so does ``run``."""
+    name = ("job", case.name("one"), "-n", case.namespace)
+    words = ("--cpu-request", "10m", "--memory-request", "16Mi", "--image", BUSYBOX)
+    script = "echo begin; sleep 8; echo end"
+    command = ["-m", "spawnery", "run", "--job-id", "one", *words, "--", "sh", "-c", script]
+    process = case.start(*command)
+    with case.open() as spawner:
+        eventually(case.objects)
+        running(spawner, "one")
+        with spawner.logs("one", follow=True) as chunks:
+            assert next(iter(chunks)).data == b"begin\n"
+            case.kubectl("patch", *name, "--type=merge", "-p", '{"spec": {"suspend": true}}')
+            eventually(lambda: not case.pods("one"))
+            case.kubectl("patch", *name, "--type=merge", "-p", '{"spec": {"suspend": false}}')
+            assert b"".join(chunk.data for chunk in chunks) == b"begin\nend\n"
+        assert spawner.wait("one", PATIENCE).state is JobState.SUCCEEDED
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    assert out == b"begin\nbegin\nend\n"

@@ -129,7 +129,29 @@ def _container(job: JobFacts, pod: PodFacts, container: ContainerFacts) -> Findi
         return _config(job, pod, said)
     if reason in _START_REASONS:
         return start_failure(said, describe(pod))
-    return None
+    return None if container is pod.main else _init(pod, container)
+
+
+def _init(pod: PodFacts, init: ContainerFacts) -> Finding | None:
+    """Say what an init container is at that is pulled and can be started."""
+    what = f"its {'sidecar' if init.sidecar else 'init container'} {init.name}"
+    ended = init.terminated or init.last
+    if init.sidecar and ended is not None and init.running_since is None:
+        # Between two attempts the kubelet shows CrashLoopBackOff, or how the last one ended.
+        code = f"last with exit code {ended.code}"
+        message = f"{what} ends again and again, {code}; the job starts when it runs"
+    elif init.running_since is None:
+        return None
+    elif init.sidecar:
+        message = f"{what} runs and does not pass its startup probe; the job starts when it does"
+    else:
+        message = f"{what} still runs; the job starts when it has ended"
+    return Finding(
+        cause="start.init",
+        message=message,
+        hint=f"kubectl -n {pod.namespace} logs {pod.name} -c {init.name}",
+        patience=Patience.ENDLESS,
+    )
 
 
 def _config(job: JobFacts, pod: PodFacts, text: str) -> Finding:

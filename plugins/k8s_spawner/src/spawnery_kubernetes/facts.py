@@ -76,6 +76,8 @@ class ContainerFacts:
         terminated: How it ended.
         image: The reference of its image.
         image_id: What the node says that reference is.
+        sidecar: Whether it is an init container that is to run beside the job.
+        last: How it ended before it was started again.
     """
 
     name: str
@@ -85,6 +87,8 @@ class ContainerFacts:
     terminated: Terminated | None = None
     image: str = ""
     image_id: str | None = None
+    sidecar: bool = False
+    last: Terminated | None = None
 
 
 @frozen(kw_only=True)
@@ -241,8 +245,9 @@ def _conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
     )
 
 
-def _container(shown: Mapping[str, Any]) -> ContainerFacts:
+def _container(shown: Mapping[str, Any], *, sidecar: bool = False) -> ContainerFacts:
     state = shown.get("state") or {}
+    last = (shown.get("lastState") or {}).get("terminated")
     waiting, running, ended = (state.get(k) for k in ("waiting", "running", "terminated"))
     return ContainerFacts(
         name=shown["name"],
@@ -252,6 +257,8 @@ def _container(shown: Mapping[str, Any]) -> ContainerFacts:
         terminated=_terminated(ended) if ended is not None else None,
         image=shown.get("image") or "",
         image_id=(shown.get("imageID") or "").removeprefix("docker-pullable://") or None,
+        sidecar=sidecar,
+        last=_terminated(last) if last is not None else None,
     )
 
 
@@ -265,12 +272,18 @@ def _terminated(shown: Mapping[str, Any]) -> Terminated:
     )
 
 
-def _unfinished(shown: Iterable[Mapping[str, Any]]) -> ContainerFacts | None:
-    """Return the first init container that has not done its part (a sidecar's is to run)."""
+def _unfinished(
+    shown: Iterable[Mapping[str, Any]], specs: Iterable[Mapping[str, Any]]
+) -> ContainerFacts | None:
+    """Return the first init container that has not done its part: to end, a sidecar's to run."""
+    sidecars = {spec["name"] for spec in specs if spec.get("restartPolicy") == "Always"}
     for container in shown:
-        facts = _container(container)
-        through = facts.terminated is not None and facts.terminated.code == 0
-        if not through and facts.running_since is None:
+        facts = _container(container, sidecar=container["name"] in sidecars)
+        if facts.sidecar:
+            done = facts.running_since is not None and container.get("started") is not False
+        else:
+            done = facts.terminated is not None and facts.terminated.code == 0
+        if not done:
             return facts
     return None
 
@@ -348,7 +361,9 @@ def facts_of_pod(shown: Mapping[str, Any]) -> PodFacts:
         conditions=_conditions(status),
         told_at=_told_at(meta),
         main=next((_container(c) for c in containers if c["name"] == CONTAINER), None),
-        init=_unfinished(status.get("initContainerStatuses") or ()),
+        init=_unfinished(
+            status.get("initContainerStatuses") or (), spec.get("initContainers") or ()
+        ),
     )
 
 

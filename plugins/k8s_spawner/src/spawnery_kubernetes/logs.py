@@ -170,12 +170,15 @@ class JobLog(JobStream[LogChunk]):
             return not self._last and self._await()
         if said and not self._again:
             raise refused(self._request, said)
-        if self._last or self._closed.wait(self._pause):
+        if self._last:
+            return self._follow_next(self._pod)
+        if self._closed.wait(self._pause):
             return False
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         now = self._pods.look(self._pod)
         if now is None:
-            return False
+            return self._follow_next(evolve(self._pod, gone=True))
+        self._pod = now
         self._last, self._again = now.terminated, True
         try:
             self._open(now)
@@ -185,8 +188,20 @@ class JobLog(JobStream[LogChunk]):
             raise
         return True
 
-    def _await(self) -> bool:
-        """Wait until the job has run; False when it never will."""
+    def _follow_next(self, before: PodFacts) -> bool:
+        """Go on with the pod that takes the place of one that was deleted, once it runs.
+
+        A Job that is suspended loses its pod and gets another one when it is resumed.
+        """
+        replaceable = before.deleting or before.gone
+        if not self._request.follow or not replaceable:
+            return False
+        self._position = Position(Place(self._since // _NANO))
+        self._again = False
+        return self._await(before)
+
+    def _await(self, before: PodFacts | None = None) -> bool:
+        """Wait until the job has run, in another pod than before; False when it never will."""
         name, known, ask_at = self._request.name, None, 0.0
         while not self._closed.wait(_GLANCE_SECONDS):
             told = self._pods.book.last(name)
@@ -194,7 +209,9 @@ class JobLog(JobStream[LogChunk]):
                 continue
             known, ask_at = told, time.monotonic() + _LOOK_SECONDS
             found = self._pods.find(self._request)
-            self._pod, self._last = found.readable, found.over
+            same = before is not None and found.pod is not None and found.pod.uid == before.uid
+            self._pod = None if same else found.readable
+            self._last = found.final if same else found.over
             if self._pod is not None:
                 self._open(self._pod)
                 return True

@@ -10,6 +10,7 @@ from spawnery.models import PullPolicy, Security
 
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.errors import ApiError, in_words
+from spawnery_kubernetes.facts import CONTAINER
 from spawnery_kubernetes.secrets import values_of
 from spawnery_kubernetes.settings import KubernetesSettings
 from spawnery_kubernetes.translate import job_of, refuse
@@ -37,7 +38,7 @@ class Planning:
         refuse(spawn, self._settings)
         secret = f"{spawn.name}-{_NONCE}"
         job = job_of(spawn, self._settings, namespace=self._client.namespace, secret=secret)
-        notes = _notes(spawn, self._settings, secret)
+        notes = [*_notes(spawn, self._settings, secret), *_beside(job)]
         if not request.validate:
             return Plan(engine_object=job, notes=tuple(notes))
         said, problems = self._validated(job, deadline=deadline)
@@ -59,6 +60,20 @@ class Planning:
         problems = [text for text in reply.warnings if _POD_SECURITY in text.lower()]
         warnings = [f"the cluster warns: {t}" for t in reply.warnings if t not in problems]
         return ["the cluster has checked it (dry run)", *warnings], problems
+
+
+def _beside(job: Mapping[str, Any]) -> list[str]:
+    """Say what outlives the program: Kubernetes waits for every plain container of a pod."""
+    containers = job["spec"]["template"]["spec"]["containers"]
+    names = ", ".join(c["name"] for c in containers if c["name"] != CONTAINER)
+    if not names:
+        return []
+    note = (
+        f"beside the job's container: {names}; the Job goes on until they have ended or a process"
+        " of the instance (or spawnery reap) sees that the program has. A sidecar among"
+        " initContainers with restartPolicy: Always ends with the program"
+    )
+    return [note]
 
 
 def _notes(spawn: SpawnRequest, settings: KubernetesSettings, secret: str) -> list[str]:

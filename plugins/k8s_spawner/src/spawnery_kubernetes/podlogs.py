@@ -16,7 +16,14 @@ from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.cursors import Place
 from spawnery_kubernetes.ends import the_pod
 from spawnery_kubernetes.errors import ApiError, Broken, in_words
-from spawnery_kubernetes.facts import CONTAINER, JobFacts, PodFacts, facts_of_job, facts_of_pod
+from spawnery_kubernetes.facts import (
+    ANNOTATION_STOPPED,
+    CONTAINER,
+    JobFacts,
+    PodFacts,
+    facts_of_job,
+    facts_of_pod,
+)
 from spawnery_kubernetes.reflector import list_all, ours
 from spawnery_kubernetes.stamps import Piece, Stamps
 from spawnery_kubernetes.status import is_ours
@@ -33,11 +40,13 @@ class Found:
 
     Attributes:
         pod: The pod that tells of it, None where there is none.
-        over: Whether none will come any more.
+        over: Whether no more comes of this pod, or none will come any more.
+        final: Whether no other pod will come.
     """
 
     pod: PodFacts | None
     over: bool = False
+    final: bool = False
 
     @property
     def readable(self) -> PodFacts | None:
@@ -74,9 +83,10 @@ class PodLogs:
         # Pods of an earlier Job of this name may be there still.
         uid = _newest_owner(pods) if job is None else job.uid
         pod = the_pod([pod for pod in pods if pod.job_uid == uid])
+        final = job is None or _has_ended(job)
         if pod is not None and (pod.started or pod.terminated):
-            return Found(pod=pod, over=pod.terminated)
-        return Found(pod=pod, over=job is None or _has_ended(job))
+            return Found(pod=pod, over=pod.terminated, final=final)
+        return Found(pod=pod, over=final, final=final)
 
     def _job(self, request: LogsRequest) -> JobFacts | None:
         """Look at the Job of a log; None where there is none of ours."""
@@ -172,8 +182,13 @@ def _newest_owner(pods: Sequence[PodFacts]) -> str | None:
 
 
 def _has_ended(job: JobFacts) -> bool:
-    """Tell whether a Job makes no pod any more."""
-    last = (job.condition(kind) for kind in ("Complete", "Failed"))
+    """Tell whether a Job makes no pod any more.
+
+    Neither that we have stopped it nor that it is to fail is its last word; both are final.
+    """
+    if job.deleting or job.note(ANNOTATION_STOPPED) is not None:
+        return True
+    last = (job.condition(kind) for kind in ("Complete", "Failed", "FailureTarget"))
     return any(word is not None and word.status for word in last)
 
 
