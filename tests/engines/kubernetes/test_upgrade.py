@@ -1,0 +1,15 @@
+"""Jobs of the version before this one, upgraded while they run."""
+
+from __future__ import annotations
+
+import pytest
+from docker_images import BUSYBOX
+from upgrade_cases import UpgradeCases
+
+pytestmark = [pytest.mark.engine("kubernetes"), pytest.mark.timeout(600)]
+
+
+class TestUpgrade(UpgradeCases):
+    """On a real cluster."""
+
+    image = ("--image", BUSYBOX, "--cpu-request", "10m", "--memory-request", "16Mi")
