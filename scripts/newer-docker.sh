@@ -66,7 +66,9 @@ inside() { # in the engine's own mount and process namespaces
     mount --bind "$RUN" "$ROOT$RUN"
     mount --bind "$DATA" "$ROOT/var/lib/docker"
     cd "$ROOT"
-    exec chroot "$ROOT" docker-init -- dockerd --config-file "$RUN/daemon.json" -H "$ADDRESS" --data-root /var/lib/docker \
+    pivot_root . . # chroot alone is not enough: docker exec would see the machine's files
+    umount -l .
+    exec chroot . docker-init -- dockerd --config-file "$RUN/daemon.json" -H "$ADDRESS" --data-root /var/lib/docker \
         --exec-root "$RUN/exec" -p "$RUN/pid" --cgroup-parent "$NAME"
 }
 
@@ -101,8 +103,8 @@ stop() {
     if [ -f "$RUN/unshare.pid" ]; then
         pid=$(cat "$RUN/unshare.pid")
         if grep -qa "$PROGRAM" "/proc/$pid/cmdline" 2>/dev/null; then
-            kill "$pid"
-            while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+            kill -KILL "$pid" # unshare heeds no other signal
+            for _ in $(seq 100); do [ -d "/proc/$pid" ] || break; sleep 0.1; done
         fi
     fi
     ip netns delete "$NAME" 2>/dev/null || true
@@ -132,7 +134,7 @@ case $action in
         trap stop EXIT
         printf 'newer docker: %s, image store %s\n' "$(answers)" "$store"
         cd "$(dirname "$PROGRAM")/.."
-        DOCKER_HOST=$ADDRESS scripts/test.sh tests/conformance/test_docker.py tests/engines/docker/test_seed.py \
-            tests/engines/docker/test_images_of_jobs.py tests/engines/docker/test_faults_ends.py
+        DOCKER_HOST=$ADDRESS SPAWNERY_TEST_DOCKER_NETNS=$NAME scripts/test.sh tests/conformance/test_docker.py tests/engines/docker/test_seed.py \
+            tests/engines/docker/test_images.py tests/engines/docker/test_outcomes.py tests/engines/docker/test_identity.py
         ;;
 esac

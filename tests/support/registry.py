@@ -288,6 +288,8 @@ class _Handler(BaseHTTPRequestHandler):
     """``/v2/``, manifests and blobs, for the engine's pulls."""
 
     protocol_version = "HTTP/1.1"
+    default_request_version = "HTTP/1.1"
+    """What is no HTTP gets an answer with a status line: engines that try TLS first know by it."""
 
     def do_HEAD(self) -> None:
         self._serve()

@@ -39,6 +39,7 @@ def _kind(words: str, cause: str, message: str, hint: str) -> _Kind:
     return _Kind(re.compile(words, re.IGNORECASE), cause, message, hint)
 
 
+_CUT_OFF: Final = re.compile(r"context (canceled|cancelled|deadline exceeded)", re.IGNORECASE)
 _KINDS: Final = (
     _kind(
         r"network .* not found|could not find network|no such network",
@@ -107,6 +108,12 @@ _KINDS: Final = (
         "a part of a path has at most 255 characters",
     ),
     _kind(
+        _CUT_OFF.pattern,
+        "start.failed",
+        "the start was cut off with the connection that asked for it; the program never ran",
+        "spawn it again",
+    ),
+    _kind(
         r"OCI runtime|shim task|container process|container init",
         "start.failed",
         "the container could not be started",
@@ -148,6 +155,15 @@ def program_failure(log: str) -> StartFailure | None:
     if kind is None:
         return StartFailure("start.failed", said)
     return StartFailure(kind.cause, said, kind.hint)
+
+
+def was_cut_off(text: str) -> bool:
+    """Tell whether a start ended because whoever asked for it went away.
+
+    Args:
+        text: The engine's words.
+    """
+    return _CUT_OFF.search(text) is not None
 
 
 def start_failure(text: str) -> StartFailure:

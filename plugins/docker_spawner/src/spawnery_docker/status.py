@@ -24,7 +24,7 @@ from spawnery.plugin import (
     LABEL_START_DEADLINE,
 )
 
-from spawnery_docker.start_errors import program_failure, start_failure
+from spawnery_docker.start_errors import program_failure, start_failure, was_cut_off
 
 LIVE: Final = frozenset({"running", "paused", "restarting"})
 _SIGNALLED: Final = 128
@@ -122,10 +122,22 @@ def status_from(
     )
 
 
+def _start_cut_off(state: Mapping[str, Any]) -> bool:
+    """Tell whether a start ended with its request, before the program could run.
+
+    Docker 28 gives up a start whose client goes away (moby, daemon/start.go): the container stays
+    ``created`` with that error and exit code 128, and can be started again.
+    """
+    ran = moment(state.get("StartedAt")) is not None
+    return state["Status"] == "created" and not ran and was_cut_off(state.get("Error") or "")
+
+
 def end_of(shown: Mapping[str, Any]) -> End | None:
     """Return the evidence in the reply of an inspect; None while it has not ended."""
     state = shown["State"]
     if state["Status"] in {"created", *LIVE} and not state.get("Error"):
+        return None
+    if _start_cut_off(state):
         return None
     return End(
         code=int(state["ExitCode"]),
@@ -139,7 +151,7 @@ def end_of(shown: Mapping[str, Any]) -> End | None:
 def launched(shown: Mapping[str, Any]) -> bool:
     """Tell whether a container was ever started, or its start was tried and failed."""
     state = shown["State"]
-    never = state["Status"] == "created" and not state.get("Error")
+    never = (state["Status"] == "created" and not state.get("Error")) or _start_cut_off(state)
     return not never
 
 
