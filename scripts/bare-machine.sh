@@ -31,9 +31,7 @@ done
 place=$(mktemp -d /tmp/bare.XXXXXX)
 trap 'rm -rf "$place"' EXIT
 mkdir "$place/bin" "$place/home" "$place/repo" "$place/tmp" "$place/wheels"
-git ls-files -z --cached --others --exclude-standard |
-    while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
-    tar --null --files-from=- -cf - | tar -xf - -C "$place/repo"
+tar --exclude='./.*' --exclude=__pycache__ -cf - . | tar -xf - -C "$place/repo"
 
 # What it may use, and nothing else.
 while read -r tool; do

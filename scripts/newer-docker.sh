@@ -4,7 +4,8 @@
 #
 #   scripts/newer-docker.sh start [overlay2|containerd]   prints DOCKER_HOST of the engine; running it again is quick
 #   scripts/newer-docker.sh stop  [overlay2|containerd]   ends it and removes its data; the chroot stays
-#   scripts/newer-docker.sh test  [overlay2|containerd]   starts it, runs the tests meant for it, stops it
+#   scripts/newer-docker.sh test  [overlay2|containerd] [PATH...]   starts it, runs the tests meant for it (or
+#                                                         those of the paths), stops it
 #
 # The second word is the image store: overlay2 (the default), or containerd, on which newer engines start out.
 # Exit code 69: this machine cannot have that engine (one line says why); CI goes on then. It needs root and
@@ -20,7 +21,7 @@ case $action:$store in
     start:overlay2 | start:containerd | stop:overlay2 | stop:containerd | test:overlay2 | test:containerd) ;;
     inside:overlay2 | inside:containerd) ;; # called by start, in the engine's namespaces
     *)
-        sed -n '5,7s/^# *//p' "$0" >&2
+        sed -n '5,8s/^# *//p' "$0" >&2
         exit 64
         ;;
 esac
@@ -134,7 +135,11 @@ case $action in
         trap stop EXIT
         printf 'newer docker: %s, image store %s\n' "$(answers)" "$store"
         cd "$(dirname "$PROGRAM")/.."
-        DOCKER_HOST=$ADDRESS SPAWNERY_TEST_DOCKER_NETNS=$NAME scripts/test.sh tests/conformance/test_docker.py tests/engines/docker/test_seed.py \
-            tests/engines/docker/test_images.py tests/engines/docker/test_outcomes.py tests/engines/docker/test_identity.py
+        suites=("${@:3}")
+        [ ${#suites[@]} -gt 0 ] || suites=(
+            tests/conformance/test_docker.py tests/engines/docker/test_seed.py tests/engines/docker/test_images.py
+            tests/engines/docker/test_outcomes.py tests/engines/docker/test_identity.py
+        )
+        DOCKER_HOST=$ADDRESS SPAWNERY_TEST_DOCKER_NETNS=$NAME scripts/test.sh --no-cov "${suites[@]}"
         ;;
 esac

@@ -1,4 +1,4 @@
-"""The Pythons of this machine beside the one that runs the tests."""
+"""The supported Pythons that this machine has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,8 @@ def find_python(version: str) -> Path | None:
 
 
 def _candidates(version: str) -> Iterator[Path]:
-    """Yield where one may be: on PATH, and where pyenv keeps those that are not selected."""
+    """Yield where one may be: ours, on PATH, and where pyenv keeps those that are not selected."""
+    yield Path(sys.executable)
     named = shutil.which(f"python{version}")
     if named is not None:
         yield Path(named)
