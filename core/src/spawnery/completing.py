@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from spawnery.capabilities import own_options
-from spawnery.contract import Deadline, HookContext, SpawnRequest
+from spawnery.contract import Cancellation, Deadline, HookContext, SpawnRequest
 from spawnery.models import JobSpec, Network
 from spawnery.naming import object_name
 from spawnery.plugin import (
     LABEL_DEADLINE,
     LABEL_INSTANCE,
     LABEL_JOB_ID,
+    LABEL_RECORD_ID,
     LABEL_RETENTION,
     LABEL_SPEC_HASH,
     LABEL_START_DEADLINE,
@@ -22,6 +23,7 @@ from spawnery.secret import MASK, Secret
 
 if TYPE_CHECKING:
     from spawnery.opening import Parts
+    from spawnery.records import Record
 
 
 def labels_of(job: JobSpec, *, instance: str, spec_hash: str) -> dict[str, str]:
@@ -71,7 +73,13 @@ class Completer:
         )
 
     def request(
-        self, spec: JobSpec, *, spec_hash: str, follow: bool, mark: Callable[[str], None]
+        self,
+        spec: JobSpec,
+        *,
+        intent: Record,
+        follow: bool,
+        mark: Callable[[str], None],
+        cancellation: Cancellation,
     ) -> SpawnRequest:
         """Build the request of a spawn; from now on its secrets are masked."""
         prepared = self.prepare(spec)
@@ -84,8 +92,15 @@ class Completer:
                 ", ".join(prepared.ignored),
                 self._name.upper().replace("-", "_"),
             )
-        secrets = prepared.secrets
-        return self._complete(prepared, secrets, spec_hash, follow=follow, mark=mark)
+        return self._complete(
+            prepared,
+            prepared.secrets,
+            intent.spec_hash,
+            follow=follow,
+            mark=mark,
+            record_id=intent.record_id,
+            cancellation=cancellation,
+        )
 
     def masked(self, prepared: Prepared, *, spec_hash: str) -> SpawnRequest:
         """Build a request to be shown: no secret is in it."""
@@ -93,7 +108,15 @@ class Completer:
             key: Secret(MASK) if isinstance(value, Secret) else value
             for key, value in prepared.secrets.items()
         }
-        return self._complete(prepared, secrets, spec_hash, follow=False, mark=_never)
+        return self._complete(
+            prepared,
+            secrets,
+            spec_hash,
+            follow=False,
+            mark=_never,
+            record_id=None,
+            cancellation=Cancellation(),
+        )
 
     def _complete(
         self,
@@ -103,8 +126,13 @@ class Completer:
         *,
         follow: bool,
         mark: Callable[[str], None],
+        record_id: str | None,
+        cancellation: Cancellation,
     ) -> SpawnRequest:
         job, parts = prepared.job, self._parts
+        labels = labels_of(job, instance=parts.instance, spec_hash=spec_hash)
+        if record_id is not None:
+            labels[LABEL_RECORD_ID] = record_id
         return SpawnRequest(
             job=job,
             spec_hash=spec_hash,
@@ -112,7 +140,8 @@ class Completer:
             secrets=secrets,
             network=prepared.network,
             name=object_name(self._core.name_prefix, job.job_id),
-            labels=labels_of(job, instance=parts.instance, spec_hash=spec_hash),
+            record_id=record_id,
+            labels=labels,
             options=own_options(job, spawner=self._name, kind=parts.plugin.options),
             retention_seconds=job.retention_seconds or 0,
             grace_seconds=self._core.stop_grace_seconds,
@@ -120,6 +149,7 @@ class Completer:
             follow=follow,
             deadline=parts.engine.limit(),
             created=mark,
+            cancellation=cancellation,
         )
 
 

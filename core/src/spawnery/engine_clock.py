@@ -9,7 +9,6 @@ so that a step of it changes nothing.
 
 from __future__ import annotations
 
-import collections
 import threading
 import time
 from collections.abc import Callable
@@ -19,10 +18,6 @@ from typing import Final
 
 from attrs import frozen
 
-_KEPT: Final = 64
-"""Readings that are remembered."""
-_FRESH_SECONDS: Final = 600.0
-"""How long a reading bounds the offset."""
 _DRIFT: Final = 200e-6
 """How far two clocks may drift apart, in seconds per second: what NTP still corrects is 500 ppm."""
 
@@ -41,17 +36,23 @@ class TimeRange:
 
 
 @frozen
-class _Reading:
-    """Bounds of (engine's clock - our monotonic clock), and when they were read."""
+class _Bounds:
+    """Bounds of (engine's clock - our monotonic clock), and when they held."""
 
     low: float
     high: float
     at: float
 
-    def at_time(self, now: float) -> tuple[float, float]:
+    def later(self, now: float) -> _Bounds:
         """Return the bounds as they are now: wider, since clocks drift."""
         drift = max(0.0, now - self.at) * _DRIFT
-        return self.low - drift, self.high + drift
+        return _Bounds(self.low - drift, self.high + drift, now)
+
+    def with_reading(self, other: _Bounds) -> _Bounds:
+        """Return what both allow; the later one alone where they contradict each other."""
+        known = self.later(other.at)
+        low, high = max(known.low, other.low), min(known.high, other.high)
+        return other if low > high else _Bounds(low, high, other.at)
 
 
 class EngineClock:
@@ -73,7 +74,7 @@ class EngineClock:
         self._monotonic = monotonic
         self._wall = wall
         self._lock = threading.Lock()
-        self._readings: collections.deque[_Reading] = collections.deque(maxlen=_KEPT)
+        self._known: _Bounds | None = None
         self.measured = False
         """Whether the engine's clock is measured: until the first reading nothing is known then."""
 
@@ -89,14 +90,12 @@ class EngineClock:
             resolution: Seconds by which the engine's clock may be further than it said.
         """
         said = time_of_engine.timestamp()
-        reading = _Reading(said - received, said + resolution - sent, received)
+        reading = _Bounds(said - received, said + resolution - sent, received)
         with self._lock:
             self.measured = True
-            if self._readings:
-                low, high = self._bounds(received)
-                if reading.low > high or reading.high < low:
-                    self._readings.clear()  # one of the clocks was set
-            self._readings.append(reading)
+            known = self._known
+            # Where they contradict each other, one of the clocks was set.
+            self._known = reading if known is None else known.with_reading(reading)
 
     def read_header(self, date: str | None, *, sent: float, received: float) -> None:
         """Take in a ``Date`` header (RFC 9110 5.6.7); a missing or malformed one says nothing."""
@@ -110,24 +109,17 @@ class EngineClock:
             said = said.replace(tzinfo=UTC)
         self.read(said, sent=sent, received=received)
 
-    def _bounds(self, now: float) -> tuple[float, float]:
-        """Return the narrowest bounds that all fresh readings allow; the lock is held."""
-        fresh = [r for r in self._readings if now - r.at < _FRESH_SECONDS]
-        bounds = [r.at_time(now) for r in fresh or list(self._readings)[-1:]]
-        low, high = max(b[0] for b in bounds), min(b[1] for b in bounds)
-        return (low, high) if low <= high else self._readings[-1].at_time(now)
-
     def now(self) -> TimeRange | None:
         """Return the engine's present; None while it is measured and was never read."""
-        with self._lock:
-            now = self._monotonic()
-            if not self._readings:
-                if self.measured:
-                    return None
-                wall = self._wall()
-                return TimeRange(wall, wall)
-            low, high = self._bounds(now)
-        return TimeRange(_moment(now + low), _moment(now + high))
+        known = self._known
+        if known is None:
+            if self.measured:
+                return None
+            wall = self._wall()
+            return TimeRange(wall, wall)
+        now = self._monotonic()
+        present = known.later(now)
+        return TimeRange(_moment(now + present.low), _moment(now + present.high))
 
     def offset(self) -> tuple[timedelta, timedelta] | None:
         """Return how far the engine's clock is ahead of our wall clock: least and most.

@@ -244,11 +244,13 @@ class Spawner:
         there = False
 
         def build(mark: Callable[[str], None]) -> SpawnRequest:
-            return self._completer.request(spec, spec_hash=digest, follow=follow, mark=mark)
+            return self._completer.request(
+                spec, intent=intent, follow=follow, mark=mark, cancellation=cancellation
+            )
 
         try:
             with self._one_at_a_time(spec.job_id):
-                handle = self._spawning.spawn(intent, build, cancellation)
+                handle = self._spawning.spawn(intent, build)
             there = True
         finally:
             self._tracker.spawned(spec.job_id, cancellation, there=there and evidence)

@@ -18,7 +18,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from spawnery.contract import Cancellation, Deadline, SpawnRequest
+from spawnery.contract import Deadline, SpawnRequest
 from spawnery.ending import Ending
 from spawnery.engine import Engine
 from spawnery.errors import (
@@ -90,7 +90,6 @@ class Spawning:
         self,
         intent: Record,
         build: Callable[[Callable[[str], None]], SpawnRequest],
-        cancellation: Cancellation,
     ) -> JobHandle:
         """Make sure that the job of this intent exists, and say whether this call made it.
 
@@ -98,7 +97,6 @@ class Spawning:
             intent: The record to begin with.
             build: Completes the request (review, environment, network); called only when the
                 engine is to be asked. Its argument marks the record.
-            cancellation: Tells of a stop while this call is under way.
         """
         known = self.ledger.records.get(intent.job_id)
         if known is not None and self._is_done(known, intent):
@@ -108,7 +106,8 @@ class Spawning:
         begun = self._begin(intent)
         if not begun.leased or (not begun.inserted and self._is_done(begun.record, intent)):
             return _handle(begun.record)
-        request = evolve(_identified(request, begun.record), cancellation=cancellation)
+        if request.record_id != begun.record.record_id:
+            request = _identified(request, begun.record)
         return self._ask(request, begun.record, marked)
 
     # -- the record --------------------------------------------------------------------------
