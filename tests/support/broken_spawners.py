@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import broken_evidence  # noqa: F401 - registers its own
 import broken_streams  # noqa: F401 - registers its own
 from attrs import evolve
 from broken_base import BROKEN, Lying, caught, success_of, vanished_well

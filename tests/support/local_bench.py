@@ -29,6 +29,7 @@ class LocalBench(Bench):
     """
 
     spawner_type = "local"
+    crowd = 64
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

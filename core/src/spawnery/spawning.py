@@ -307,13 +307,21 @@ def _same_spec(record: Record, intent: Record) -> None:
 
 def _handle(record: Record) -> JobHandle:
     return JobHandle(
-        job_id=record.job_id, name=record.name, engine_id=record.engine_id, created=False
+        job_id=record.job_id,
+        name=record.name,
+        engine_id=record.engine_id,
+        created=False,
+        record_id=record.record_id,
     )
 
 
 def _handle_of(request: SpawnRequest, engine_id: str | None, *, created: bool) -> JobHandle:
     return JobHandle(
-        job_id=request.job.job_id, name=request.name, engine_id=engine_id, created=created
+        job_id=request.job.job_id,
+        name=request.name,
+        engine_id=engine_id,
+        created=created,
+        record_id=request.record_id,
     )
 
 

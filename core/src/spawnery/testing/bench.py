@@ -56,6 +56,9 @@ class Bench(ABC):
         crash_steps: Most steps at which the caller is killed in the crash sweep.
         starts_at_once: Whether one request makes the object and lets it run, so that its program
             may run before the record knows the object. It must then be taken up by the next spawn.
+        hangs: Step of a spawn to the fields of a spec whose spawn hangs there for minutes: an
+            image whose registry does not answer, a credential helper that does not end.
+        crowd: How many jobs are to end at one moment.
         start_seconds: What a job may take from its spawn until its program runs: deadlines that
             must not strike before that are longer by so much.
     """
@@ -74,6 +77,8 @@ class Bench(ABC):
     fault_points: ClassVar[Mapping[str, FaultPoint]] = {}
     crash_steps: ClassVar[int] = 25
     starts_at_once: ClassVar[bool] = False
+    hangs: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    crowd: ClassVar[int] = 12
     start_seconds: ClassVar[float] = 0.0
 
     def __init__(self, folder: Path) -> None:
@@ -115,6 +120,21 @@ class Bench(ABC):
         plugin = None if self.plugin_path is None else load_plugin(self.plugin_path)
         environ = self.environ() | variables
         return Spawner.open(plugin=plugin, environ=environ, extensions=extensions)
+
+    def elsewhere(self) -> Mapping[str, str] | None:
+        """Return variables that lead to another place, with the same records; None without one.
+
+        ``objects`` names what is in both.
+        """
+        return None
+
+    def set_clock_ahead(self, seconds: float) -> bool:
+        """Set our clock so far ahead of the engine's (negative: behind), from now on.
+
+        Ours is that of processes with ``environ``, and of this one where the bench is not
+        ``shared``. False where that cannot be done.
+        """
+        return False
 
     def python(self) -> list[str]:
         """Return the interpreter for processes that use the spawner."""

@@ -15,13 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from spawnery.errors import SpawnerError
+from spawnery.testing.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from spawnery.models import JobSpec
     from spawnery.spawner import Spawner
     from spawnery.testing.bench import Bench
 
-_LIMIT: Final = 60.0
+_LIMIT: Final = PATIENCE * 2
 
 
 def spec_of(fields: Mapping[str, Any]) -> JobSpec:
@@ -40,16 +41,20 @@ def open_spawner(plugin: str | None) -> Spawner:
 
 
 def _results(request: Mapping[str, Any]) -> Iterator[Any]:
-    spec = spec_of(request["spec"])
     with open_spawner(request["plugin"]) as spawner:
-        for verb in request["do"]:
-            if verb == "die":
-                sys.stdout.flush()
-                os.kill(os.getpid(), signal.SIGKILL)
-            try:
-                yield verb, _do(spawner, verb, spec)
-            except SpawnerError as error:
-                yield verb, {"error": type(error).__name__, "cause": error.cause}
+        yield from results(spawner, spec_of(request["spec"]), request["do"])
+
+
+def results(spawner: Spawner, spec: JobSpec, verbs: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Do these verbs with a job; yields each with its result."""
+    for verb in verbs:
+        if verb == "die":
+            sys.stdout.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            yield verb, _do(spawner, verb, spec)
+        except SpawnerError as error:
+            yield verb, {"error": type(error).__name__, "cause": error.cause}
 
 
 def _do(spawner: Spawner, verb: str, spec: JobSpec) -> Any:
@@ -61,8 +66,12 @@ def _do(spawner: Spawner, verb: str, spec: JobSpec) -> Any:
         return to_json(spawner.wait(spec.job_id, timeout=_LIMIT))
     if verb == "status":
         return to_json(spawner.status(spec.job_id))
+    if verb == "stop":
+        return to_json(spawner.stop(spec.job_id, grace_seconds=0))
+    if verb == "remove":
+        return spawner.remove(spec.job_id)
     if verb == "reap":
-        return to_json(spawner.reap())
+        return to_json([item for item in spawner.reap() if item.done])
     msg = f"unknown verb {verb}"
     raise ValueError(msg)
 

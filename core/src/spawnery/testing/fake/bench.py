@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -66,6 +67,10 @@ class FakeBench(Bench):
     shared = False
     missing_image = "missing/none:0"
     stuck: ClassVar[Mapping[str, Any]] = {"options": {"fake": {"slow_start_seconds": 600}}}
+    hangs: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        step: {"options": {"fake": {"hang_before": step}}} for step in ("create", "start")
+    }
+    crowd = 500
     commands = FakeCommands()
     fault_points: ClassVar[Mapping[str, FaultPoint]] = {
         point: FaultPoint(METHOD, f"^/{point}/")
@@ -76,6 +81,8 @@ class FakeBench(Bench):
         super().__init__(folder)
         self.engine_name = self.where()
         self.engine: FakeEngine = engine_at(self.engine_name)
+        self._ahead: dict[str, str] = {}
+        self._other: FakeEngine | None = None
 
     def where(self) -> str:
         """Return where the engine lives."""
@@ -83,11 +90,23 @@ class FakeBench(Bench):
 
     def settings(self) -> Mapping[str, str]:
         """Name the engine."""
-        return {"SPAWNERY_FAKE_ENGINE": self.engine_name}
+        return {"SPAWNERY_FAKE_ENGINE": self.engine_name, **self._ahead}
+
+    def elsewhere(self) -> Mapping[str, str]:
+        """Lead to an engine of its own."""
+        name = f"{self.engine_name}.other"
+        self._other = engine_at(name)
+        return {"SPAWNERY_FAKE_ENGINE": name}
+
+    def set_clock_ahead(self, seconds: float) -> bool:
+        """Set the engine's clock back instead of ours."""
+        self._ahead = {"SPAWNERY_FAKE_CLOCK_AHEAD": str(-seconds)}
+        self.engine.clock = lambda: time.time() - seconds
+        return True
 
     def objects(self) -> set[str]:
-        """Name all objects of the engine."""
-        return self.engine.objects()
+        """Name all objects of the engine, and of the other one."""
+        return self.engine.objects() | (self._other.objects() if self._other else set())
 
     def runs_of(self, job_id: str) -> int:
         """Count the starts of a job."""
@@ -113,12 +132,14 @@ class FakeBench(Bench):
         """Let go of the engine."""
         self.engine.faults.clear()
         forget_engine(self.engine_name)
+        forget_engine(f"{self.engine_name}.other")
 
 
 class FakeFileBench(FakeBench):
     """The fake on an engine in a file, which processes share."""
 
     shared = True
+    crowd = 40
 
     def where(self) -> str:
         """Name the file."""
