@@ -95,6 +95,18 @@ class Engine:
             self._broken("status", f"it returned the status of {status.job_id}", job_id)
         return status
 
+    def present(self, job_id: str) -> JobStatus | None:
+        """Look at a job that nobody remembers; an end counts only while its object is there.
+
+        A spawner may still know how an object ended that is gone, which is evidence for a record
+        and makes none.
+        """
+        status = self.status(job_id)
+        if status is None or status.outcome is None:
+            return status
+        there = {item.engine_id for item in self.list_jobs() if item.job_id == job_id}
+        return status if status.engine_id in there else None
+
     def list_jobs(self) -> Sequence[JobStatus]:
         """Call the hook ``list_jobs``."""
         found = self._call("list_jobs", self._hook.list_jobs, self._limit(), None)

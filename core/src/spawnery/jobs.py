@@ -61,10 +61,11 @@ class Jobs:
 
     def _look(self, job_id: str) -> JobStatus | None:
         """Ask the engine for a job; another object under its id is not it."""
-        seen = self._engine.status(job_id)
+        record = self._ledger.records.get(job_id)
+        seen = self._engine.present(job_id) if record is None else self._engine.status(job_id)
         if seen is None:
             return None
-        record = self._ledger.records.get(job_id)
+        record = record or self._ledger.records.get(job_id)
         if record is None or self._ledger.concerns(record, seen):
             return seen
         return None

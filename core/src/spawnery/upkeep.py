@@ -217,7 +217,8 @@ class Upkeep:
             tracker.ledger.announce(record)
             tracker.settle(record)
             return
-        status = tracker.engine.status(job_id)
+        look = tracker.engine.present if record is None else tracker.engine.status
+        status = look(job_id)
         if status is not None and tracker.on_seen(status, looked=True):
             with tracker.lock:
                 tracker.absent.pop(job_id, None)
