@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from kube_account import Account, deployed, runtime_of
+from kube_case import KubeCase, sh
 from kubectl import Kubectl
 from registry import free_port
 from spawnery.contract import CheckItem
@@ -46,7 +47,8 @@ def least(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def findings(folder: Path, kubeconfig: str, **fields: Any) -> dict[str, CheckItem]:
     """Return what the doctor finds, by name, in the namespace of a kubeconfig or another."""
-    settings = KubernetesSettings(kubeconfig=kubeconfig, namespace=fields.pop("namespace", None))
+    own = {key: fields.pop(key) for key in ("namespace", "assign_user") if key in fields}
+    settings = KubernetesSettings(kubeconfig=kubeconfig, **own)
     spawner = KubernetesSpawner(settings, runtime_of(folder, "doctor", **fields))
     items = spawner.check()
     spawner.close()
@@ -70,6 +72,8 @@ def test_a_sound_cluster(whole: Account, kubectl: Kubectl, tmp_path: Path) -> No
     assert found["rights"].detail.endswith(f"in {whole.namespace}")
     assert "count/jobs.batch 0 of 200" in found["quota spawnery"].detail
     assert found["limits"].detail.startswith("none")
+    assert "checked the pod" in found["job"].detail
+    assert "65532" in found["user"].detail
     assert {item.level for item in found.values()} == {"ok"}
 
 
@@ -77,7 +81,8 @@ def test_what_is_not_visible(least: Account, tmp_path: Path) -> None:
     """Without the second Role its rules are told to whoever wants to see more; nothing fails."""
     found = findings(tmp_path, least.kubeconfig())
     assert {item.level for item in found.values()} == {"ok"}
-    for name, rule in zip(("quota", "limits"), CHECK_RULES, strict=True):
+    assert "right to create pods" in found["job"].detail
+    for name, rule in zip(("quota", "limits"), CHECK_RULES, strict=False):
         assert found[name].detail == "not visible"
         _, _, pasted = (found[name].hint or "").partition("\n")
         assert yaml.safe_load(pasted) == [
@@ -193,7 +198,7 @@ def test_an_old_server(least: Account, tmp_path: Path, minor: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(3600, "3600.* ahead of"), (-3600, "behind"), (5, "ahead of")]
+    ("seconds", "told"), [(3600, r"3(599|600)\.\d s ahead of"), (-3600, "behind"), (5, "ahead of")]
 )
 def test_another_time(least: Account, tmp_path: Path, seconds: int, told: str) -> None:
     """A clock that is more than 2 s from the API server's is a warning, with offset and way."""
@@ -214,3 +219,42 @@ def test_credentials_that_are_refused(least: Account, tmp_path: Path) -> None:
     assert found["server"].level == "failed"
     assert "401" in found["server"].detail or "nauthorized" in found["server"].detail
     assert "planted-token-6d1f" not in str(found)
+
+
+def test_a_namespace_that_refuses_every_job(kubectl: Kubectl, tmp_path: Path) -> None:
+    """A LimitRange with a ratio that no job of default size keeps is found: the pod is tried."""
+    with deployed(kubectl, tmp_path, "check") as account:
+        ratio = {"type": "Container", "maxLimitRequestRatio": {"cpu": "2"}}
+        metadata = {"name": "tight", "namespace": account.namespace}
+        spec = {"limits": [ratio]}
+        kubectl.apply(
+            {"apiVersion": "v1", "kind": "LimitRange", "metadata": metadata, "spec": spec}
+        )
+        found = findings(tmp_path, account.kubeconfig())
+        assert found["limits tight"].level == "warning"
+        assert "cpu limit 1000m with request 250m" in found["limits tight"].detail
+        assert found["job"].level == "failed"
+        assert "max limit to request ratio" in found["job"].detail
+
+
+def test_a_namespace_that_chooses_users(kubectl: Kubectl, tmp_path: Path) -> None:
+    """Where the namespace has a range of users (OpenShift) the cluster chooses; check tells, and
+    warns where the setting says otherwise."""
+    with deployed(kubectl, tmp_path) as account:
+        note = "openshift.io/sa.scc.uid-range=1000650000/10000"
+        kubectl("annotate", "namespace", account.namespace, note)
+        path = account.kubeconfig()
+        item = findings(tmp_path, path)["user"]
+        assert (item.level, "cluster chooses" in item.detail) == ("ok", True)
+        item = findings(tmp_path, path, assign_user="spawnery")["user"]
+        assert item.level == "warning"
+        assert "1000650000" in item.detail
+        case = KubeCase(tmp_path, account)
+        with case.open() as spawner:
+            spawner.spawn(sh("true", job_id="one"))
+            spawner.spawn(sh("true", job_id="two", user="7"))
+            pods = [case.job(job)["spec"]["template"]["spec"] for job in ("one", "two")]
+        case.close()
+    assert "runAsUser" not in pods[0]["securityContext"]
+    assert "fsGroup" not in pods[0]["securityContext"]
+    assert pods[1]["securityContext"]["runAsUser"] == 7

@@ -168,3 +168,17 @@ def test_a_mistyped_field(case: KubeCase, spawner: Spawner) -> None:
         "hostAliasses" in problem for problem in spawner.plan(job, validate=True).plan.problems
     )
     assert case.objects() == set()
+
+
+def test_a_volume_that_the_job_may_write_to(case: KubeCase) -> None:
+    """The user of the profile restricted, and one that the job names, may write to a volume
+    that belongs to root otherwise."""
+    volume = {"name": "cache", "emptyDir": {}}
+    mount = {"name": "cache", "mountPath": "/cache"}
+    container = {"name": "job", "volumeMounts": [mount]}
+    patch = {"spec": {"template": {"spec": {"volumes": [volume], "containers": [container]}}}}
+    script = "touch /cache/f && stat -c %g /cache"
+    with case.open(SPAWNERY_KUBERNETES_ALLOW_PATCH="1") as spawner:
+        for user, group in ((None, "65532"), ("1000", "1000"), ("1000:2000", "2000")):
+            spec = sh(script, user=user, options={"kubernetes": {"patch": patch}})
+            assert output(spawner, spec).strip() == group

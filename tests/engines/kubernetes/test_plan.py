@@ -44,7 +44,8 @@ def test_a_plan_asks_nothing_and_tells_no_secret(led: KubeCase, proxy: Transport
     shown = led.cli("plan", "--secret", "OWN", *JOB, OWN=value)
     assert shown.returncode == 0, shown.stderr
     assert value not in shown.stdout
-    assert proxy.seen() == ()
+    place = f"/api/v1/namespaces/{led.namespace}"
+    assert [seen for seen in proxy.seen() if seen.path != place] == []
     manifest = yaml.safe_load(shown.stdout.split("\n\n", 1)[1])
     assert manifest["kind"] == "Job"
     assert manifest["metadata"]["namespace"] == led.namespace
@@ -54,12 +55,14 @@ def test_a_plan_asks_nothing_and_tells_no_secret(led: KubeCase, proxy: Transport
 
 
 def test_the_cluster_takes_it(led: KubeCase, proxy: TransportProxy) -> None:
-    """A dry run: it is checked, and nothing is made."""
+    """A dry run of the Job and of its pod: they are checked, and nothing is made."""
     done = led.cli("--json", "plan", "--validate", *JOB)
     assert done.returncode == 0, done.stdout + done.stderr
     assert any("dry run" in note for note in json.loads(done.stdout)["plan"]["notes"])
-    (asked,) = proxy.seen()
-    assert "dryRun=All" in asked.path
+    posts = [seen.path for seen in proxy.seen() if seen.method == "POST"]
+    assert posts
+    assert all("dryRun=All" in path for path in posts)
+    assert {path.partition("?")[0].split("/")[-1] for path in posts} == {"jobs", "pods"}
     assert led.objects() == set()
 
 

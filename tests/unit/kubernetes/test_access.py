@@ -123,8 +123,8 @@ def test_several_files(tmp_path: Path) -> None:
     ("text", "words"),
     [
         (None, "cannot be read: No such file or directory"),
-        ("", "is empty, or no kubeconfig at all"),
-        ("[1, 2]", "is empty, or no kubeconfig at all"),
+        ("", "has no current context"),
+        ("[1, 2]", "is no kubeconfig at all"),
         ("a: [b\nc: d", "line 2, is no YAML"),
         ("users: [3]", "users holds something else than a name and a user"),
         ("users: [{name: u, user: 3}]", "users holds something else than a name and a user"),
@@ -214,3 +214,16 @@ def test_the_environments_proxy(tmp_path: Path) -> None:
     assert access.proxy == "http://user:hunter2@proxy:3128"
     assert "hunter2" not in repr(access)
     assert resolve({**environ, "NO_PROXY": "example.com"}).proxy is None
+
+
+def test_what_kubectl_takes(tmp_path: Path) -> None:
+    """An empty file in the list, and an unrelated entry that says nothing, are no errors."""
+    empty, full = tmp_path / "empty", tmp_path / "full"
+    empty.write_text("")
+    full.write_text(
+        "{current-context: x, contexts: [{name: x, context: {cluster: c, user: u}}],"
+        " clusters: [{name: c, cluster: {server: 'https://c.example'}}, {name: other}],"
+        " users: [{name: unrelated}, {name: u, user: {token: t}}]}"
+    )
+    for files in (f"{empty}:{full}", f"{full}:{empty}"):
+        assert resolve({"KUBECONFIG": files}).server == "https://c.example"

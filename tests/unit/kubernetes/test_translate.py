@@ -85,6 +85,8 @@ def test_restricted_is_the_default():
         "runAsNonRoot": True,
         "runAsUser": 65532,
         "runAsGroup": 65532,
+        "fsGroup": 65532,
+        "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     own = found["containers"][0]
@@ -272,3 +274,30 @@ def test_what_the_cluster_would_refuse_late(fields, field):
     with pytest.raises(InvalidSpec) as caught:
         job(**fields)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("fields", "group"),
+    [
+        ({"user": "1000"}, 1000),
+        ({"user": "1000:2000"}, 2000),
+        ({"user": "0", "security": Security.BASELINE}, None),
+        ({"security": Security.BASELINE}, None),
+    ],
+)
+def test_volumes_belong_to_the_user(fields, group):
+    """Who is not root may write to volumes, by a group of theirs."""
+    assert pod(**fields)["securityContext"].get("fsGroup") == group
+
+
+def test_a_user_that_the_cluster_chooses():
+    """Neither user nor groups are set, and nothing is said of a user that was replaced; one that
+    the job names stays."""
+    request = request_of()
+    made = job_of(request, KubernetesSettings(), namespace="n", secret="s", cluster_user=True)
+    context = made["spec"]["template"]["spec"]["securityContext"]
+    assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert "spawnery.dev/replaced-user" not in made["metadata"]["annotations"]
+    named = request_of(user="7")
+    made = job_of(named, KubernetesSettings(), namespace="n", secret="s", cluster_user=True)
+    assert made["spec"]["template"]["spec"]["securityContext"]["runAsUser"] == 7

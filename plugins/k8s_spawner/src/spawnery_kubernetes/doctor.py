@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import frozen
-from spawnery.contract import CheckItem
+from spawnery.contract import CheckItem, Deadline, SpawnRequest
 from spawnery.errors import SpawnerError
-from spawnery.plugin import SpawnerRuntime
+from spawnery.models import JobSpec
+from spawnery.plugin import LABEL_INSTANCE, LABEL_JOB_ID, LABEL_SPEC_HASH, SpawnerRuntime
 
 from spawnery_kubernetes import headroom
 from spawnery_kubernetes.client import KubeClient
@@ -24,8 +26,10 @@ from spawnery_kubernetes.rights import (
     rights_of,
     rules_yaml,
 )
-from spawnery_kubernetes.translate import DEFAULTS
+from spawnery_kubernetes.settings import KubernetesSettings
+from spawnery_kubernetes.translate import DEFAULTS, job_of
 from spawnery_kubernetes.transport import Reply
+from spawnery_kubernetes.trial import attempt
 
 _OLDEST: Final = (1, 29)
 """``podReplacementPolicy`` is on from here (kubernetes.io/docs/reference/command-line-tools-
@@ -43,12 +47,14 @@ class Doctor:
         client: The cluster.
         namespace: Of all jobs.
         told: Where its address and our credentials come from, for a person.
+        settings: Ours.
         runtime: The host.
     """
 
     client: KubeClient
     namespace: Namespace
     told: str
+    settings: KubernetesSettings
     runtime: SpawnerRuntime
 
     def examine(self) -> list[CheckItem]:
@@ -61,6 +67,7 @@ class Doctor:
             ("rights", self._rights),
             ("quota", self._quotas),
             ("limits", self._limits),
+            ("job", self._job),
         )
         for name, check in checks:
             try:
@@ -137,6 +144,7 @@ class Doctor:
         else:
             yield CheckItem(name="namespace", detail=name)
         yield headroom.pod_security(found)
+        yield headroom.user(found, self.settings.assign_user)
 
     def _unknown_place(self, name: str) -> CheckItem:
         """Say what is missing where the namespace cannot be read; nothing is refused for it."""
@@ -188,6 +196,46 @@ class Doctor:
             yield self._not_visible("limits", CHECK_RULES[1])
         else:
             yield from headroom.limits(found, DEFAULTS)
+
+    def _job(self) -> Iterator[CheckItem]:
+        """Let the cluster check a job that asks for nothing, and its pod."""
+        request, limit = self._smallest(), Deadline.after(self.runtime.io_timeout_seconds)
+        job = job_of(
+            request,
+            self.settings,
+            namespace=self.client.namespace,
+            secret="",
+            cluster_user=self.namespace.assigns_user(),
+        )
+        found = attempt(self.client, job, deadline=limit)
+        if found.refused or found.waits:
+            level = "failed" if found.refused else "warning"
+            detail = f"a job that asks for nothing: {'; '.join((*found.refused, *found.waits))}"
+            yield CheckItem(name="job", level=level, detail=detail, hint="spawnery plan --validate")
+        else:
+            yield CheckItem(name="job", detail="; ".join(found.notes))
+
+    def _smallest(self) -> SpawnRequest:
+        name = self.runtime.object_name(f"check-{secrets.token_hex(4)}")
+        labels = {
+            LABEL_INSTANCE: self.runtime.instance,
+            LABEL_JOB_ID: name,
+            LABEL_SPEC_HASH: "check",
+        }
+        return SpawnRequest(
+            job=JobSpec(image="spawnery-check"),
+            spec_hash="check",
+            env={},
+            secrets={},
+            network=None,
+            name=name,
+            labels=labels,
+            retention_seconds=0,
+            grace_seconds=1,
+            tail_bytes=0,
+            deadline=Deadline.after(self.runtime.io_timeout_seconds),
+            created=lambda _engine_id: None,
+        )
 
     def _listed(self, kind: str) -> Sequence[Mapping[str, Any]] | None:
         """List objects; None where we may not."""

@@ -8,6 +8,8 @@ from typing import Any, Final
 from spawnery.contract import CheckItem
 from spawnery.quantities import parse_quantity
 
+from spawnery_kubernetes.namespace import RANGE
+
 _LEVEL: Final = "pod-security.kubernetes.io/enforce"
 _ONE_JOB: Final = {"count/jobs.batch": "1", "pods": "1", "count/pods": "1"}
 """Counted as the keys of a ResourceQuota
@@ -29,6 +31,24 @@ def pod_security(namespace: Mapping[str, Any]) -> CheckItem:
         "privileged": "privileged: the cluster itself refuses no pod",
     }
     return CheckItem(name="pod security", detail=told.get(level, str(level)))
+
+
+def user(namespace: Mapping[str, Any], assign_user: str) -> CheckItem:
+    """Tell who chooses the user of a restricted job that names none.
+
+    Args:
+        namespace: As the API has it.
+        assign_user: The setting.
+    """
+    found = (namespace["metadata"].get("annotations") or {}).get(RANGE)
+    if assign_user == "cluster" or (assign_user == "auto" and found):
+        why = f"the namespace has the range {found}" if found else "assign_user is cluster"
+        return CheckItem(name="user", detail=f"the cluster chooses the user of jobs: {why}")
+    if not found:
+        return CheckItem(name="user", detail="restricted jobs run as 65532 where they name no user")
+    detail = f"jobs run as 65532, and the namespace takes users of the range {found} only"
+    hint = "leave the user to the cluster: SPAWNERY_KUBERNETES_ASSIGN_USER=auto"
+    return CheckItem(name="user", level="warning", detail=detail, hint=hint)
 
 
 def quotas(
@@ -106,15 +126,25 @@ def _limit(limit: Mapping[str, Any], defaults: Mapping[str, tuple[str, str]]) ->
             continue
         least, most = part.get("min") or {}, part.get("max") or {}
         told += [f"{part['type']} {key} at least {least[key]}" for key in sorted(least)]
+        ratio = part.get("maxLimitRequestRatio") or {}
         told += [f"{part['type']} {key} at most {most[key]}" for key in sorted(most)]
+        told += [
+            f"{part['type']} {key} limit at most {ratio[key]} times its request"
+            for key in sorted(ratio)
+        ]
         for key, (request, limited) in defaults.items():
             if key in least and parse_quantity(request) < parse_quantity(least[key]):
                 refused.append(f"{key} request {request}")
             if key in most and parse_quantity(limited) > parse_quantity(most[key]):
                 refused.append(f"{key} limit {limited}")
+            if key in ratio and parse_quantity(limited) / parse_quantity(request) > parse_quantity(
+                ratio[key]
+            ):
+                refused.append(f"{key} limit {limited} with request {request}")
     name, detail = f"limits {metadata['name']}", ", ".join(told) or "no bounds of size"
     if not refused:
         return CheckItem(name=name, detail=detail)
     detail += f"; a job of default size is refused: {', '.join(refused)}"
-    hint = "let jobs say what they need: --memory-limit, --cpu-limit, or change the LimitRange"
+    hint = "let jobs say what they need: --memory-limit, --cpu-limit, --memory-request,"
+    hint += " --cpu-request, or change the LimitRange"
     return CheckItem(name=name, level="warning", detail=detail, hint=hint)

@@ -104,8 +104,10 @@ def _content(path: Path) -> Mapping[str, Any]:
         where = f"{path}, line {mark.line + 1}," if mark is not None else f"{path}"
         msg = f"the kubeconfig {where} is no YAML"
         raise ConfigurationError(msg, hint=_PERSONS) from None
+    if content is None:
+        return {}  # as kubectl does it: of a list of files some may be empty
     if not isinstance(content, Mapping):
-        msg = f"the kubeconfig {path} is empty, or no kubeconfig at all"
+        msg = f"the kubeconfig {path} is no kubeconfig at all"
         raise ConfigurationError(msg, hint="name another one: export KUBECONFIG=...")
     return content
 
@@ -113,10 +115,10 @@ def _content(path: Path) -> Mapping[str, Any]:
 def _entries(path: Path, kind: str, items: Any) -> list[Entry]:
     found = []
     for item in items or ():
-        value = item.get(_KINDS[kind]) if isinstance(item, Mapping) else None
-        if value is not None and not isinstance(value, Mapping):
-            value = None
-        if value is None or not item.get("name"):
+        value = item.get(_KINDS[kind]) if isinstance(item, Mapping) else 0
+        # As kubectl does it: an entry that says nothing is there, and says nothing.
+        value = {} if value is None else value
+        if not isinstance(value, Mapping) or not item.get("name"):
             msg = f"the kubeconfig {path} is broken: {kind} holds something else than"
             msg += f" a name and a {_KINDS[kind]}"
             raise ConfigurationError(msg, hint=_PERSONS)

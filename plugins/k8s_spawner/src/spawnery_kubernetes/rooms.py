@@ -42,13 +42,19 @@ class Rooms:
         self._tails = tails
         self._judge = judge
         self.jobs = Jobs(client, runtime, book=book, judge=judge, stuck=stuck)
-        self.spawning = Spawning(client, settings, runtime, jobs=self.jobs, tails=tails)
+        self.namespace = Namespace(client, access.server, assign_user=settings.assign_user)
+        self.spawning = Spawning(
+            client, settings, runtime, jobs=self.jobs, tails=tails, namespace=self.namespace
+        )
         self.watching = Watching(client, runtime, book=book, judge=judge, stuck=stuck)
         self.logs = Logs(PodLogs(client, runtime, book))
-        self.planning = Planning(client, settings)
-        self.namespace = Namespace(client, access.server)
+        self.planning = Planning(client, settings, self.namespace)
         self.doctor = Doctor(
-            client=client, namespace=self.namespace, told=access.told, runtime=runtime
+            client=client,
+            namespace=self.namespace,
+            told=access.told,
+            settings=settings,
+            runtime=runtime,
         )
 
     def close(self) -> None:

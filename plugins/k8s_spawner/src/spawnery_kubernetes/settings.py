@@ -8,11 +8,16 @@ from attrs import frozen
 from spawnery.models import PullPolicy
 from spawnery.settings import setting
 
+_ASSIGNERS: Final = ("auto", "spawnery", "cluster")
 _POLICIES: Final = ", ".join(PullPolicy)
 
 
 def _policy(value: str) -> str | None:
     return None if value in set(PullPolicy) else f"must be one of {_POLICIES}"
+
+
+def _assigner(value: str) -> str | None:
+    return None if value in _ASSIGNERS else f"must be one of {', '.join(_ASSIGNERS)}"
 
 
 def _above_zero(value: float) -> str | None:
@@ -58,6 +63,12 @@ class KubernetesSettings:
         30.0,
         check=_not_negative,
         description="Seconds for which a pod that cannot start (a Secret that is missing) may lag.",
+    )
+    assign_user: str = setting(
+        "auto",
+        check=_assigner,
+        description="Who gives restricted jobs that name no user theirs: spawnery (65532), the"
+        " cluster, or auto: the cluster where the namespace has a range of users (OpenShift).",
     )
     ttl_seconds: float = setting(
         900.0,

@@ -23,6 +23,7 @@ from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.errors import ApiError, in_words
 from spawnery_kubernetes.facts import ANNOTATION_SECRETS, JobFacts, facts_of_job
 from spawnery_kubernetes.jobs import Jobs
+from spawnery_kubernetes.namespace import Namespace
 from spawnery_kubernetes.secrets import keys_wanted, new_secret_name, secret_of, values_of
 from spawnery_kubernetes.settings import KubernetesSettings
 from spawnery_kubernetes.status import is_ours
@@ -50,7 +51,7 @@ class Spawning:
         client: The cluster.
         settings: Ours.
         runtime: The host.
-        jobs, tails: The other rooms.
+        jobs, tails, namespace: The other rooms.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class Spawning:
         *,
         jobs: Jobs,
         tails: Tails,
+        namespace: Namespace,
     ) -> None:
         self._client = client
         self._settings = settings
         self._runtime = runtime
         self._jobs = jobs
         self._tails = tails
+        self._namespace = namespace
         self._steps = Steps(client, runtime, jobs=jobs)
 
     def close(self) -> None:
@@ -78,7 +81,13 @@ class Spawning:
         refuse(request, self._settings)
         secret = new_secret_name(request)
         namespace = self._client.namespace
-        job = job_of(request, self._settings, namespace=namespace, secret=secret)
+        job = job_of(
+            request,
+            self._settings,
+            namespace=namespace,
+            secret=secret,
+            cluster_user=request.job.user is None and self._namespace.assigns_user(),
+        )
         if values_of(request):
             self._jobs.incomplete.add(request.name)
         try:

@@ -90,7 +90,12 @@ def _refuse_user(request: SpawnRequest) -> None:
 
 
 def job_of(
-    request: SpawnRequest, settings: KubernetesSettings, *, namespace: str, secret: str
+    request: SpawnRequest,
+    settings: KubernetesSettings,
+    *,
+    namespace: str,
+    secret: str,
+    cluster_user: bool = False,
 ) -> dict[str, Any]:
     """Build the Job of a request, its options applied.
 
@@ -100,11 +105,14 @@ def job_of(
         namespace: Of the Job.
         secret: Name of the Secret for the values that we hand over; it is not in the Job when
             there are none.
+        cluster_user: Whether the cluster chooses the user of a restricted job that names none.
 
     Raises:
         InvalidSpec: An option takes away what must stay.
     """
-    base = _base(request, settings, namespace=namespace, secret=secret)
+    ours = _restricted(request) and not cluster_user
+    user = request.job.user or (_NOBODY if ours else "")
+    base = _base(request, settings, namespace=namespace, secret=secret, user=user)
     job = apply_options(base, _options(request))
     hold_floor(job, base=base, restricted=_restricted(request))
     return job
@@ -120,7 +128,7 @@ def _restricted(request: SpawnRequest) -> bool:
 
 
 def _base(
-    request: SpawnRequest, settings: KubernetesSettings, *, namespace: str, secret: str
+    request: SpawnRequest, settings: KubernetesSettings, *, namespace: str, secret: str, user: str
 ) -> dict[str, Any]:
     ours = (LABEL_INSTANCE, LABEL_JOB_ID)
     pod_labels = {**request.job.labels, **{key: request.labels[key] for key in ours}}
@@ -130,7 +138,7 @@ def _base(
         "ttlSecondsAfterFinished": math.ceil(max(request.retention_seconds, settings.ttl_seconds)),
         "template": {
             "metadata": {"labels": pod_labels},
-            "spec": _pod(request, settings, secret=secret),
+            "spec": _pod(request, settings, secret=secret, user=user),
         },
     }
     if request.job.deadline_seconds is not None:
@@ -142,25 +150,27 @@ def _base(
             "name": request.name,
             "namespace": namespace,
             "labels": dict(request.labels),
-            "annotations": _annotations(request, secret=secret),
+            "annotations": _annotations(request, secret=secret, user=user),
         },
         "spec": spec,
     }
 
 
-def _annotations(request: SpawnRequest, *, secret: str) -> dict[str, str]:
+def _annotations(request: SpawnRequest, *, secret: str, user: str) -> dict[str, str]:
     """Return who the Job is, and what whoever reads its end later has to know."""
     notes = {key: request.labels[key] for key in (LABEL_INSTANCE, LABEL_SPEC_HASH)}
     if values_of(request):
         notes[ANNOTATION_SECRETS] = secret
     if request.secrets:
         notes[ANNOTATION_SECRET_ENV] = ",".join(sorted(request.secrets))
-    if _restricted(request) and request.job.user is None:
-        notes[ANNOTATION_REPLACED_USER] = _NOBODY
+    if request.job.user is None and user:
+        notes[ANNOTATION_REPLACED_USER] = user
     return notes
 
 
-def _pod(request: SpawnRequest, settings: KubernetesSettings, *, secret: str) -> dict[str, Any]:
+def _pod(
+    request: SpawnRequest, settings: KubernetesSettings, *, secret: str, user: str
+) -> dict[str, Any]:
     restricted = _restricted(request)
     # The pause process is the first one of a shared process namespace: it reaps what is left of
     # others, and SIGTERM ends programs that have no handler, as with an init process.
@@ -172,7 +182,7 @@ def _pod(request: SpawnRequest, settings: KubernetesSettings, *, secret: str) ->
         "terminationGracePeriodSeconds": max(1, math.ceil(request.grace_seconds)),
         "securityContext": {
             "seccompProfile": {"type": "RuntimeDefault"},
-            **_user(request),
+            **_user(user),
             **({"runAsNonRoot": True} if restricted else {}),
         },
         "containers": [_container(request, settings, secret=secret)],
@@ -189,13 +199,20 @@ def _pod(request: SpawnRequest, settings: KubernetesSettings, *, secret: str) ->
     return pod | {key: value for key, value in optional.items() if value}
 
 
-def _user(request: SpawnRequest) -> dict[str, int]:
-    user = request.job.user or (_NOBODY if _restricted(request) else "")
+def _user(user: str) -> dict[str, Any]:
+    """Map ``uid`` or ``uid:gid``; who is not root gets a group that may write to its volumes."""
     match = _USER.match(user)
     if match is None:
         return {}
     names = {"uid": "runAsUser", "gid": "runAsGroup"}
-    return {names[k]: int(n) for k, n in match.groupdict().items() if n is not None}
+    found: dict[str, Any] = {
+        names[k]: int(n) for k, n in match.groupdict().items() if n is not None
+    }
+    if found["runAsUser"] == 0:
+        return found
+    # A volume that has the group already is not walked through at each start.
+    group = found.get("runAsGroup") or found["runAsUser"]
+    return {**found, "fsGroup": group, "fsGroupChangePolicy": "OnRootMismatch"}
 
 
 def _container(
