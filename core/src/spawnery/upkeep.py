@@ -217,8 +217,9 @@ class Upkeep:
             tracker.ledger.announce(record)
             tracker.settle(record)
             return
-        look = tracker.engine.present if record is None else tracker.engine.status
-        status = look(job_id)
+        status = tracker.engine.status(job_id)
+        if record is None and status is not None and status.outcome is not None:
+            status = self._listed(status)
         if status is not None and tracker.on_seen(status, looked=True):
             with tracker.lock:
                 tracker.absent.pop(job_id, None)
@@ -234,6 +235,16 @@ class Upkeep:
             self._look_later(job_id, _ELSEWHERE_SECONDS)
         else:
             self._judge(record)
+
+    def _listed(self, status: JobStatus) -> JobStatus | None:
+        """Return the end of a job in no record only while its object is there (``present``)."""
+        tracker, found = self._tracker, None
+        for item in tracker.engine.list_jobs():
+            if item.job_id == status.job_id:
+                found = status if item.engine_id == status.engine_id else None
+            elif item.outcome is not None and tracker.ledger.records.get(item.job_id) is None:
+                tracker.on_seen(item, looked=True)
+        return found
 
     def _others_know(self, record: Record) -> bool:
         """Tell whether somebody may still hold evidence, or be at work on the job."""
