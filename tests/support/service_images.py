@@ -86,7 +86,6 @@ def _make_tar(tar: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="spawnery-base-") as folder:
         root = Path(folder) / "root"
         words = [
-            "debootstrap",
             "--variant=minbase",
             f"--include={_PACKAGES}",
             "bookworm",
