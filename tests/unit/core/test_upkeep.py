@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from attrs import evolve
-from spawnery import JobState, JobStatus, Outcome, upkeep
+from spawnery import JobSpec, JobState, JobStatus, Outcome, Spawner, upkeep
 from spawnery.engine_clock import TimeRange
 from spawnery.errors import JobNotFound
 from spawnery.holders import new_holder
+from spawnery.hookspecs import hookimpl
 from spawnery.policy import overdue
+from spawnery.records import MemoryRecords
 from spawnery.testing import Fault, Rule, eventually
+from spawnery.testing.fake import FakeEngine, FakeSpawner, declare
 
 LIMIT = 60
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -145,3 +148,37 @@ def test_an_intent_that_never_reached_the_engine_is_taken_back(fake):
     with pytest.raises(JobNotFound, match="never reached the engine"):
         bench.spawner.wait("a", timeout=LIMIT)
     assert bench.records.get("a") is None
+
+
+class Forgetful(FakeSpawner):
+    """A spawner that does not give back what retention a job has."""
+
+    @hookimpl
+    def status(self, job_id):
+        """Leave the retention out."""
+        found = super().status(job_id)
+        return found and evolve(found, retention_seconds=None)
+
+    @hookimpl
+    def list_jobs(self):
+        """Leave the retentions out."""
+        return [evolve(status, retention_seconds=None) for status in super().list_jobs()]
+
+
+def test_retention_is_what_our_record_knows(tmp_path):
+    """A spawner that does not give it back neither leaks ended jobs nor removes them early."""
+    engine = FakeEngine()
+    plugin = evolve(
+        declare(engine), create=lambda settings, runtime: Forgetful(engine, settings, runtime)
+    )
+    environ = {"SPAWNERY_STATE_DIR": str(tmp_path), "SPAWNERY_INSTANCE": "forgetful"}
+    with Spawner.open(plugin=plugin, records=MemoryRecords(), environ=environ) as spawner:
+        for job_id, retention in (("kept", 600), ("soon", 0.3)):
+            words = ["exit:0"]
+            spec = JobSpec(job_id=job_id, image="i", command=words, retention_seconds=retention)
+            spawner.spawn(spec)
+            assert spawner.wait(job_id, timeout=LIMIT).state is JobState.SUCCEEDED
+        eventually(lambda: "agentsmith-soon" not in engine.objects(), message="it goes")
+        actions = {decision.job_id: decision.action for decision in spawner.reap(dry_run=True)}
+        assert actions["kept"] == "keep"
+        assert "agentsmith-kept" in engine.objects()
