@@ -260,3 +260,12 @@ def test_a_secret_reaches_the_job_and_nothing_else(cli: Cli) -> None:
     assert done.stdout == f"{value}\n".encode()
     assert value.encode() not in done.stderr
     assert value.encode() not in cli("status", "--json", "demo").stdout
+
+
+def test_an_engine_that_is_down_is_told_once(cli: Cli) -> None:
+    """The reason is the first line, and the watch that would try again says nothing of it."""
+    docker = {"SPAWNER_TYPE": "docker", "DOCKER_HOST": "tcp://127.0.0.1:1"}
+    done = cli("run", "--image", "x", "true", env=docker)
+    assert done.returncode == 125
+    assert done.stderr.startswith(b"error: no Docker engine answers at tcp://127.0.0.1:1")
+    assert done.stderr.count(b"no Docker engine answers") == 1

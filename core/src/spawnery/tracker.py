@@ -20,6 +20,7 @@ from spawnery.errors import SpawnerError, StreamLost
 from spawnery.evidence import is_named, same_object
 from spawnery.outcomes import EventKind, JobGone, JobSeen, JobState, JobStatus, Outcome, WatchEvent
 from spawnery.streams import JobStream
+from spawnery.troubles import Troubles
 
 if TYPE_CHECKING:
     import logging
@@ -72,6 +73,7 @@ class Tracker:
         self.ledger = ledger
         self._settle = settle_seconds
         self._logger = logger
+        self.troubles = Troubles(logger)
         self._start_thread = start_thread
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
@@ -128,11 +130,11 @@ class Tracker:
                 self._logger.info("watch lost, opening it again: %s", lost.message)
             except SpawnerError as error:
                 cursor = None
-                self._logger.warning("watch failed, trying again: %s", error.message)
+                self.troubles.failed("watch failed, trying again", error)
             except Exception as error:  # noqa: BLE001 - every waiter depends on this thread
                 cursor = None
                 broken = self.engine.foreign("watch", error, None)
-                self._logger.warning("watch failed, trying again: %s", broken.message)
+                self.troubles.failed("watch failed, trying again", broken)
             pause = _FIRST_PAUSE if cursor != before else min(pause * 2, _LONGEST_PAUSE)
             with self.changed:
                 if not self.closed:

@@ -97,7 +97,7 @@ class Upkeep:
                 due = self._due()
             except SpawnerError as error:
                 due = []
-                self._logger.warning("upkeep: %s", error.message)
+                tracker.troubles.failed("upkeep", error)
             for task in due:
                 self._start(task)
             self._renew()
@@ -191,7 +191,7 @@ class Upkeep:
         what = f"upkeep ({kind}) of job {job_id}" if job_id else "upkeep of the list"
         self._later(job_id, kind)
         if isinstance(error, SpawnerError):
-            self._logger.warning("%s: %s", what, error.message)
+            self._tracker.troubles.failed(what, error)
         else:
             self._logger.error("%s failed: %r", what, error)
 
@@ -385,7 +385,7 @@ class Upkeep:
         try:
             ledger.records.renew(holder=ledger.holder, seconds=LEASE_SECONDS)
         except SpawnerError as error:
-            self._logger.warning("leases cannot be renewed: %s", error.message)
+            self._tracker.troubles.failed("leases cannot be renewed", error)
 
     def _forget_pauses(self) -> None:
         """Drop pauses that are over: their jobs may be gone, and nobody asks for them again."""
