@@ -10,6 +10,7 @@ from spawnery.outcomes import JobGone, JobSeen, JobState
 from spawnery.plugin import LABEL_RECORD_ID
 
 pytestmark = pytest.mark.engine("docker")
+RUNS = 81
 
 
 def test_all_evidence_names_its_container(case: DockerCase) -> None:
@@ -102,3 +103,12 @@ def test_the_log_of_an_earlier_container_is_not_its_successors(case: DockerCase)
         running(follower, "one")
         eventually(lambda: b"second" in b"".join(c.data for c in other.logs("one")))
         assert b"".join(c.data for c in follower.logs("one")) == b"second\n"
+
+
+@pytest.mark.timeout(900)
+def test_every_run_after_a_removal_runs(case: DockerCase) -> None:
+    """The same id, removed after each run: each run starts a container of its own."""
+    for number in range(RUNS):
+        done = case.cli("run", "--job-id", "loop1", "--image", BUSYBOX, "--", "echo", str(number))
+        assert (done.returncode, done.stdout) == (0, f"{number}\n"), done.stderr
+        assert case.cli("rm", "loop1").returncode == 0
