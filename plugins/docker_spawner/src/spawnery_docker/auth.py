@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import field, frozen
+from spawnery.contract import Cancellation
 
 from spawnery_docker.endpoint import default_config_folder
 from spawnery_docker.references import DOCKER_HUB
@@ -43,7 +47,9 @@ class _NoCredentialsError(Exception):
     """Why there are none, in words for a person."""
 
 
-def registry_login(registry: str, environ: Mapping[str, str]) -> Login:
+def registry_login(
+    registry: str, environ: Mapping[str, str], cancellation: Cancellation | None = None
+) -> Login:
     """Look up our credentials for a registry, as the docker command does.
 
     A config file that cannot be read, or a helper that fails, means a pull without credentials (so
@@ -52,10 +58,12 @@ def registry_login(registry: str, environ: Mapping[str, str]) -> Login:
     Args:
         registry: ``docker.io`` or ``host[:port]``.
         environ: Our own environment: ``DOCKER_CONFIG``, ``HOME``, ``PATH``.
+        cancellation: Ends a helper that runs.
     """
+    stop = cancellation or Cancellation()
     path = default_config_folder(environ) / "config.json"
     try:
-        found = _look_up(_read(path), registry, environ)
+        found = _look_up(_read(path), registry, environ, stop)
     except _NoCredentialsError as reason:
         return Login(told=f"no credentials were sent: {path}: {reason}")
     header = base64.urlsafe_b64encode(json.dumps({**found, "serveraddress": registry}).encode())
@@ -75,10 +83,10 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _look_up(
-    config: Mapping[str, Any], registry: str, environ: Mapping[str, str]
+    config: Mapping[str, Any], registry: str, environ: Mapping[str, str], stop: Cancellation
 ) -> Mapping[str, str]:
     helper = _helper(config, registry)
-    found = _helped(helper, registry, environ) if helper else None
+    found = _helped(helper, registry, environ, stop) if helper else None
     found = found or _of_file(config, registry)
     if found is None:
         msg = f"has no credentials for {registry}"
@@ -94,24 +102,19 @@ def _helper(config: Mapping[str, Any], registry: str) -> str | None:
     return f"docker-credential-{name}" if name else None
 
 
-def _helped(helper: str, registry: str, environ: Mapping[str, str]) -> Mapping[str, str] | None:
+def _helped(
+    helper: str, registry: str, environ: Mapping[str, str], stop: Cancellation
+) -> Mapping[str, str] | None:
     """Ask a helper; None when it knows nothing of the registry."""
     program = shutil.which(helper, path=environ.get("PATH"))
     if program is None:
         msg = f"names the credential helper {helper}, which is not on PATH"
         raise _NoCredentialsError(msg)
     try:
-        done = subprocess.run(  # noqa: S603 - the program that the user's own file names
-            [program, "get"],
-            input=_key(registry).encode(),
-            env=dict(environ),
-            capture_output=True,
-            timeout=_HELPER_SECONDS,
-            check=False,
-        )
-        if done.returncode != 0 and _NOT_FOUND in done.stdout:
+        code, said = _run(program, _key(registry).encode(), environ, stop)
+        if code != 0 and _NOT_FOUND in said:
             return None
-        answer = json.loads(done.stdout)
+        answer = json.loads(said)
         user, secret = str(answer["Username"]), str(answer["Secret"])
     except (OSError, ValueError, LookupError, TypeError, subprocess.TimeoutExpired):
         # What it printed is left out: it may hold a password.
@@ -120,6 +123,34 @@ def _helped(helper: str, registry: str, environ: Mapping[str, str]) -> Mapping[s
     if user == _TOKEN_USER:
         return {"identitytoken": secret}
     return {"username": user, "password": secret} if secret else None
+
+
+def _run(
+    program: str, asked: bytes, environ: Mapping[str, str], stop: Cancellation
+) -> tuple[int, bytes]:
+    """Run a helper; its exit code and what it printed. A stop of the job kills it."""
+    with subprocess.Popen(  # noqa: S603 - the program that the user's own file names
+        [program, "get"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=dict(environ),
+        start_new_session=True,
+    ) as helper:
+
+        def kill() -> None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(helper.pid, signal.SIGKILL)
+
+        undo = stop.on_cancel(kill)
+        try:
+            said, _nothing = helper.communicate(asked, timeout=_HELPER_SECONDS)
+        except subprocess.TimeoutExpired:
+            kill()
+            raise
+        finally:
+            undo()
+        return helper.returncode, said
 
 
 def _of_file(config: Mapping[str, Any], registry: str) -> Mapping[str, str] | None:

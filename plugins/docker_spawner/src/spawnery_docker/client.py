@@ -7,17 +7,19 @@ and a selector cannot read them. API: docs.docker.com/reference/api/engine.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from attrs import frozen
+from spawnery.contract import Cancellation
 from spawnery.engine_clock import EngineClock
 from spawnery.errors import SpawnerError
 from spawnery.wires import Kept, is_dropped
@@ -72,6 +74,17 @@ class _Connection(http.client.HTTPConnection):
         return self.sock is None or is_dropped(self.sock)
 
 
+def _cut_by(cut: Cancellation | None, sock: socket.socket) -> Callable[[], None]:
+    """Break a connection off when a job is stopped; returns what undoes it."""
+
+    def break_off() -> None:
+        with contextlib.suppress(OSError):
+            # Not that of a TLS socket, which takes its reader's state away.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    return (lambda: None) if cut is None else cut.on_cancel(break_off)
+
+
 class DockerClient:
     """Sends requests to one engine; any number of threads may use it.
 
@@ -97,6 +110,7 @@ class DockerClient:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float,
+        cut: Cancellation | None = None,
     ) -> Reply:
         """Send a request and read the whole answer.
 
@@ -109,6 +123,7 @@ class DockerClient:
             body: Sent as JSON.
             headers: Further header fields.
             timeout: Limit in seconds for connecting and for each wait for the engine.
+            cut: Breaks the connection off when it comes; the request is unanswered then.
 
         Raises:
             ApiError: The engine answered with an error status.
@@ -117,11 +132,11 @@ class DockerClient:
             EngineError: What answers is no engine, or too old or new.
         """
         try:
-            return self._call(method, path, query, body, headers, timeout=timeout)
+            return self._call(method, path, query, body, headers, timeout=timeout, cut=cut)
         except ApiError as error:
             if not self._speaks_otherwise(error):
                 raise
-        return self._call(method, path, query, body, headers, timeout=timeout)
+        return self._call(method, path, query, body, headers, timeout=timeout, cut=cut)
 
     def _call(
         self,
@@ -132,8 +147,10 @@ class DockerClient:
         headers: Mapping[str, str] | None,
         *,
         timeout: float,
+        cut: Cancellation | None,
     ) -> Reply:
         connection = self._connection(timeout)
+        keep = _cut_by(cut, connection.sock)
         try:
             target, data, fields = self._request(path, query, body, headers)
             sent = time.monotonic()
@@ -149,6 +166,8 @@ class DockerClient:
         except BaseException:
             connection.close()
             raise
+        finally:
+            keep()
         found = dict(response.getheaders())
         if response.will_close:
             connection.close()
@@ -169,12 +188,13 @@ class DockerClient:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float,
+        cut: Cancellation | None = None,
     ) -> ByteStream:
         """Send a request whose answer comes bit by bit; returns when its header is there.
 
         Args and errors as ``call``; ``timeout`` does not limit what comes after the header.
         """
-        exchange = self._exchange(method, path, query, body, headers, timeout=timeout)
+        exchange = self._exchange(method, path, query, body, headers, timeout=timeout, cut=cut)
         try:
             return exchange.stream()
         except (OSError, http.client.HTTPException) as error:
@@ -211,13 +231,14 @@ class DockerClient:
         headers: Mapping[str, str] | None,
         *,
         timeout: float,
+        cut: Cancellation | None = None,
     ) -> RawExchange:
         try:
-            return self._exchange_once(method, path, query, body, headers, timeout=timeout)
+            return self._exchange_once(method, path, query, body, headers, timeout=timeout, cut=cut)
         except ApiError as error:
             if not self._speaks_otherwise(error):
                 raise
-        return self._exchange_once(method, path, query, body, headers, timeout=timeout)
+        return self._exchange_once(method, path, query, body, headers, timeout=timeout, cut=cut)
 
     def _exchange_once(
         self,
@@ -228,9 +249,11 @@ class DockerClient:
         headers: Mapping[str, str] | None,
         *,
         timeout: float,
+        cut: Cancellation | None = None,
     ) -> RawExchange:
         target, data, fields = self._request(path, query, body, headers)
         sock = self.endpoint.connect(timeout)
+        keep = _cut_by(cut, sock)
         try:
             sent = time.monotonic()
             exchange = RawExchange(sock, method, target, data, fields)
@@ -243,6 +266,8 @@ class DockerClient:
         except BaseException:
             sock.close()
             raise
+        finally:
+            keep()
         try:
             self._accept(exchange, method, path)
         except BaseException:

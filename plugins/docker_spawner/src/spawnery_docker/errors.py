@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from spawnery.errors import Ambiguous, EngineDenied, EngineError, SpawnerError
+from spawnery.errors import Ambiguous, EngineDenied, EngineError, SpawnerError, SpawnFailed
 
 _QUOTE_LIMIT: Final = 600
 _NOT_FOUND: Final = 404
@@ -36,6 +36,11 @@ class Unanswered(Ambiguous):
     def __init__(self, message: str, *, timed_out: bool) -> None:
         cause = "engine.timeout" if timed_out else None
         super().__init__(message, cause=cause, hint="is the engine alive? docker info")
+
+
+def cancelled(doing: str, what: str, job_id: str) -> SpawnFailed:
+    """Say that a job was stopped before it started, and in which step."""
+    return SpawnFailed(f"cancelled while {doing} {what}", cause="cancelled", job_id=job_id)
 
 
 def in_words(error: ApiError, doing: str, *, job_id: str | None = None) -> SpawnerError:

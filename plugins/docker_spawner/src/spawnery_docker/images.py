@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, field, frozen
-from spawnery.contract import Deadline
+from spawnery.contract import Cancellation, Deadline
 from spawnery.models import JobSpec, PullPolicy
 
 from spawnery_docker.client import DockerClient
@@ -81,7 +81,14 @@ class Images:
         self._known: dict[str, tuple[float, ImageFacts]] = {}
         self._lock = threading.Lock()
 
-    def ensure(self, job: JobSpec, policy: PullPolicy, *, deadline: Deadline) -> ImageFacts:
+    def ensure(
+        self,
+        job: JobSpec,
+        policy: PullPolicy,
+        *,
+        deadline: Deadline,
+        cancellation: Cancellation | None = None,
+    ) -> ImageFacts:
         """Make sure that the image of a job is in the engine, as the policy says.
 
         A pull does not count against ``deadline`` but against the job's own deadlines: take a new
@@ -91,6 +98,7 @@ class Images:
             job: The job; its image is set.
             policy: The pull policy in force.
             deadline: I/O limit of the inspection.
+            cancellation: Ends a pull.
 
         Raises:
             SpawnFailed: The image is not there (``image.not_found``), may not be read
@@ -106,7 +114,7 @@ class Images:
                 return facts
             if policy is PullPolicy.NEVER or reference.is_id:
                 raise missing(reference, policy, job_id=job.job_id)
-        return self._pulled(job, reference, policy)
+        return self._pulled(job, reference, policy, cancellation or Cancellation())
 
     def forget(self, name: str) -> None:
         """Look again at the next use: the engine said that it has no such image."""
@@ -141,11 +149,16 @@ class Images:
             self._known[name] = (self._clock.monotonic(), facts)
         return facts
 
-    def _pulled(self, job: JobSpec, reference: Reference, policy: PullPolicy) -> ImageFacts:
+    def _pulled(
+        self, job: JobSpec, reference: Reference, policy: PullPolicy, cancellation: Cancellation
+    ) -> ImageFacts:
         begun = self._clock.monotonic()
         cause, seconds = self._limit(job)
         limit = Deadline(begun + seconds)
-        if not self._puller.pull(reference, policy, job_id=job.job_id, deadline=limit):
+        done = self._puller.pull(
+            reference, policy, job_id=job.job_id, deadline=limit, cancellation=cancellation
+        )
+        if not done:
             raise pull_timed_out(reference, cause, seconds, job_id=job.job_id)
         facts = self._inspect(reference.text, limit)
         if facts is None:

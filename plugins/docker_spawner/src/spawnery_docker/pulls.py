@@ -9,13 +9,13 @@ from http import HTTPStatus
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 
-from spawnery.contract import Deadline
+from spawnery.contract import Cancellation, Deadline
 from spawnery.models import PullPolicy
 from spawnery.outcomes import EventKind, JobEvent
 
 from spawnery_docker.auth import Login, registry_login
 from spawnery_docker.client import DockerClient
-from spawnery_docker.errors import ApiError, Unanswered, in_words
+from spawnery_docker.errors import ApiError, Unanswered, cancelled, in_words
 from spawnery_docker.image_errors import pull_failed
 from spawnery_docker.pull_progress import PullProgress
 from spawnery_docker.references import Reference
@@ -40,7 +40,13 @@ class Puller:
         self._runtime = runtime
 
     def pull(
-        self, reference: Reference, policy: PullPolicy, *, job_id: str, deadline: Deadline
+        self,
+        reference: Reference,
+        policy: PullPolicy,
+        *,
+        job_id: str,
+        deadline: Deadline,
+        cancellation: Cancellation,
     ) -> bool:
         """Pull one image; observers of the job see how far it is.
 
@@ -49,39 +55,46 @@ class Puller:
             policy: The pull policy in force, for errors.
             job_id: The job that needs it.
             deadline: When to give up; the engine then ends the pull too.
+            cancellation: When to give up as well.
 
         Returns:
             False when the deadline came first.
 
         Raises:
-            SpawnFailed: The engine could not pull it.
+            SpawnFailed: The engine could not pull it, or the job was stopped (``cancelled``).
             EngineError: The engine does not answer.
         """
-        login = registry_login(reference.registry, self._runtime.environ)
+        problem = None
+        login = registry_login(reference.registry, self._runtime.environ, cancellation)
         cut = threading.Event()
         try:
-            problem = self._stream(reference, login, job_id, deadline, cut)
+            if not cancellation.requested:
+                problem = self._stream(reference, login, job_id, deadline, cut, cancellation)
         except ApiError as error:
             if _from_a_proxy(error):
                 raise in_words(error, f"pull {reference.text}", job_id=job_id) from None
             problem = error.message
         except (Unanswered, OSError, HTTPException) as error:
-            if not cut.is_set() and not deadline.expired:
+            if not (cut.is_set() or deadline.expired or cancellation.requested):
                 problem = f"the connection to the engine broke ({type(error).__name__})"
                 raise pull_failed(reference, policy, problem, job_id=job_id) from None
+        if cancellation.requested:
+            step = "pulling"
+            raise cancelled(step, reference.text, job_id)
         if cut.is_set() or deadline.expired:
             return False
         if problem is not None:
             raise pull_failed(reference, policy, problem, login=login.told, job_id=job_id)
         return True
 
-    def _stream(
+    def _stream(  # noqa: PLR0917 - all of one pull
         self,
         reference: Reference,
         login: Login,
         job_id: str,
         deadline: Deadline,
         cut: threading.Event,
+        cancellation: Cancellation,
     ) -> str | None:
         """Read the pull to its end; what went wrong in it, or None. ``cut``: the time was over."""
         progress = PullProgress(reference.text)
@@ -92,7 +105,9 @@ class Puller:
             query={"fromImage": reference.repository, "tag": reference.version},
             headers=login.headers,
             timeout=max(_LEAST, deadline.remaining()),
+            cut=cancellation,
         )
+        keep = cancellation.on_cancel(stream.close)
 
         def give_up() -> None:
             cut.set()
@@ -109,6 +124,7 @@ class Puller:
                     self._tell(job_id, progress)
         finally:
             timer.cancel()
+            keep()
             stream.close()
         return None
 

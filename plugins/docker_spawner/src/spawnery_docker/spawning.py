@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -24,7 +25,7 @@ from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.clock import engine_now
 from spawnery_docker.containers import Containers
-from spawnery_docker.errors import ApiError, in_words
+from spawnery_docker.errors import ApiError, Unanswered, cancelled, in_words
 from spawnery_docker.images import ImageFacts, Images
 from spawnery_docker.network import network_missing
 from spawnery_docker.settings import DockerSettings
@@ -38,6 +39,7 @@ _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 _SERVER: Final = 500
 _FIRST_PAUSE: Final = 0.05
+_RESOLVE_SECONDS: Final = 0.5
 _LEAST_DEADLINE: Final = 0.001
 _LONGEST_PAUSE: Final = 2.0
 
@@ -97,7 +99,8 @@ class Spawning:
             if request.deadline.expired:
                 msg = f"the name {request.name} stayed taken by a container that is not there"
                 raise Ambiguous(msg, job_id=request.job.job_id)
-            time.sleep(pause)
+            if request.cancellation.wait(pause):
+                raise cancelled("waiting for the name", request.name, request.job.job_id)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     # -- create ------------------------------------------------------------------------------
@@ -105,7 +108,12 @@ class Spawning:
     def _with_image(self, request: SpawnRequest) -> tuple[SpawnRequest, ImageFacts]:
         """Make sure of the image; a pull gives the rest of the spawn a new I/O limit."""
         policy = pull_policy(request, self._settings)
-        image = self._images.ensure(request.job, policy, deadline=request.deadline)
+        image = self._images.ensure(
+            request.job,
+            policy,
+            deadline=request.deadline,
+            cancellation=request.cancellation,
+        )
         if image.pulled_seconds:
             limit = Deadline.after(self._runtime.io_timeout_seconds)
             labels = _less(request.labels, image.pulled_seconds)
@@ -135,7 +143,13 @@ class Spawning:
                 query={"name": request.name},
                 body=body,
                 timeout=request.deadline.remaining(),
+                cut=request.cancellation,
             )
+        except Unanswered:
+            if not request.cancellation.requested:
+                raise
+            self._discard_made(request)
+            raise cancelled("creating the container", request.name, request.job.job_id) from None
         except ApiError as error:
             if error.status == _CONFLICT or podman.is_name_taken(error.message):
                 return None
@@ -144,6 +158,21 @@ class Spawning:
         for warning in created.get("Warnings") or ():
             self._runtime.logger.warning("container %s: %s", request.name, warning)
         return str(created["Id"])
+
+    def _discard_made(self, request: SpawnRequest) -> None:
+        """Remove what a request has made whose answer was not waited for, where it is there."""
+        limit = Deadline.after(_RESOLVE_SECONDS)
+        while not limit.expired:
+            with contextlib.suppress(SpawnerError):
+                shown = self._containers.own(request.name, timeout=limit.remaining())
+                labels = {} if shown is None else shown["Config"].get("Labels") or {}
+                if shown is not None and labels.get(LABEL_RECORD_ID) == request.record_id:
+                    self._containers.discard(
+                        shown["Id"], Deadline.after(self._runtime.io_timeout_seconds)
+                    )
+                    self._book.forget([shown["Id"]])
+                    return
+            time.sleep(_FIRST_PAUSE)
 
     def _not_created(self, request: SpawnRequest, error: ApiError) -> SpawnerError:
         job_id = request.job.job_id
@@ -233,9 +262,19 @@ class Spawning:
             listening.append(self._tails.attach(engine_id, request))
             if request.retention_seconds == 0:
                 listening.append(self._waits.register(engine_id, timeout=timeout))
+            if request.cancellation.requested:
+                raise cancelled("starting the container", request.name, request.job.job_id)
             self._client.call(
-                "POST", f"/containers/{engine_id}/start", timeout=request.deadline.remaining()
+                "POST",
+                f"/containers/{engine_id}/start",
+                timeout=request.deadline.remaining(),
+                cut=request.cancellation,
             )
+        except Unanswered:
+            if not request.cancellation.requested:
+                raise
+            self._give_up(engine_id, listening)
+            raise cancelled("starting the container", request.name, request.job.job_id) from None
         except ApiError as error:
             if error.status < _SERVER or not self._runs_all_the_same(request, engine_id, error):
                 self._give_up(engine_id, listening)
