@@ -38,7 +38,7 @@ class Unanswered(Ambiguous):
         super().__init__(message, cause=cause, hint="is the engine alive? docker info")
 
 
-def cancelled(doing: str, what: str, job_id: str) -> SpawnFailed:
+def cancelled(*, doing: str, what: str, job_id: str) -> SpawnFailed:
     """Say that a job was stopped before it started, and in which step."""
     return SpawnFailed(f"cancelled while {doing} {what}", cause="cancelled", job_id=job_id)
 

@@ -79,8 +79,7 @@ class Puller:
                 problem = f"the connection to the engine broke ({type(error).__name__})"
                 raise pull_failed(reference, policy, problem, job_id=job_id) from None
         if cancellation.requested:
-            step = "pulling"
-            raise cancelled(step, reference.text, job_id)
+            raise cancelled(doing="pulling", what=reference.text, job_id=job_id)
         if cut.is_set() or deadline.expired:
             return False
         if problem is not None:

@@ -100,7 +100,7 @@ class Spawning:
                 msg = f"the name {request.name} stayed taken by a container that is not there"
                 raise Ambiguous(msg, job_id=request.job.job_id)
             if request.cancellation.wait(pause):
-                raise cancelled("waiting for the name", request.name, request.job.job_id)
+                raise _cancelled(request, doing="waiting for the name")
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     # -- create ------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ class Spawning:
             if not request.cancellation.requested:
                 raise
             self._discard_made(request)
-            raise cancelled("creating the container", request.name, request.job.job_id) from None
+            raise _cancelled(request, doing="creating the container") from None
         except ApiError as error:
             if error.status == _CONFLICT or podman.is_name_taken(error.message):
                 return None
@@ -263,7 +263,7 @@ class Spawning:
             if request.retention_seconds == 0:
                 listening.append(self._waits.register(engine_id, timeout=timeout))
             if request.cancellation.requested:
-                raise cancelled("starting the container", request.name, request.job.job_id)
+                raise _cancelled(request, doing="starting the container")
             self._client.call(
                 "POST",
                 f"/containers/{engine_id}/start",
@@ -274,7 +274,7 @@ class Spawning:
             if not request.cancellation.requested:
                 raise
             self._give_up(engine_id, listening)
-            raise cancelled("starting the container", request.name, request.job.job_id) from None
+            raise _cancelled(request, doing="starting the container") from None
         except ApiError as error:
             if error.status < _SERVER or not self._runs_all_the_same(request, engine_id, error):
                 self._give_up(engine_id, listening)
@@ -310,6 +310,10 @@ class Spawning:
         if error.status in {401, 403}:
             return in_words(error, f"start the container {request.name}", job_id=job_id)
         return _refused(request, error)
+
+
+def _cancelled(request: SpawnRequest, *, doing: str) -> SpawnFailed:
+    return cancelled(doing=doing, what=request.name, job_id=request.job.job_id)
 
 
 def _refused(request: SpawnRequest, error: ApiError) -> SpawnFailed:
