@@ -175,7 +175,7 @@ def _decide_orphan(
 ) -> Verdict:
     if now.engine is None:
         return Verdict(Action.KEEP, "not started yet, and the engine's clock is not known")
-    age = _age(status.accepted_at, now.engine.earliest)
+    age = max(0.0, _age(status.accepted_at, now.engine.earliest))
     if age < grace_seconds:
         return Verdict(Action.KEEP, f"created {age:.0f} s ago, not started yet")
     if held():

@@ -29,6 +29,8 @@ class Entry:
     Attributes:
         engine_id, name, labels: Of the container.
         accepted_at, started_at: Times of the engine; ``started_at`` proves the start.
+        start_estimated: Whether ``started_at`` is when the engine confirmed the start to us, by
+            what we know of its clock: it gives way to the time that the engine itself gives.
         oom: Whether the engine told that memory ran out.
         image: Digest or id of its image, where known.
         tail_bytes: How much of the end of its log an outcome carries.
@@ -41,6 +43,7 @@ class Entry:
     labels: Mapping[str, str]
     accepted_at: datetime | None = None
     started_at: datetime | None = None
+    start_estimated: bool = False
     oom: bool = False
     image: str | None = None
     tail_bytes: int = TAIL_BYTES
@@ -123,7 +126,7 @@ class Book:
         """Note that the engine confirmed a start, where its event has not told the time."""
         entry = self.get(engine_id)
         if entry is not None and entry.started_at is None:
-            self.note(evolve(entry, started_at=at))
+            self.note(evolve(entry, started_at=at, start_estimated=True))
 
     def waited(self, engine_id: str, end: End) -> None:
         """Note the answer to a wait."""
@@ -175,11 +178,15 @@ def _born(entry: Entry, here: str | None) -> datetime:
 
 
 def _merged(before: Entry, now: Entry) -> Entry:
+    known = before if before.started_at is not None else now
+    if before.start_estimated and now.started_at is not None:
+        known = now
     return evolve(
         now,
         labels=before.labels,
         accepted_at=before.accepted_at or now.accepted_at,
-        started_at=before.started_at or now.started_at,
+        started_at=known.started_at,
+        start_estimated=known.start_estimated,
         oom=before.oom or now.oom,
         image=before.image or now.image,
         tail_bytes=before.tail_bytes if before.tail_bytes != TAIL_BYTES else now.tail_bytes,

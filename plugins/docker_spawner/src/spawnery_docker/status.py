@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 from spawnery.naming import RESERVED_LABELS
 from spawnery.outcomes import JobState, JobStatus, Outcome
 from spawnery.plugin import (
@@ -172,6 +172,9 @@ def outcome_of(
         tail: The end of its log.
         missing: Why there is none.
     """
+    if end.started_at is not None and end.finished_at is not None:
+        # Where the start was confirmed to us and its event is not there yet, its time is estimated.
+        end = evolve(end, started_at=min(end.started_at, end.finished_at))
     if end.error or (end.started_at is None and end.code != 0):
         failure = start_failure(end.error)
         return Outcome(

@@ -1,0 +1,39 @@
+"""When a container started: the engine's own time wins over an estimate."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from spawnery_docker.book import Book, Entry
+from spawnery_docker.status import End, outcome_of
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=0.4)
+ENTRY = Entry(engine_id="e", name="n", labels={"spawnery.dev/job-id": "a"})
+
+
+def event(at):
+    """Return what the event of a start tells."""
+    return Entry(engine_id="e", name="n", labels={}, started_at=at)
+
+
+def test_the_event_of_a_start_replaces_an_estimate():
+    """Whichever comes first, the time that the engine gives stays."""
+    first, second = Book(), Book()
+    first.note(ENTRY)
+    first.started("e", LATER)
+    assert first.get("e").started_at == LATER
+    first.note(event(NOW))
+    second.note(ENTRY)
+    second.note(event(NOW))
+    second.started("e", LATER)
+    for book in (first, second):
+        book.note(event(LATER))
+        assert book.get("e").started_at == NOW
+        assert not book.get("e").start_estimated
+
+
+def test_an_estimated_start_is_never_behind_the_end():
+    """The engine's clock is known but for some tenths of a second."""
+    end = End(code=0, started_at=LATER, finished_at=NOW)
+    assert outcome_of(end, {}).started_at == NOW
