@@ -6,8 +6,10 @@ import json
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from api_versions import Versions, engine_of_versions
 from docker_case import PATIENCE, DockerCase, eventually, output, running, sh
 from docker_images import BUSYBOX
 from spawnery.errors import SpawnFailed
@@ -18,7 +20,24 @@ from spawnery.outcomes import JobState
 pytestmark = pytest.mark.engine("docker")
 
 _MIB = 1024 * 1024
+OWN, NEWER = "own-api", "api-1.52"
 JOB = ("--image", BUSYBOX, "--job-id")
+
+
+@pytest.fixture(params=[OWN, NEWER])
+def case(
+    request: pytest.FixtureRequest, tmp_path: Path, docker_engine: str
+) -> Iterator[DockerCase]:
+    """A corner of the engine as it is, and of one that speaks API 1.44 to 1.52."""
+    made = DockerCase(tmp_path, docker_engine)
+    if request.param == OWN:
+        yield made
+        made.close()
+        return
+    with engine_of_versions(docker_engine.removeprefix("unix://"), Versions()) as address:
+        made.environ["DOCKER_HOST"] = address
+        yield made
+        made.close()
 
 
 def test_the_container_is_agentsmith_and_seen_by_docker_ps(case: DockerCase) -> None:
@@ -66,6 +85,7 @@ def test_auto_remove_is_the_default_of_the_library(case: DockerCase) -> None:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("case", [OWN], indirect=True)
 def test_two_hundred_fast_exits(case: DockerCase) -> None:
     """Of 200 jobs that end at once and remove themselves every exit code is the right one."""
     with case.open() as spawner:
