@@ -12,7 +12,7 @@ from dind_net import Engine, python_config, python_image
 from docker_case import DockerCase, sh
 from docker_host import client_of
 from docker_images import BUSYBOX
-from spawnery import Spawner
+from spawnery import JobState, Spawner
 from spawnery.contract import Deadline
 from spawnery_docker.network import Networks
 
@@ -233,3 +233,25 @@ def test_a_network_that_is_not_there(case: DockerCase) -> None:
     assert "DOCKER_NETWORK" in outcome.message or "setting" in outcome.message
     assert outcome.hint.startswith("docker network create nowhere-net")
     assert case.containers() == set()
+
+
+@pytest.mark.parametrize(("retention", "subnet"), [(0, "10.199.83.0/30"), (60, "10.199.83.4/30")])
+def test_a_network_without_a_free_address(case: DockerCase, retention: int, subnet: str) -> None:
+    """The engine's words on a failed start are the outcome's, also where it removes the container.
+
+    A /30 has one address beside the gateway's.
+    """
+    network = f"{case.prefix}-tiny"
+    case.docker("network", "create", "--subnet", subnet, network)
+    try:
+        with case.open() as spawner:
+            spawner.spawn(sh("sleep 600", job_id="first", network=network, retention_seconds=60))
+            spec = sh("echo hi", job_id="second", network=network, retention_seconds=retention)
+            outcome = spawner.wait(spawner.spawn(spec).job_id, 60)
+            assert (outcome.state, outcome.started_at) == (JobState.FAILED, None)
+            assert "no available IPv4 addresses" in outcome.message
+            spawner.remove("first", force=True)
+    finally:
+        for name in case.containers():
+            case.docker("rm", "-f", name)
+        case.docker("network", "rm", network)

@@ -39,6 +39,9 @@ _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 _SERVER: Final = 500
 _FIRST_PAUSE: Final = 0.05
+_WAIT_SECONDS: Final = 1.0
+"""How long the answer to a wait may lag behind the failure of a start."""
+_NOT_STARTED_CODES: Final = frozenset({126, 127, 128})
 _RESOLVE_SECONDS: Final = 0.5
 _LEAST_DEADLINE: Final = 0.001
 _LONGEST_PAUSE: Final = 2.0
@@ -287,13 +290,29 @@ class Spawning:
     def _runs_all_the_same(self, request: SpawnRequest, engine_id: str, error: ApiError) -> bool:
         """Look whether a start that failed on the way back had its effect."""
         shown = self._containers.show(engine_id, timeout=request.deadline.remaining())
-        if shown is None and start_failure(error.message).known:
+        if shown is None and (start_failure(error.message).known or self._never_ran(engine_id)):
             # With AutoRemove the engine may remove what it could not start.
             return False
         if shown is None:
             msg = f"the container {request.name} is gone, and its start was not confirmed"
             raise Ambiguous(msg, job_id=request.job.job_id)
         return launched(shown) and not shown["State"].get("Error")
+
+    def _never_ran(self, engine_id: str) -> bool:
+        """Tell whether a container that is gone ended as one does that could not be started.
+
+        The engine then gives these codes itself (moby, daemon/start.go, ``setExitCodeFromError``),
+        and there is no event of a start.
+        """
+        until = time.monotonic() + _WAIT_SECONDS
+        while time.monotonic() < until:
+            entry = self._book.get(engine_id)
+            if entry is None or entry.started_at is not None:
+                return False
+            if entry.waited is not None:
+                return entry.waited.code in _NOT_STARTED_CODES
+            time.sleep(_FIRST_PAUSE)
+        return False
 
     def _give_up(self, engine_id: str, listening: list[Callable[[], None]]) -> None:
         for stop_listening in listening:
