@@ -9,6 +9,7 @@ from spawnery.aio import AsyncSpawner
 from spawnery.errors import JobNotFound, SpawnerError
 
 from spawnery_dispatcher.patience import Health
+from spawnery_dispatcher.waits import Waits
 
 _PROBE: Final = "dispatcher-probe"
 """A job id that no job has: the engine is asked for it to see that it answers."""
@@ -23,12 +24,14 @@ class Caretaking:
     Args:
         spawner: The engine.
         health: Where it is noted whether it answers.
+        waits: Where it is noted what jobs wait for.
         logger: structlog's.
     """
 
-    def __init__(self, spawner: AsyncSpawner, health: Health, logger: Any) -> None:
+    def __init__(self, spawner: AsyncSpawner, health: Health, waits: Waits, logger: Any) -> None:
         self._spawner = spawner
         self._health = health
+        self._waits = waits
         self._logger = logger
 
     async def probe(self) -> None:
@@ -49,8 +52,8 @@ class Caretaking:
         while True:
             try:
                 async with await self._spawner.watch() as statuses:
-                    async for _ in statuses:
-                        pass
+                    async for status in statuses:
+                        self._waits.see(status)
             except SpawnerError as error:
                 self._logger.warning("watch_again", cause=error.cause)
             await asyncio.sleep(_PAUSE)

@@ -24,6 +24,7 @@ from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.models import Entry, Place, Platform
 from spawnery_dispatcher.opening import open_spawner
 from spawnery_dispatcher.service import Parts, Service
+from spawnery_dispatcher.waits import Waits
 from spawnery_dispatcher.words import View
 
 SCRIPT: Final = ("fix #58 in demo",)
@@ -99,8 +100,9 @@ async def chat(config: Config | None, environ: Mapping[str, str], *, logger: Any
         ours = {"SPAWNER_TYPE": "local", "SPAWNERY_STATE_DIR": folder, **environ}
         if given.projects is _DEMO:  # its agent is a program of this machine and has no image
             ours["SPAWNER_TYPE"] = "local"
-        spawner = await open_spawner(given, ours)
-        service = Service(given, spawner, metrics=Metrics(), logger=logger)
+        waits = Waits()
+        spawner = await open_spawner(given, ours, observers=(waits,))
+        service = Service(given, spawner, waits=waits, metrics=Metrics(), logger=logger)
         running = asyncio.create_task(service.run({Platform.CHAT: terminal}))
         talk = asyncio.create_task(_Conversation(service.parts, terminal).run())
         try:

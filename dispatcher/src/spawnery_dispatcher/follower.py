@@ -23,8 +23,10 @@ from spawnery_dispatcher.spawns import Spawns, refused_ending
 from spawnery_dispatcher.steps import Step, reached
 from spawnery_dispatcher.store import Store
 from spawnery_dispatcher.taking import take_in
+from spawnery_dispatcher.waits import Waits
 from spawnery_dispatcher.whereabouts import Whereabouts
 from spawnery_dispatcher.whereabouts import is_away as is_elsewhere
+from spawnery_dispatcher.words import is_waiting
 
 _ENGINE_PAUSE: Final = 5.0
 _GAP: Final = "Some of what the agent said was lost: it wrote faster than we could read."
@@ -55,6 +57,7 @@ class Follower:
     Args:
         spawner, spawns: The engine.
         whereabouts: Where jobs live.
+        waits: What jobs wait for.
         store: What is remembered.
         bus: What agents say.
         patience, health: For Redis and the engine.
@@ -68,6 +71,7 @@ class Follower:
         *,
         spawns: Spawns,
         whereabouts: Whereabouts,
+        waits: Waits,
         store: Store,
         bus: Bus,
         patience: Patience,
@@ -78,6 +82,7 @@ class Follower:
         self._spawner = spawner
         self._spawns = spawns
         self._whereabouts = whereabouts
+        self._waits = waits
         self._store = store
         self._bus = bus
         self._patience = patience
@@ -110,6 +115,16 @@ class Follower:
         if followed is not None and followed.stopping is None:
             followed.stopping = asyncio.create_task(self._stop(job_id), name=f"stop-{job_id}")
 
+    async def notice_wait(self, job_id: str, notice: str) -> None:
+        """Show what a job waits for, or (empty) that it does not wait any more."""
+
+        def change(entry: Entry) -> Mapping[str, Any] | None:
+            if entry.notice == notice or (not notice and not is_waiting(entry.notice)):
+                return None
+            return {"notice": notice}
+
+        await self._patience(lambda: self._store.change(job_id, change))
+
     async def close(self) -> None:
         """Let go of all jobs; they go on."""
         tasks = [t for f in self._followed.values() for t in (f.task, f.stopping) if t is not None]
@@ -127,13 +142,16 @@ class Follower:
             self._logger.exception("follow_failed", job=entry.job_id, error=type(error).__name__)
         finally:
             self._followed.pop(entry.job_id, None)
+            self._waits.forget(entry.job_id)
             self._metrics.followed.set(len(self._followed))
 
     async def _live(self, entry: Entry) -> None:
+        if is_elsewhere(entry.notice) or is_waiting(entry.notice):
+            # Whoever followed it before said so; the engine's watch tells whether it is still true.
+            await self._patience(lambda: self._store.change(entry.job_id, _noticed("")))
+            self._waits.show_again(entry.job_id)
         if entry.phase is Phase.SPAWNING and not await self._started(entry):
             return
-        if is_elsewhere(entry.notice):
-            await self._patience(lambda: self._store.change(entry.job_id, _noticed("")))
         outcome = entry.outcome or await self._outcome(entry.job_id)
         if outcome is None:
             self._logger.info("job_elsewhere", job=entry.job_id)
@@ -170,7 +188,7 @@ class Follower:
         if error is None:
             await self._patience(
                 lambda: self._store.change(
-                    entry.job_id, lambda _: {"phase": Phase.RUNNING, "notice": ""}
+                    entry.job_id, lambda latest: {"phase": Phase.RUNNING, **_kept(latest)}
                 )
             )
             reached(Step.RUNNING)
@@ -281,6 +299,11 @@ class Follower:
 
 _SUSPICIOUS: Final = 50
 """Entries of one read from which on the stream may have been trimmed meanwhile."""
+
+
+def _kept(entry: Entry) -> Mapping[str, Any]:
+    """Clear the notice of a job that the engine took, but for what it waits for there."""
+    return {} if is_waiting(entry.notice) else {"notice": ""}
 
 
 def _noticed(words: str) -> Callable[[Entry], Mapping[str, Any] | None]:

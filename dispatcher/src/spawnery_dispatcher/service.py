@@ -28,6 +28,7 @@ from spawnery_dispatcher.patience import Health, Patience, is_away
 from spawnery_dispatcher.scheduler import Scheduler
 from spawnery_dispatcher.spawns import Spawns
 from spawnery_dispatcher.store import Store
+from spawnery_dispatcher.waits import Waits
 from spawnery_dispatcher.whereabouts import Whereabouts
 
 _TICK_SECONDS: Final = 1.0
@@ -63,13 +64,21 @@ class Service:
     Args:
         config: All settings.
         spawner: The engine, opened with the instance of the configuration.
+        waits: What jobs wait for; an observer of that engine.
         metrics: Where it is counted.
         logger: structlog's.
     """
 
     def __init__(
-        self, config: Config, spawner: AsyncSpawner, *, metrics: Metrics, logger: Any
+        self,
+        config: Config,
+        spawner: AsyncSpawner,
+        *,
+        waits: Waits,
+        metrics: Metrics,
+        logger: Any,
     ) -> None:
+        self._waits = waits
         keys = Keys(config.instance)
         self._redis = connect(config.redis.url)
         self._blocked = connect(config.redis.url)
@@ -87,6 +96,7 @@ class Service:
             spawner,
             spawns=Spawns(spawner, health, logger),
             whereabouts=self._whereabouts,
+            waits=waits,
             store=store,
             bus=Bus(self._blocked, keys.wake),
             patience=patience,
@@ -119,7 +129,7 @@ class Service:
             patience=parts.patience,
             logger=parts.logger,
         )
-        caretaking = Caretaking(parts.spawner, parts.health, parts.logger)
+        caretaking = Caretaking(parts.spawner, parts.health, self._waits, parts.logger)
         await parts.patience(lambda: self._memory.look(()))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -127,6 +137,7 @@ class Service:
                 tasks.create_task(outbox.run(), name="outbox")
                 tasks.create_task(self._schedule(), name="schedule")
                 tasks.create_task(self._care(), name="care")
+                tasks.create_task(self._tell_waits(), name="waits")
                 tasks.create_task(caretaking.probe(), name="probe")
                 tasks.create_task(caretaking.watch(), name="watch")
                 tasks.create_task(caretaking.reap(), name="reap")
@@ -174,6 +185,13 @@ class Service:
             await self.parts.patience(self._take_all)
             await self.parts.patience(self._heed)
             await asyncio.sleep(RENEW_SECONDS)
+
+    async def _tell_waits(self) -> None:
+        """Show what jobs wait for, soon after the engine tells it."""
+        while True:
+            for job_id, notice in self._waits.due(self._follower.job_ids).items():
+                await self._follower.notice_wait(job_id, notice)
+            await asyncio.sleep(_TICK_SECONDS)
 
     async def _heed(self) -> None:
         for job_id in await self.parts.store.cancelled(self._follower.job_ids):

@@ -22,6 +22,7 @@ from spawnery_dispatcher.slack import app as slack_app
 from spawnery_dispatcher.slack.messenger import SlackMessenger
 from spawnery_dispatcher.slack.signing import Signatures
 from spawnery_dispatcher.slack.socketmode import SocketMode
+from spawnery_dispatcher.waits import Waits
 from spawnery_dispatcher.web import make_web
 
 
@@ -39,10 +40,11 @@ async def serve(config: Config, environ: Mapping[str, str], *, logger: Any) -> N
     for name in slack_app.needed(config.slack.intake):
         slack_app.secret_of(environ, name)
     metrics = Metrics()
-    spawner = await open_spawner(config, environ, observers=(metrics,))
+    waits = Waits()
+    spawner = await open_spawner(config, environ, observers=(metrics, waits))
     metrics.engine = spawner.spawner.name
     try:
-        service = Service(config, spawner, metrics=metrics, logger=logger)
+        service = Service(config, spawner, waits=waits, metrics=metrics, logger=logger)
         await _run(service, metrics, environ)
     finally:
         await spawner.close()

@@ -16,6 +16,7 @@ from spawnery_dispatcher.models import Ending, Entry, Phase, Question, Refused
 TAIL_SHOWN: Final = 2000
 """Characters of the end of a log that a chat shows."""
 _BAR: Final = 10
+_WAITS: Final = "It waits to start"
 _ICONS: Final = {
     JobState.SUCCEEDED: "✅",
     JobState.FAILED: "❌",
@@ -82,10 +83,23 @@ def view(entry: Entry) -> View:
     )
 
 
+def waits_to_start(message: str | None, cause: str | None) -> str:
+    """Say what a job waits for; empty where the engine does not say."""
+    if not message and not cause:
+        return ""
+    why = f": {message}" if message else ""
+    return f"{_WAITS}{why}{f' [{cause}]' if cause else ''}"
+
+
+def is_waiting(notice: str) -> bool:
+    """Tell whether a notice says what a job waits for."""
+    return notice.startswith(_WAITS)
+
+
 def _standing(entry: Entry) -> str:
     if entry.phase is Phase.QUEUED:
         return f"Queued, number {entry.position} in line." if entry.position else "Accepted."
-    if entry.phase is Phase.SPAWNING:
+    if entry.phase is Phase.SPAWNING or is_waiting(entry.notice):
         return "Starting."
     progress = entry.progress
     if not progress.total:
