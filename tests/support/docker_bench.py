@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,6 +68,18 @@ class DockerBench(Bench):
         self.runs.mkdir(mode=0o777)
         self.runs.chmod(0o777)
         self._proxy = TransportProxy(self.address)
+        self._silent = socket.create_server(("127.0.0.1", 0))
+
+    @property
+    def hangs(self) -> Mapping[str, Mapping[str, object]]:  # type: ignore[override]
+        """Name an image whose registry takes a connection and never answers.
+
+        An engine in a network namespace of its own does not reach it.
+        """
+        if os.environ.get("SPAWNERY_TEST_DOCKER_NETNS"):
+            return {}
+        registry = f"127.0.0.1:{self._silent.getsockname()[1]}"
+        return {"pull": {"image": f"{registry}/kit/silent:1"}}
 
     def docker(self, *arguments: str, check: bool = True) -> str:
         """Run the docker command on the engine itself; returns what it prints."""
@@ -118,6 +131,7 @@ class DockerBench(Bench):
     def close(self) -> None:
         """Remove what is left of the test."""
         self._proxy.close()
+        self._silent.close()
         left = self.docker("ps", "-aq", "--filter", f"name={self.prefix}-").split()
         if left:
             self.docker("rm", "-f", "-v", *left, check=False)
