@@ -45,8 +45,6 @@ class DockerBench(Bench):
 
     spawner_type = "docker"
     image = BUSYBOX
-    missing_image = f"sha256:{'0' * 64}"
-    """An id: no engine asks a registry, or a name server, about it."""
     faults_shared = True
     fault_points: ClassVar[Mapping[str, FaultPoint]] = {
         "create": FaultPoint("POST", f"{_CONTAINERS}create"),

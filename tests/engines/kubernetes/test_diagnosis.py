@@ -144,7 +144,7 @@ def test_a_registry_that_gets_well(case: KubeCase, registry: BadRegistry) -> Non
     ("fields", "cause", "words"),
     [
         ({"pull_policy": "never"}, "image.not_found", "pull policy of Never"),
-        ({}, "image.not_found", "no such host"),
+        ({}, "image.pull_failed", "no such host"),
     ],
     ids=["never", "no registry"],
 )

@@ -22,7 +22,7 @@ WAITS = [
         "pull policy of Never",
         "--pull-policy if-not-present",
     ),
-    ("image-no-such-host", "image.not_found", PULL_GRACE, "no such host", "crictl pull"),
+    ("image-no-such-host", "image.pull_failed", PULL_GRACE, "no such host", "crictl pull"),
     ("image-unauthorized", "image.auth", HOPELESS, "401", "docker-registry"),
     ("image-denied", "image.auth", HOPELESS, "403", "docker-registry"),
     ("image-too-many-requests", "image.rate_limit", PULL_GRACE, "429", "wait"),

@@ -49,12 +49,14 @@ _KINDS: Final = (
     ),
     _kind(
         r"invalid reference|manifest invalid|unsupported media type|unsupported manifest"
-        r"|verification failed|invalid repository name|invalid tar header|digest invalid",
+        r"|verification failed|invalid repository name|invalid tar header|digest invalid"
+        r"|unexpected media type|failed commit on ref|unexpected commit digest",
         "image.invalid",
     ),
     _kind(r"x509|certificate|server gave HTTP response to HTTPS client", "image.pull_failed"),
-    # A name that leads nowhere is a mistyped one, or any where the engine has no network.
-    _kind(r"\bnot found\b|no such host", "image.not_found"),
+    # Nobody was asked for the image: the name is mistyped, or the engine has no network.
+    _kind(r"no such host|server misbehaving", "image.pull_failed", retryable=True),
+    _kind(r"\bnot found\b", "image.not_found"),
 )
 _OTHER: Final = _kind("", "image.pull_failed", retryable=True)
 
@@ -137,8 +139,6 @@ def _hint(cause: str, reference: Reference, said: str) -> str:
     }
     if cause == "image.not_found" and "may require" in said:
         return f"{hints[cause]}\nwhere it is private: {_login(reference)}"
-    if cause == "image.not_found" and "no such host" in said:
-        return f"{hints[cause]}\nthe engine cannot find the registry {reference.registry}"
     if cause in hints:
         return hints[cause]
     return (

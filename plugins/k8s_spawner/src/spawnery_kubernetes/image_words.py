@@ -84,10 +84,10 @@ _KINDS: Final = (
         message="the node does not trust the registry's answer",
         hint=_REACH,
     ),
-    # A name that leads nowhere is a mistyped one, or any where the node has no network.
+    # Nobody was asked for the image: the name is mistyped, or the node has no network.
     Kind(
         words=r"no such host|server misbehaving",
-        cause="image.not_found",
+        cause="image.pull_failed",
         message="the node cannot find the registry",
         hint=f"{_REACH}\n{_GET_IT}",
         patience=Patience.PULL,
