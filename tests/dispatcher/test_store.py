@@ -84,6 +84,24 @@ def test_fifty_deliveries_are_one_job(play):
     play(story)
 
 
+def test_an_earlier_job_of_the_id_says_nothing_of_the_next(play):
+    """What an agent said on a stream that outlived its job is gone when the id is used again."""
+
+    async def story(store):
+        await store.accept(ask(), MANY)
+        await store.redis.xadd(out_key("demo-58-x"), {"type": "Done"})
+        await store.redis.xadd(in_key("demo-58-x"), {"type": "Answer"})
+        await store.accept(ask(), MANY)
+        assert await store.redis.exists(out_key("demo-58-x"), in_key("demo-58-x")) == 2
+        await store.end("demo-58-x", ENDING)
+        await store.redis.delete(store.keys.job("demo-58-x"))
+        again = await store.accept(ask(), MANY)
+        assert again.new
+        assert not await store.redis.exists(out_key("demo-58-x"), in_key("demo-58-x"))
+
+    play(story)
+
+
 def test_one_job_per_issue(play):
     """Of two people who ask for the same issue at once, one is refused and told of the other."""
 

@@ -153,6 +153,8 @@ class Store:
             pipe.multi()
             self._write(pipe, entry, now)
             pipe.zadd(keys.queue, {ask.job_id: now})
+            # What an earlier job of this id said may outlive what we knew of it.
+            pipe.delete(in_key(ask.job_id), out_key(ask.job_id))
             return Accepted(entry=entry, new=True)
 
         return await self._transaction(change, job, active, channel)
