@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from docker_case import PATIENCE, DockerCase, eventually, output, running, sh
 from docker_images import BUSYBOX
-from spawnery.errors import SpawnFailed
+from spawnery.errors import InvalidSpec, SpawnFailed
 from spawnery.models import JobSpec, Resources
 from spawnery.outcomes import JobState, Outcome
 from spawnery.spawner import Spawner
@@ -292,3 +292,13 @@ def test_reap_removes_what_was_kept_long_enough(case: DockerCase) -> None:
     with case.open() as reaper:
         eventually(lambda: reaper.reap() and container not in case.containers())
         assert reaper.status(job).outcome.exit_code == 12
+
+
+def test_more_cpus_than_the_engine_has(case: DockerCase, spawner: Spawner) -> None:
+    """The field is named, and nothing is made: neither a container nor a record."""
+    spec = sh("true", job_id="wide", resources=Resources(cpu_limit="4096"))
+    with pytest.raises(InvalidSpec) as caught:
+        spawner.spawn(spec)
+    assert caught.value.field == "resources.cpu_limit"
+    assert case.containers() == set()
+    assert spawner.records.get("wide") is None

@@ -10,7 +10,14 @@ from typing import Any, Final
 
 from attrs import evolve
 from spawnery.contract import Deadline, SpawnRequest
-from spawnery.errors import Ambiguous, NameConflict, SpawnerError, SpawnFailed, SpecConflict
+from spawnery.errors import (
+    Ambiguous,
+    InvalidSpec,
+    NameConflict,
+    SpawnerError,
+    SpawnFailed,
+    SpecConflict,
+)
 from spawnery.outcomes import JobHandle
 from spawnery.plugin import (
     LABEL_DEADLINE,
@@ -186,6 +193,11 @@ class Spawning:
             return SpawnFailed(
                 msg, cause="image.not_found", hint=hint, job_id=job_id, retryable=True
             )
+        if "range of cpus is" in error.message.lower():
+            name = "resources.cpu_limit"
+            msg = f"{name}: the engine does not have that many: {error.message}"
+            hint = "what it has: docker info --format '{{.NCPU}}'"
+            return InvalidSpec(msg, field=name, hint=hint, job_id=job_id)
         failure = start_failure(error.message)
         if failure.cause == "start.workdir":
             # The engine makes the folder at create, and says 500 where it cannot.
