@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import signal
@@ -33,9 +34,11 @@ from spawnery.errors import StateError
 from spawnery.holders import new_holder
 from spawnery.records import JobRecords
 from spawnery.records_codec import dump
+from spawnery_dispatcher.config import Config, Redis
 from spawnery_dispatcher.connection import connect_blocking
 from spawnery_dispatcher.embedded import embedded_redis
 from spawnery_dispatcher.keys import Keys
+from spawnery_dispatcher.opening import open_spawner
 from spawnery_dispatcher.records import RedisRecords
 
 pytestmark = pytest.mark.engine("redis")
@@ -328,6 +331,26 @@ def test_records_outlive_a_crash_of_redis(redis_server, keys, me):
     written, first = finish(records, intent())
     assert first
     assert opened(redis_server.url, keys).get("a") == written
+
+
+def test_records_live_no_longer_than_what_the_dispatcher_knows(shared_redis, keys, tmp_path):
+    """An id that the dispatcher takes for a new job has no outcome of an old one."""
+    redis = Redis(url=shared_redis.url)
+    config = Config(instance=keys.instance, keep_seconds=7200, redis=redis)
+    environ = {
+        "SPAWNERY_STATE_DIR": str(tmp_path),
+        "SPAWNER_TYPE": "fake",
+        "SPAWNERY_INSTANCE": "x",
+    }
+
+    async def story() -> float:
+        spawner = await open_spawner(config, environ)
+        try:
+            return float(spawner.spawner.settings.core.records_days)
+        finally:
+            await spawner.close()
+
+    assert asyncio.run(story()) * 86400 == pytest.approx(7200)
 
 
 def test_a_spawner_is_closed_without_redis(redis_server, keys, tmp_path):

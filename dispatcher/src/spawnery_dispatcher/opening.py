@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from spawnery.aio import AsyncSpawner
 
@@ -11,6 +12,8 @@ from spawnery_dispatcher.configfile import PREFIX
 from spawnery_dispatcher.connection import connect_blocking
 from spawnery_dispatcher.keys import Keys
 from spawnery_dispatcher.records import RedisRecords
+
+_DAY_SECONDS: Final = 86400
 
 
 async def open_spawner(
@@ -28,5 +31,7 @@ async def open_spawner(
     """
     kept = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
     kept["SPAWNERY_INSTANCE"] = config.instance
+    # A record that outlived its job here would give its old outcome to the next job of that id.
+    kept["SPAWNERY_RECORDS_DAYS"] = str(config.keep_seconds / _DAY_SECONDS)
     records = RedisRecords(connect_blocking(config.redis.url), Keys(config.instance))
     return await AsyncSpawner.open(environ=kept, records=records, extensions=observers)
