@@ -1,6 +1,6 @@
 """Whose evidence it is: whether what an engine shows belongs to the job of a record (P3); pure.
 
-Identity decides: the record id that the object carries, else the engine's id. Time decides only
+Identity decides: the record id that the object carries, and the engine's own id. Time decides only
 where neither is known on both sides, and only outside of the error of the clocks.
 """
 
@@ -17,10 +17,7 @@ Offset = tuple[timedelta, timedelta]
 
 def same_object(one: JobStatus, other: JobStatus | JobGone) -> bool:
     """Tell whether two observations of a job id are of one object, as far as can be told."""
-    told = _told_apart(one.record_id, other.record_id)
-    if told is None:
-        told = _told_apart(one.engine_id, other.engine_id)
-    return True if told is None else told
+    return _match(one.record_id, other.record_id, one.engine_id, other.engine_id) is not False
 
 
 def concerns(record: Record, seen: JobStatus | JobGone, *, offset: Offset | None = None) -> bool:
@@ -31,11 +28,9 @@ def concerns(record: Record, seen: JobStatus | JobGone, *, offset: Offset | None
         seen: What the engine shows.
         offset: How far the engine's clock is ahead, where it is measured.
     """
-    told = _told_apart(record.record_id, seen.record_id)
-    if told is None:
-        told = _told_apart(record.engine_id, seen.engine_id)
-    if told is not None:
-        return told
+    match = _match(record.record_id, seen.record_id, record.engine_id, seen.engine_id)
+    if match is not None:
+        return match
     if isinstance(seen, JobGone) or seen.accepted_at is None or offset is None:
         return True
     return seen.accepted_at + _RESOLUTION >= record.intended_at + offset[0]
@@ -43,14 +38,22 @@ def concerns(record: Record, seen: JobStatus | JobGone, *, offset: Offset | None
 
 def is_named(record: Record, seen: JobStatus) -> bool:
     """Tell whether the evidence names its object, so that nobody has to look once more."""
-    told = _told_apart(record.record_id, seen.record_id)
-    return told or _told_apart(record.engine_id, seen.engine_id) is True
+    match = _match(record.record_id, seen.record_id, record.engine_id, seen.engine_id)
+    return match is True
 
 
 _RESOLUTION = timedelta(seconds=1)
 """Engines give times in whole seconds."""
 
 
-def _told_apart(one: str | None, other: str | None) -> bool | None:
-    """Compare two ids; None where one of them is not known."""
-    return None if one is None or other is None else one == other
+def _match(
+    record_id: str | None, seen_id: str | None, engine_id: str | None, seen_engine: str | None
+) -> bool | None:
+    """Compare an object's ids with those of an observation; None where nothing can be compared.
+
+    One record may have had several objects, where its spawn removed one and made another: so equal
+    record ids alone do not make objects equal whose engine ids differ.
+    """
+    records = None if None in {record_id, seen_id} else record_id == seen_id
+    engines = None if None in {engine_id, seen_engine} else engine_id == seen_engine
+    return records if engines is None or records is False else engines

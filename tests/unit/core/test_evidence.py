@@ -28,6 +28,7 @@ IDS = st.sampled_from([None, "x", "y"])
         (("r", "e"), ("r", "e"), True),
         (("r", None), ("s", "e"), False),
         (("r", "e"), ("s", "e"), False),
+        (("r", "e"), ("r", "f"), False),
         ((None, "e"), (None, "e"), True),
         ((None, "e"), (None, "f"), False),
         (("r", "e"), (None, "e"), True),
