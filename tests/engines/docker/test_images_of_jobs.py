@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 from docker_case import DockerCase, eventually
+from docker_images import BUSYBOX
 from private_docker import PrivateDocker
 from registry import BadRegistry, bad_registry, make_image, refusal
 from spawnery.errors import SpawnFailed
@@ -151,3 +152,21 @@ def test_no_space_for_an_image(docker_socket: str) -> None:
     assert caught.value.cause == "engine.full"
     assert "no space left" in caught.value.message
     assert "docker image prune" in caught.value.hint
+
+
+def test_a_tag_that_is_rebuilt_while_a_spawner_lives(case: DockerCase) -> None:
+    """Each job runs as the user and in the folder of the image that the tag names at its start."""
+    name, source = f"{case.prefix}-rebuilt:1", f"{case.prefix}-source"
+    case.docker("create", "--name", source, BUSYBOX, "true")
+    try:
+        with case.open() as spawner:
+            for user, folder in (("1234", "/one"), ("4321", "/two")):
+                changes = (f"USER {user}", f"WORKDIR {folder}")
+                words = [word for change in changes for word in ("--change", change)]
+                built = case.docker("commit", *words, source, name)
+                spec = JobSpec(image=name, command=["sh", "-c", "echo $(id -u) $PWD; exit 3"])
+                outcome = spawner.wait(spawner.spawn(spec).job_id, PATIENCE)
+                assert outcome.log_tail == f"{user} {folder}\n"
+                assert outcome.image_digest == built
+    finally:
+        case.docker("image", "rm", "-f", name)

@@ -54,17 +54,18 @@ def asked_by(spawner: Spawner, proxy: TransportProxy, spec: JobSpec) -> list[str
 
 
 LIST = "GET /containers/json"
+LOOK = "GET /images/spawnery-test/busybox:1/json"
 CREATE, START = "POST /containers/create", "POST /containers/ID/start"
 ATTACH, WAIT = "POST /containers/ID/attach", "POST /containers/ID/wait"
 
 
 def test_a_job_that_removes_itself(led: DockerCase, proxy: TransportProxy) -> None:
-    """Create, attach for the tail, wait for the code, start: nothing else is asked."""
+    """Image, create, attach for the tail, wait for the code, start: nothing else is asked."""
     with led.open() as spawner:
         warm(spawner)
         for _ in range(3):
             spec = sh("sleep 600")
-            assert asked_by(spawner, proxy, spec) == [CREATE, ATTACH, WAIT, START]
+            assert asked_by(spawner, proxy, spec) == [LOOK, CREATE, ATTACH, WAIT, START]
             spawner.remove(spec.job_id, force=True)
 
 
@@ -72,10 +73,10 @@ def test_without_a_tail_nobody_attaches(led: DockerCase, proxy: TransportProxy) 
     """Where no tail is kept the attach is left out."""
     with led.open(SPAWNERY_DOCKER_KEEP_TAIL="false") as spawner:
         warm(spawner)
-        assert asked_by(spawner, proxy, sh("sleep 600")) == [CREATE, WAIT, START]
+        assert asked_by(spawner, proxy, sh("sleep 600")) == [LOOK, CREATE, WAIT, START]
     with led.open(SPAWNERY_TAIL_BYTES="0") as spawner:
         warm(spawner)
-        assert asked_by(spawner, proxy, sh("sleep 600")) == [CREATE, WAIT, START]
+        assert asked_by(spawner, proxy, sh("sleep 600")) == [LOOK, CREATE, WAIT, START]
 
 
 def test_a_job_that_is_kept(led: DockerCase, proxy: TransportProxy) -> None:
@@ -83,7 +84,7 @@ def test_a_job_that_is_kept(led: DockerCase, proxy: TransportProxy) -> None:
     with led.open() as spawner:
         warm(spawner)
         spec = sh("sleep 600", retention_seconds=600)
-        assert asked_by(spawner, proxy, spec) == [CREATE, START]
+        assert asked_by(spawner, proxy, spec) == [LOOK, CREATE, START]
 
 
 def test_a_fresh_process_asks_once_for_the_image(led: DockerCase, proxy: TransportProxy) -> None:
@@ -93,8 +94,7 @@ def test_a_fresh_process_asks_once_for_the_image(led: DockerCase, proxy: Transpo
     """
     with led.open() as spawner:
         first = asked_by(spawner, proxy, sh("sleep 600"))
-        look = "GET /images/spawnery-test/busybox:1/json"
-        assert first == ["GET /info", "GET /info", look, CREATE, ATTACH, WAIT, START]
+        assert first == ["GET /info", "GET /info", LOOK, CREATE, ATTACH, WAIT, START]
         assert proxy.count(path="/version") == 0
         assert proxy.count("GET", r"/containers/[^/]+/json") == 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -20,8 +19,6 @@ from spawnery_docker.references import Reference
 if TYPE_CHECKING:
     from spawnery.plugin import SpawnerRuntime
 
-_FRESH_SECONDS: Final = 60.0
-"""How long a tag is believed to name the image that it named when we looked."""
 _LONGEST_PULL: Final = 1800.0
 _LEAST: Final = 0.01
 _FORBIDDEN: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -78,8 +75,6 @@ class Images:
         self._clock = runtime.clock
         self._puller = Puller(client, runtime)
         self._pull_timeout = pull_timeout_seconds
-        self._known: dict[str, tuple[float, ImageFacts]] = {}
-        self._lock = threading.Lock()
 
     def ensure(
         self,
@@ -109,45 +104,28 @@ class Images:
         name = job.image or ""
         reference = Reference.parse(name, job_id=job.job_id)
         if policy is not PullPolicy.ALWAYS:
-            facts = self._fresh(name) or self._inspect(name, deadline)
+            facts = self.inspect(name, deadline=deadline)
             if facts is not None:
                 return facts
             if policy is PullPolicy.NEVER or reference.is_id:
                 raise missing(reference, policy, job_id=job.job_id)
         return self._pulled(job, reference, policy, cancellation or Cancellation())
 
-    def forget(self, name: str) -> None:
-        """Look again at the next use: the engine said that it has no such image."""
-        with self._lock:
-            self._known.pop(name, None)
-
     def inspect(self, name: str, *, deadline: Deadline) -> ImageFacts | None:
-        """Return what an image says of itself, from the cache where it is fresh; None: no image."""
-        return self._fresh(name) or self._inspect(name, deadline)
+        """Return what an image says of itself now: a tag may be rebuilt at any time.
 
-    def _fresh(self, name: str) -> ImageFacts | None:
-        with self._lock:
-            at, facts = self._known.get(name, (0.0, None))
-        if facts is None or self._clock.monotonic() - at > _FRESH_SECONDS:
-            return None
-        return facts
-
-    def _inspect(self, name: str, deadline: Deadline) -> ImageFacts | None:
+        None where the engine has no such image.
+        """
         path = f"/images/{Reference.quoted(name)}/json"
         try:
             reply = self._client.call("GET", path, timeout=max(_LEAST, deadline.remaining()))
         except ApiError as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                self.forget(name)
                 return None
             if error.status not in _FORBIDDEN:
                 raise in_words(error, f"look at the image {name}") from None
-            facts = ImageFacts(reference=name, id="")
-        else:
-            facts = facts_of(name, reply.json())
-        with self._lock:
-            self._known[name] = (self._clock.monotonic(), facts)
-        return facts
+            return ImageFacts(reference=name, id="")
+        return facts_of(name, reply.json())
 
     def _pulled(
         self, job: JobSpec, reference: Reference, policy: PullPolicy, cancellation: Cancellation
@@ -160,7 +138,7 @@ class Images:
         )
         if not done:
             raise pull_timed_out(reference, cause, seconds, job_id=job.job_id)
-        facts = self._inspect(reference.text, limit)
+        facts = self.inspect(reference.text, deadline=limit)
         if facts is None:
             raise missing(reference, policy, job_id=job.job_id)
         return evolve(facts, pulled_seconds=self._clock.monotonic() - begun)

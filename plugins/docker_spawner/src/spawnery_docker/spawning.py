@@ -187,7 +187,6 @@ class Spawning:
     def _not_created(self, request: SpawnRequest, error: ApiError) -> SpawnerError:
         job_id = request.job.job_id
         if error.status == _NOT_FOUND and "image" in error.message.lower():
-            self._images.forget(request.job.image or "")
             msg = f"the image {request.job.image} is not in the engine: {error.message}"
             hint = f"docker pull {request.job.image}"
             return SpawnFailed(

@@ -54,15 +54,6 @@ class _Fed(io.RawIOBase):
         return _Reader(self, _PIECE)
 
 
-class _Response(http.client.HTTPResponse):
-    def flush(self) -> None:
-        """Do nothing: the answer is only read.
-
-        The base class flushes its file, which the garbage collector may have closed before it;
-        Python 3.13 prints that.
-        """
-
-
 class RawExchange:
     """One request on a connection of its own; its answer's header is read by hand.
 
@@ -128,7 +119,7 @@ class RawExchange:
             http.client.HTTPException: It ends too early.
         """
         whole = io.BytesIO(self._head + self.rest + data)
-        response = _Response(cast("socket.socket", _Memory(whole)))
+        response = http.client.HTTPResponse(cast("socket.socket", _Memory(whole)))
         response.begin()
         return response.read()
 
@@ -140,7 +131,7 @@ class RawExchange:
     def stream(self) -> ByteStream:
         """Go on as a stream of the body's bytes, which then owns the connection."""
         fed = _Fed(self.sock, self._head + self.rest)
-        response = _Response(cast("socket.socket", fed))
+        response = http.client.HTTPResponse(cast("socket.socket", fed))
         response.begin()
         return ByteStream(self.sock, response)
 
