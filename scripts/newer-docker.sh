@@ -103,7 +103,7 @@ stop() {
     local pid group
     if [ -f "$RUN/unshare.pid" ]; then
         pid=$(cat "$RUN/unshare.pid")
-        if grep -qa "$PROGRAM" "/proc/$pid/cmdline" 2>/dev/null; then
+        if grep -qa "newer-docker.sh" "/proc/$pid/cmdline" 2>/dev/null; then
             kill -KILL "$pid" # unshare heeds no other signal
             for _ in $(seq 100); do [ -d "/proc/$pid" ] || break; sleep 0.1; done
         fi
