@@ -74,7 +74,7 @@ def reasons_for_red(first: Run) -> list[str]:
         for one in first.failures
         if not one.engines
     ]
-    if not found and first.exit_code not in {PASSED, FAILED}:
+    if first.exit_code not in {PASSED, FAILED}:
         found.append(f"pytest ended with exit code {first.exit_code}")
     if not found and first.exit_code == FAILED and not first.failures:
         found.append("pytest is red, though no test failed")

@@ -33,7 +33,7 @@ def engine_failures(count: int) -> tuple[Failure, ...]:
             ["a worker died: gw1: Not properly terminated"],
         ),
         (Run(exit_code=-9, complete=False), ["pytest was cut off (exit code -9)"]),
-        (Run(exit_code=2), ["pytest ended with exit code 2"]),
+        (Run(exit_code=2, failures=(DOCKER,)), ["pytest ended with exit code 2"]),
         (Run(exit_code=5), ["pytest ended with exit code 5"]),
         (Run(exit_code=1), ["pytest is red, though no test failed"]),
     ],
