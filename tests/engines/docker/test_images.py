@@ -168,11 +168,20 @@ def test_a_registry_that_is_not_there(desk: Desk) -> None:
 
 
 def test_a_name_that_leads_nowhere(desk: Desk) -> None:
-    """A registry that no name server knows was not asked: that is no word about the image."""
+    """A registry without an address may be a name server's fault: nothing is said of the image."""
     error = desk.refused("missing.invalid/spawnery/none:0")
-    assert error.cause == "image.pull_failed"
-    assert "missing.invalid" in error.hint
+    assert (error.cause, error.retryable) == ("image.pull_failed", True)
+    assert "getent hosts missing.invalid" in error.hint
     assert "docker build -t missing.invalid/spawnery/none:0 ." in error.hint
+
+
+def test_scratch_is_no_image(desk: Desk) -> None:
+    """The empty base of a Dockerfile is image.invalid; no proxy is blamed."""
+    error = desk.refused("scratch")
+    assert error.cause == "image.invalid"
+    assert "reserved name" in error.message
+    assert "Dockerfile" in error.hint
+    assert "proxy" not in error.hint
 
 
 def test_an_error_inside_a_stream_that_began_well(desk: Desk, registry: BadRegistry) -> None:

@@ -294,11 +294,14 @@ def test_reap_removes_what_was_kept_long_enough(case: DockerCase) -> None:
         assert reaper.status(job).outcome.exit_code == 12
 
 
-def test_more_cpus_than_the_engine_has(case: DockerCase, spawner: Spawner) -> None:
-    """The field is named, and nothing is made: neither a container nor a record."""
-    spec = sh("true", job_id="wide", resources=Resources(cpu_limit="4096"))
+@pytest.mark.parametrize("name", ["cpu_limit", "cpu_request"])
+def test_more_cpus_than_the_engine_has(case: DockerCase, spawner: Spawner, name: str) -> None:
+    """The field is named with what there is; neither a container nor a record is made."""
+    there = case.docker("info", "--format", "{{.NCPU}}")
+    spec = sh("true", job_id="wide", resources=Resources(**{name: "4096"}))
     with pytest.raises(InvalidSpec) as caught:
         spawner.spawn(spec)
-    assert caught.value.field == "resources.cpu_limit"
+    assert caught.value.field == f"resources.{name}"
+    assert f"--{name.replace('_', '-')} {there}" in (caught.value.hint or "")
     assert case.containers() == set()
     assert spawner.records.get("wide") is None

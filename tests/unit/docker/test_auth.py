@@ -7,7 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+from spawnery.models import PullPolicy
 from spawnery_docker.auth import registry_login
+from spawnery_docker.image_errors import pull_failed
+from spawnery_docker.references import Reference
 
 REGISTRY = "127.0.0.1:5000"
 PASSWORD = "planted-Pass-word-7"
@@ -118,3 +121,24 @@ def test_no_credentials_and_why(tmp_path: Path, config: object, words: str) -> N
     assert dict(login.headers) == {}
     assert words in login.told
     assert PASSWORD not in login.told
+
+
+@pytest.mark.parametrize(
+    ("config", "command"),
+    [
+        ("{ broken", "python3 -m json.tool "),
+        ({"credsStore": "absent-one"}, "install docker-credential-absent-one"),
+        ({"credsStore": "failing"}, f"echo {REGISTRY} | docker-credential-failing get"),
+    ],
+)
+def test_a_login_that_cannot_help_is_not_advised(
+    tmp_path: Path, config: object, command: str
+) -> None:
+    """Where `docker login` would fail as well, the hint of a refused pull says what helps."""
+    helper(tmp_path, "failing", "exit 1")
+    login = registry_login(REGISTRY, configured(tmp_path, config))
+    reference = Reference.parse(f"{REGISTRY}/team/app:1")
+    text = "unauthorized: authentication required"
+    error = pull_failed(reference, PullPolicy.ALWAYS, text, login=login.told, login_hint=login.hint)
+    assert command in error.hint
+    assert not error.hint.startswith("log in")

@@ -115,6 +115,18 @@ def test_a_context_is_followed_only_by_name(tmp_path: Path) -> None:
     assert endpoint_of(environ, context="default").address == "/var/run/docker.sock"
 
 
+def test_the_docker_command_s_variable_names_a_context(tmp_path: Path) -> None:
+    """DOCKER_CONTEXT counts behind our setting and DOCKER_HOST, as with the docker command."""
+    for name in ("far", "near"):
+        context(tmp_path, name, {"Endpoints": {"docker": {"Host": f"tcp://{name}:1"}}})
+    environ = {"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "far"}
+    assert endpoint_of(environ).address == "far:1"
+    assert endpoint_of({**environ, "DOCKER_HOST": "tcp://other:1"}).address == "other:1"
+    assert endpoint_of(environ, context="near").address == "near:1"
+    with pytest.raises(ConfigurationError, match="'gone'"):
+        endpoint_of({**environ, "DOCKER_CONTEXT": "gone"})
+
+
 def test_a_context_brings_its_certificates(tmp_path: Path) -> None:
     """Certificates in the store of the context make it TLS."""
     context(tmp_path, "tls", {"Endpoints": {"docker": {"Host": "tcp://far"}}})

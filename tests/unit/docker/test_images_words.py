@@ -78,6 +78,9 @@ def test_an_id_is_not_pulled() -> None:
         ("manifest for a:1 not found: manifest unknown", "image.not_found", False),
         ("dial tcp: lookup nowhere.invalid: no such host", "image.pull_failed", True),
         ("failed commit on ref: unexpected commit digest sha256:1", "image.invalid", False),
+        ("lookup r.example on 10.0.0.2:53: server misbehaving", "image.pull_failed", True),
+        ("Temporary failure in name resolution", "image.pull_failed", True),
+        ("'scratch' is a reserved name", "image.invalid", False),
         ("filesystem layer verification failed for digest", "image.invalid", False),
         ("x509: certificate signed by unknown authority", "image.pull_failed", False),
         ("received unexpected HTTP status: 503 Service Unavailable", "image.pull_failed", True),
@@ -112,6 +115,14 @@ def test_missing_image_says_what_to_do() -> None:
     assert "never" in error.message
     for words in ("docker pull agent:1", "docker build -t agent:1 .", "--pull-policy"):
         assert words in error.hint
+
+
+def test_a_digest_is_not_given_to_a_build() -> None:
+    """What is built has another digest: the build command names the repository with a tag."""
+    name = f"r.example:5000/a:1@{DIGEST}"
+    hint = missing(Reference.parse(name), PullPolicy.IF_NOT_PRESENT).hint
+    assert f"docker pull {name}" in hint
+    assert "docker build -t r.example:5000/a:1 ." in hint
 
 
 @pytest.mark.parametrize("cause", ["deadline", "deadline.start", "image.pull_failed"])

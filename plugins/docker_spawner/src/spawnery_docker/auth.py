@@ -11,6 +11,7 @@ import binascii
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -37,14 +38,20 @@ class Login:
     Attributes:
         headers: ``X-Registry-Auth``, or nothing; holds a password.
         told: For a person: whose credentials went along, or why none did. Never a password.
+        hint: What to do where credentials are kept but could not be read; else None.
     """
 
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     told: str = ""
+    hint: str | None = None
 
 
 class _NoCredentialsError(Exception):
-    """Why there are none, in words for a person."""
+    """Why there are none, in words for a person, and what to do where ``docker login`` is not."""
+
+    def __init__(self, why: str | None, hint: str | None = None) -> None:
+        super().__init__(why)
+        self.hint = hint
 
 
 def registry_login(
@@ -63,9 +70,10 @@ def registry_login(
     stop = cancellation or Cancellation()
     path = default_config_folder(environ) / "config.json"
     try:
-        found = _look_up(_read(path), registry, environ, stop)
+        found = _look_up(_read(path), path, registry, environ, stop)
     except _NoCredentialsError as reason:
-        return Login(told=f"no credentials were sent: {path}: {reason}")
+        told = f"no credentials were sent: {path}: {reason}"
+        return Login(told=told, hint=reason.hint)
     header = base64.urlsafe_b64encode(json.dumps({**found, "serveraddress": registry}).encode())
     told = f"the credentials of {found.get('username', 'a token')} in {path} were sent"
     return Login(headers={"X-Registry-Auth": header.decode("ascii")}, told=told)
@@ -78,15 +86,20 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise _NoCredentialsError(error.strerror) from None
     except ValueError:
         msg = "is not valid JSON"
-        raise _NoCredentialsError(msg) from None
+        hint = f"mend the file, then try again: python3 -m json.tool {shlex.quote(str(path))}"
+        raise _NoCredentialsError(msg, hint) from None
     return config if isinstance(config, dict) else {}
 
 
 def _look_up(
-    config: Mapping[str, Any], registry: str, environ: Mapping[str, str], stop: Cancellation
+    config: Mapping[str, Any],
+    path: Path,
+    registry: str,
+    environ: Mapping[str, str],
+    stop: Cancellation,
 ) -> Mapping[str, str]:
     helper = _helper(config, registry)
-    found = _helped(helper, registry, environ, stop) if helper else None
+    found = _helped(helper, path, registry, environ, stop) if helper else None
     found = found or _of_file(config, registry)
     if found is None:
         msg = f"has no credentials for {registry}"
@@ -103,13 +116,17 @@ def _helper(config: Mapping[str, Any], registry: str) -> str | None:
 
 
 def _helped(
-    helper: str, registry: str, environ: Mapping[str, str], stop: Cancellation
+    helper: str, path: Path, registry: str, environ: Mapping[str, str], stop: Cancellation
 ) -> Mapping[str, str] | None:
     """Ask a helper; None when it knows nothing of the registry."""
     program = shutil.which(helper, path=environ.get("PATH"))
     if program is None:
         msg = f"names the credential helper {helper}, which is not on PATH"
-        raise _NoCredentialsError(msg)
+        hint = (
+            f"install {helper} where Spawnery runs, or remove credsStore and credHelpers from"
+            f" {path} and log in again: docker login{_argument(registry)}"
+        )
+        raise _NoCredentialsError(msg, hint)
     try:
         code, said = _run(program, _key(registry).encode(), environ, stop)
         if code != 0 and _NOT_FOUND in said:
@@ -118,8 +135,9 @@ def _helped(
         user, secret = str(answer["Username"]), str(answer["Secret"])
     except (OSError, ValueError, LookupError, TypeError, subprocess.TimeoutExpired):
         # What it printed is left out: it may hold a password.
-        msg = f"{helper} failed; try it: echo {_key(registry)} | {helper} get"
-        raise _NoCredentialsError(msg) from None
+        msg = f"the credential helper {helper} failed"
+        hint = f"see what it says: echo {_key(registry)} | {helper} get"
+        raise _NoCredentialsError(msg, hint) from None
     if user == _TOKEN_USER:
         return {"identitytoken": secret}
     return {"username": user, "password": secret} if secret else None
@@ -177,6 +195,10 @@ def _decoded(text: str) -> Mapping[str, str]:
 def _key(registry: str) -> str:
     """Return the name under which ``docker login`` keeps a registry."""
     return _HUB_KEY if registry == DOCKER_HUB else registry
+
+
+def _argument(registry: str) -> str:
+    return "" if registry == DOCKER_HUB else f" {registry}"
 
 
 def _host(key: str) -> str:

@@ -2,7 +2,7 @@
 
 The rules are those of github.com/docker/cli (cli/flags/options.go, opts/hosts.go), with one
 difference: the active context of ``docker context use`` is not followed, because a click in a tool
-must not change where jobs run.
+must not change where jobs run. ``DOCKER_CONTEXT`` is, where neither setting nor ``DOCKER_HOST`` is.
 """
 
 from __future__ import annotations
@@ -104,17 +104,19 @@ def resolve_endpoint(settings: EndpointSettings, environ: Mapping[str, str]) -> 
     """Find out where the engine is; reads files only for a context and for certificates' paths.
 
     Args:
-        settings: A context named there wins over ``DOCKER_HOST``.
+        settings: A context named there wins over ``DOCKER_HOST``, and that over
+            ``DOCKER_CONTEXT``, as with the docker command.
         environ: Our own environment.
 
     Raises:
         ConfigurationError: The address is none, or there is no such context.
     """
-    if settings.context:
+    text = environ.get("DOCKER_HOST", "").strip()
+    context = settings.context or ("" if text else environ.get("DOCKER_CONTEXT", "").strip())
+    if context:
         from spawnery_docker.contexts import context_endpoint  # noqa: PLC0415 - seldom used
 
-        return context_endpoint(settings.context, environ)
-    text = environ.get("DOCKER_HOST", "").strip()
+        return context_endpoint(context, environ)
     if not text:
         return Endpoint(kind="unix", address=DEFAULT_SOCKET, environ=environ)
     return parse_host(text, source="DOCKER_HOST", tls=TlsFiles.of(environ), environ=environ)

@@ -32,6 +32,10 @@ def _kind(words: str, cause: str, *, retryable: bool = False) -> _Kind:
     return _Kind(re.compile(words, re.IGNORECASE), cause, retryable)
 
 
+_NO_ADDRESS: Final = (
+    r"no such host|server misbehaving|name resolution|dial tcp: lookup|could not resolve"
+)
+"""The name of the registry could not be resolved (Go, net/net.go and net/dnsclient.go)."""
 _KINDS: Final = (
     _kind(
         r"toomanyrequests|too many requests|\b429\b|rate limit", "image.rate_limit", retryable=True
@@ -54,8 +58,9 @@ _KINDS: Final = (
         "image.invalid",
     ),
     _kind(r"x509|certificate|server gave HTTP response to HTTPS client", "image.pull_failed"),
+    _kind(r"reserved name", "image.invalid"),
     # Nobody was asked for the image: the name is mistyped, or the engine has no network.
-    _kind(r"no such host|server misbehaving", "image.pull_failed", retryable=True),
+    _kind(_NO_ADDRESS, "image.pull_failed", retryable=True),
     _kind(r"\bnot found\b", "image.not_found"),
 )
 _OTHER: Final = _kind("", "image.pull_failed", retryable=True)
@@ -94,6 +99,7 @@ def pull_failed(
     text: str,
     *,
     login: str = "",
+    login_hint: str | None = None,
     job_id: str | None = None,
 ) -> SpawnFailed:
     """Say why the engine could not pull an image.
@@ -103,6 +109,7 @@ def pull_failed(
         policy: The pull policy in force.
         text: What the engine said.
         login: Whose credentials were sent, for a person.
+        login_hint: What to do where credentials could not be read.
         job_id: The job.
     """
     bare = text
@@ -119,17 +126,17 @@ def pull_failed(
     return SpawnFailed(
         msg,
         cause=kind.cause,
-        hint=_hint(kind.cause, reference, said),
+        hint=_hint(kind.cause, reference, said, login_hint or _log_in(reference)),
         job_id=job_id,
         retryable=kind.retryable,
     )
 
 
-def _hint(cause: str, reference: Reference, said: str) -> str:
+def _hint(cause: str, reference: Reference, said: str, log_in: str) -> str:
     hints = {
         "image.not_found": _get_it(reference),
-        "image.auth": f"log in as the user that runs Spawnery, then try again: {_login(reference)}",
-        "image.rate_limit": f"wait, or log in for a higher limit: {_login(reference)}",
+        "image.auth": log_in,
+        "image.rate_limit": f"wait, or use an account for a higher limit; {log_in}",
         "engine.full": "make room on the engine's disk: docker system df; docker image prune",
         "image.platform": (
             "build it for this engine, or see what there is:"
@@ -137,8 +144,18 @@ def _hint(cause: str, reference: Reference, said: str) -> str:
         ),
         "image.invalid": f"look at it by hand: docker pull {reference.text}",
     }
+    if "reserved name" in said:
+        return (
+            "scratch is the empty base of a Dockerfile and has no program;"
+            " name the image that was built from it, see: docker images"
+        )
     if cause == "image.not_found" and "may require" in said:
-        return f"{hints[cause]}\nwhere it is private: {_login(reference)}"
+        return f"{hints[cause]}\nwhere it is private, {log_in}"
+    if re.search(_NO_ADDRESS, said, re.IGNORECASE):
+        return (
+            f"check the name of the registry and the engine's name server:"
+            f" getent hosts {reference.host}\n{_get_it(reference)}"
+        )
     if cause in hints:
         return hints[cause]
     return (
@@ -148,9 +165,14 @@ def _hint(cause: str, reference: Reference, said: str) -> str:
 
 
 def _get_it(reference: Reference) -> str:
-    return f"docker pull {reference.text}\nor make it: docker build -t {reference.text} ."
+    pull = f"docker pull {reference.text}"
+    if reference.digest is None:
+        return f"{pull}\nor make it: docker build -t {reference.text} ."
+    # What is built here has another digest, and no digest can be given to a build.
+    tagged = f"{reference.repository}:{reference.tag or 'latest'}"
+    return f"{pull}\nor make it, and name it without digest: docker build -t {tagged} ."
 
 
-def _login(reference: Reference) -> str:
+def _log_in(reference: Reference) -> str:
     registry = "" if reference.registry == DOCKER_HUB else f" {reference.registry}"
-    return f"docker login{registry}"
+    return f"log in as the user that runs Spawnery, then try again: docker login{registry}"

@@ -83,7 +83,14 @@ class Puller:
         if cut.is_set() or deadline.expired:
             return False
         if problem is not None:
-            raise pull_failed(reference, policy, problem, login=login.told, job_id=job_id)
+            raise pull_failed(
+                reference,
+                policy,
+                problem,
+                login=login.told,
+                login_hint=login.hint,
+                job_id=job_id,
+            )
         return True
 
     def _stream(  # noqa: PLR0917 - all of one pull
@@ -140,10 +147,10 @@ class Puller:
 
 
 def _from_a_proxy(error: ApiError) -> bool:
-    """Tell a socket proxy that forbids pulls from a registry that forbids this one."""
+    """Tell a socket proxy that forbids pulls from an engine or registry that forbids this one."""
     words = error.message.lower()
-    registry = "denied" in words or "unauthorized" in words
-    return error.status == HTTPStatus.FORBIDDEN and not registry
+    engine = any(said in words for said in ("denied", "unauthorized", "reserved name"))
+    return error.status == HTTPStatus.FORBIDDEN and not engine
 
 
 def _problem(line: Mapping[str, Any]) -> str | None:

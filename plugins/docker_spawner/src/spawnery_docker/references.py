@@ -72,6 +72,12 @@ class Reference:
         return DOCKER_HUB
 
     @property
+    def host(self) -> str:
+        """The registry's host name or address without its port."""
+        registry = "registry-1.docker.io" if self.registry == DOCKER_HUB else self.registry
+        return re.sub(r":[0-9]+\Z", "", registry).strip("[]")
+
+    @property
     def version(self) -> str:
         """What is asked of the registry: the digest, else the tag, else ``latest``."""
         return self.digest or self.tag or "latest"

@@ -29,7 +29,9 @@ class DockerSettings:
         description="Network of every job that names none; else that of our own container.",
     )
     context: str | None = setting(
-        None, description="Name of a docker context, over DOCKER_HOST; none is followed unasked."
+        None,
+        description="Docker context to use; over DOCKER_HOST, which is over DOCKER_CONTEXT."
+        " The active context is not used by itself.",
     )
     pull_policy: str = setting(
         PullPolicy.IF_NOT_PRESENT.value,

@@ -12,7 +12,6 @@ from attrs import evolve
 from spawnery.contract import Deadline, SpawnRequest
 from spawnery.errors import (
     Ambiguous,
-    InvalidSpec,
     NameConflict,
     SpawnerError,
     SpawnFailed,
@@ -39,7 +38,7 @@ from spawnery_docker.settings import DockerSettings
 from spawnery_docker.start_errors import start_failure
 from spawnery_docker.status import end_of, is_ours, launched, moment
 from spawnery_docker.tails import Tails
-from spawnery_docker.translate import body_of, labels_of, pull_policy, refuse
+from spawnery_docker.translate import body_of, labels_of, limit_refused, pull_policy, refuse
 from spawnery_docker.waits import Waits
 
 _NOT_FOUND: Final = 404
@@ -192,11 +191,6 @@ class Spawning:
             return SpawnFailed(
                 msg, cause="image.not_found", hint=hint, job_id=job_id, retryable=True
             )
-        if "range of cpus is" in error.message.lower():
-            name = "resources.cpu_limit"
-            msg = f"{name}: the engine does not have that many: {error.message}"
-            hint = "what it has: docker info --format '{{.NCPU}}'"
-            return InvalidSpec(msg, field=name, hint=hint, job_id=job_id)
         failure = start_failure(error.message)
         if failure.cause == "start.workdir":
             # The engine makes the folder at create, and says 500 where it cannot.
@@ -209,7 +203,7 @@ class Spawning:
             msg = f"cannot tell whether {request.name} was created: {error.message}"
             return Ambiguous(msg, job_id=job_id, hint="look at the engine: docker info")
         if error.status in {400, _NOT_FOUND}:
-            return _refused(request, error)
+            return limit_refused(request.job, error.message) or _refused(request, error)
         return in_words(error, f"create the container {request.name}", job_id=job_id)
 
     def _adopt(

@@ -8,7 +8,7 @@ from typing import Any, Final
 from spawnery import checks, defaults
 from spawnery.contract import SpawnRequest
 from spawnery.errors import InvalidSpec
-from spawnery.models import PullPolicy, Resources, Security
+from spawnery.models import JobSpec, PullPolicy, Resources, Security
 from spawnery.quantities import cpu_millis, cpu_nanos, memory_bytes
 from spawnery.secret import Secret
 
@@ -24,6 +24,7 @@ _HOME: Final = "/home/job"
 _LEAST_SHARES: Final = 2
 _SHARES_PER_CORE: Final = 1024
 _USER: Final = re.compile(r"(?P<uid>\d+)(:\d+)?\Z")
+_TOO_MANY_CPUS: Final = re.compile(r"only (?P<count>\d+) CPUs available")
 _LEAST_MEMORY: Final = 6 * 1024 * 1024
 """The engine refuses less (moby, daemon_unix.go)."""
 
@@ -55,6 +56,26 @@ def refuse(request: SpawnRequest, settings: DockerSettings, *, podman: bool = Fa
         msg = f"network: {network} is not one that a job may join: it is the host's or another's"
         hint = "the operator may allow it: export SPAWNERY_DOCKER_ALLOW_PRIVILEGED=1"
         raise InvalidSpec(msg, field="network", hint=hint, job_id=job.job_id)
+
+
+def limit_refused(job: JobSpec, text: str) -> InvalidSpec | None:
+    """Name the field of a limit that the engine refuses; None where it refuses another thing.
+
+    Args:
+        job: What was asked for.
+        text: The engine's words (moby, daemon_unix.go: ``verifyPlatformContainerResources``).
+    """
+    there = _TOO_MANY_CPUS.search(text)
+    asked = job.resources or Resources()
+    name = "cpu_request" if asked.cpu_limit is None else "cpu_limit"
+    value = asked.cpu_request if asked.cpu_limit is None else asked.cpu_limit
+    if there is None or value is None:
+        return None
+    count = there["count"]
+    field = f"resources.{name}"
+    msg = f"{field}: {value} is more than the engine has ({count} CPUs)"
+    hint = f"ask for at most --{name.replace('_', '-')} {count}"
+    return InvalidSpec(msg, field=field, hint=hint, job_id=job.job_id)
 
 
 def pull_policy(request: SpawnRequest, settings: DockerSettings) -> PullPolicy:

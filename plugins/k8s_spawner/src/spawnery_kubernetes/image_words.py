@@ -86,7 +86,7 @@ _KINDS: Final = (
     ),
     # Nobody was asked for the image: the name is mistyped, or the node has no network.
     Kind(
-        words=r"no such host|server misbehaving",
+        words=r"no such host|server misbehaving|name resolution|dial tcp: lookup",
         cause="image.pull_failed",
         message="the node cannot find the registry",
         hint=f"{_REACH}\n{_GET_IT}",
