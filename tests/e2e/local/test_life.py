@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -327,3 +328,14 @@ def test_a_stop_is_heard_while_the_supervisor_does_not_answer(engine, monkeypatc
     assert request.deadline.remaining() > 10
     engine.stop("job", grace=0)
     assert engine.ended("job").state is JobState.CANCELLED
+
+
+def test_a_supervisor_that_is_slow_to_answer_is_waited_for(engine, monkeypatch, tmp_path):
+    """A busy machine: the wait is looked at several times, and the job runs once."""
+    slow = tmp_path / "slow.py"
+    code = "import os, sys, time; time.sleep(1.2); os.execv(sys.executable, {!r} + sys.argv[1:])"
+    words = [sys.executable, "-I", "-S", str(client._PROGRAM)]
+    slow.write_text(code.format(words))
+    monkeypatch.setattr(client, "_PROGRAM", slow)
+    engine.spawner.spawn(engine.request(JobSpec(job_id="job", command=("true",))))
+    assert engine.ended("job").state is JobState.SUCCEEDED

@@ -13,6 +13,7 @@ import pytest
 from docker_case import DockerCase, eventually, sh
 from docker_images import BUSYBOX
 from spawnery.models import JobSpec
+from spawnery.plugin import LABEL_RECORD_ID
 from spawnery.secret import MASK
 
 pytestmark = pytest.mark.engine("docker")
@@ -112,6 +113,7 @@ def test_the_plan_is_what_is_sent(case: DockerCase, tap: Tap, profile: str) -> N
     assert not more
     assert f"TOKEN={value}" in sent["Env"]
     sent["Env"] = [f"TOKEN={MASK}" if e == f"TOKEN={value}" else e for e in sent["Env"]]
+    assert sent["Labels"].pop(LABEL_RECORD_ID), "a plan has no record"
     assert planned == {"POST": target, "body": sent}
 
 

@@ -61,13 +61,14 @@ def supervise(
         raise SpawnFailed(
             msg, cause="start.failed", hint=hint, job_id=job_id, retryable=True
         ) from None
-    letter = len(body).to_bytes(LENGTH_BYTES, "big") + body
+    letter: bytes | None = len(body).to_bytes(LENGTH_BYTES, "big") + body
     while True:
         try:
             answer, _ = process.communicate(
                 letter, timeout=min(_LOOK_SECONDS, deadline.remaining())
             )
         except subprocess.TimeoutExpired:
+            letter = None  # goes on being sent; to give it again is an error
             if not (deadline.expired or cancellation.requested):
                 continue
             _abandon(process)
