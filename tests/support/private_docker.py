@@ -29,14 +29,22 @@ class PrivateDocker:
     Args:
         live_restore: Whether containers go on while it is down.
         disk_mb: Size of its disk (in memory); unlimited when None.
+        flags: Further arguments of dockerd.
     """
 
-    def __init__(self, *, live_restore: bool = False, disk_mb: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        live_restore: bool = False,
+        disk_mb: int | None = None,
+        flags: tuple[str, ...] = (),
+    ) -> None:
         _need()
         self.folder = Path(tempfile.mkdtemp(prefix="spd-", dir="/tmp"))
         self.name = self.folder.name
         self.address = f"unix://{self.folder}/docker.sock"
         self._live_restore = live_restore
+        self._flags = flags
         self._process: subprocess.Popen[bytes] | None = None
         self._containerd: subprocess.Popen[bytes] | None = None
         (self.folder / "root").mkdir()
@@ -74,6 +82,7 @@ class PrivateDocker:
                     *("-p", f"{self.folder}/pid", "-H", self.address),
                     *("--iptables=false", "--ip-forward=false", "--cgroup-parent", self.name),
                     *(["--live-restore"] if self._live_restore else []),
+                    *self._flags,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

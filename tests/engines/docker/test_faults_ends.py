@@ -56,6 +56,24 @@ def test_the_shim_is_killed(tmp_path, retention):
         eventually(lambda: engine.containers() == [])
 
 
+def test_an_engine_without_an_init(tmp_path):
+    """The engine's missing init is named, by check too; no program is said to be missing.
+
+    Without an init jobs run all the same.
+    """
+    flags = ("--init-path", "/nowhere/docker-init")
+    with PrivateDocker(flags=flags) as engine, open_spawner(tmp_path, engine.address) as spawner:
+        failed = spawner.wait(spawner.spawn(shell("true")).job_id, PATIENCE)
+        assert failed.cause == "start.failed"
+        assert "init" in failed.message
+        assert "docker.init=false" in failed.hint
+        found = [item for item in spawner.check() if item.name == "init"]
+        assert [item.level for item in found] == ["failed"]
+        alone = spawner.spawn(shell("echo $$; exit 3", options={"docker": {"init": False}}))
+        outcome = spawner.wait(alone.job_id, PATIENCE)
+        assert (outcome.exit_code, outcome.log_tail) == (3, "1\n")
+
+
 def test_the_disk_is_full(tmp_path):
     """A full disk refuses new jobs in words and leaves nothing; a running one ends as it does."""
     with PrivateDocker(disk_mb=64) as engine, open_spawner(tmp_path, engine.address) as spawner:

@@ -114,6 +114,14 @@ def test_processes_are_bounded(case: DockerCase) -> None:
     assert "all" not in (outcome.log_tail or "")
 
 
+def test_an_image_that_insists_on_process_1(case: DockerCase) -> None:
+    """Without the engine's init the program is process 1, from the command line too."""
+    done = case.cli(
+        "run", "--image", BUSYBOX, "--option", "docker.init=false", "--", "sh", "-c", "echo $$"
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
 def test_orphans_are_reaped(spawner: Spawner) -> None:
     """A process whose parent is gone leaves no zombie: an init process takes care of it."""
     script = """

@@ -129,6 +129,40 @@ def test_a_start_that_fails(
         eventually(lambda: not case.containers())
 
 
+@pytest.mark.parametrize("retention", [0, 600])
+@pytest.mark.parametrize("init", [True, False])
+def test_a_script_without_its_interpreter(
+    case: DockerCase, spawner: Spawner, init: bool, retention: int
+) -> None:
+    """A script with line ends CRLF, whose interpreter is not found, is told from a missing one."""
+    image, folder = f"{case.prefix}/crlf:1", case.folder / "image"
+    folder.mkdir()
+    (folder / "run.sh").write_bytes(b"#!/bin/sh\r\necho hi\r\n")
+    (folder / "run.sh").chmod(0o755)
+    (folder / "Dockerfile").write_text(f"FROM {BUSYBOX}\nCOPY run.sh /run.sh\n")
+    case.docker("build", "-q", "-t", image, str(folder))
+    try:
+        options = {"docker": {"init": init}}
+        spec = JobSpec(
+            image=image, command=["/run.sh"], options=options, retention_seconds=retention
+        )
+        outcome = ended(spawner, spec)
+        assert (outcome.state, outcome.cause) == (JobState.FAILED, "start.command_not_found")
+        assert "its first line" in outcome.message
+        assert f"--entrypoint head {image} -n 1 /run.sh" in (outcome.hint or "")
+        spawner.remove(spec.job_id, force=True)
+    finally:
+        case.docker("rmi", "-f", image)
+
+
+def test_a_command_line_in_one_word(spawner: Spawner) -> None:
+    """A quoted command line is the name of one program: the words say so."""
+    outcome = ended(spawner, JobSpec(image=BUSYBOX, command=["echo hi"]))
+    assert outcome.cause == "start.command_not_found"
+    assert "one word with spaces" in outcome.message
+    assert f"--entrypoint ls {BUSYBOX} /bin" in (outcome.hint or "")
+
+
 ALIEN = b"\x7fELF\x02\x02\x01" + bytes(9) + b"\x00\x02\x00\x16" + bytes(44)
 """The header of a program for s390x."""
 

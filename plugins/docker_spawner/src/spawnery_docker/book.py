@@ -33,6 +33,7 @@ class Entry:
             what we know of its clock: it gives way to the time that the engine itself gives.
         oom: Whether the engine told that memory ran out.
         image: Digest or id of its image, where known.
+        reference: What the job called its image, where known.
         tail_bytes: How much of the end of its log an outcome carries.
         waited: How it ended by the answer to a wait, which is taken where nothing tells more.
         outcome: How it ended.
@@ -46,6 +47,7 @@ class Entry:
     start_estimated: bool = False
     oom: bool = False
     image: str | None = None
+    reference: str | None = None
     tail_bytes: int = TAIL_BYTES
     waited: End | None = None
     outcome: Outcome | None = None
@@ -189,6 +191,7 @@ def _merged(before: Entry, now: Entry) -> Entry:
         start_estimated=known.start_estimated,
         oom=before.oom or now.oom,
         image=before.image or now.image,
+        reference=before.reference or now.reference,
         tail_bytes=before.tail_bytes if before.tail_bytes != TAIL_BYTES else now.tail_bytes,
         waited=before.waited or now.waited,
         outcome=before.outcome or now.outcome,

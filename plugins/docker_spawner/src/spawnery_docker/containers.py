@@ -80,7 +80,14 @@ class Containers:
         if entry.outcome is None and entry.waited is not None:
             tail, missing = self._tails.heard(entry.engine_id)
             end = evolve(entry.waited, started_at=entry.started_at, oom=entry.oom or None)
-            outcome = outcome_of(end, entry.labels, image=entry.image, tail=tail, missing=missing)
+            outcome = outcome_of(
+                end,
+                entry.labels,
+                image=entry.image,
+                reference=entry.reference,
+                tail=tail,
+                missing=missing,
+            )
             entry = self._book.note(evolve(entry, outcome=outcome))
         return entry.status
 
@@ -95,7 +102,14 @@ class Containers:
             tail, missing = self._tails.of(shown, known.tail_bytes if known else None)
             image = (known.image if known else None) or shown.get("Image")
             labels = shown["Config"]["Labels"]
-            outcome = outcome_of(end, labels, image=image, tail=tail, missing=missing)
+            outcome = outcome_of(
+                end,
+                labels,
+                image=image,
+                reference=shown["Config"].get("Image"),
+                tail=tail,
+                missing=missing,
+            )
         entry = Entry(
             engine_id=engine_id,
             name=shown["Name"].removeprefix("/"),
@@ -103,6 +117,7 @@ class Containers:
             accepted_at=moment(shown["Created"]),
             started_at=moment(shown["State"].get("StartedAt")) if launched(shown) else None,
             image=shown.get("Image"),
+            reference=shown["Config"].get("Image"),
             outcome=outcome,
         )
         return self._book.note(entry).status

@@ -15,6 +15,7 @@ _LIMITS: Final = (
     ("CpuCfsQuota", "CPU"),
     ("PidsLimit", "processes"),
 )
+_NOT_THERE: Final = "N/A"
 _UNREADABLE_LOGS: Final = frozenset({"none", "syslog", "gelf", "fluentd", "awslogs", "splunk"})
 
 
@@ -39,6 +40,7 @@ def engine_items(version: Mapping[str, Any], info: Mapping[str, Any] | None) -> 
     yield _live_restore(info)
     yield _security(info)
     yield _logging(info)
+    yield from _init(info)
 
 
 def _engine(version: Mapping[str, Any]) -> CheckItem:
@@ -86,6 +88,19 @@ def _security(info: Mapping[str, Any]) -> CheckItem:
         hint = "jobs run without a system call filter: use an engine built with seccomp"
         return CheckItem(name="security", level="warning", detail=detail, hint=hint)
     return CheckItem(name="security", detail=detail)
+
+
+def _init(info: Mapping[str, Any]) -> Iterator[CheckItem]:
+    """Warn where the engine could not run its own init (moby, daemon/info_unix.go)."""
+    if (info.get("InitCommit") or {}).get("ID") != _NOT_THERE:
+        return
+    yield CheckItem(
+        name="init",
+        level="failed",
+        detail=f"the engine has no init program ({info.get('InitBinary')}): no job can start",
+        hint="install it beside the engine (package tini or docker-init), or run each job without:"
+        " --option docker.init=false",
+    )
 
 
 def _logging(info: Mapping[str, Any]) -> CheckItem:

@@ -83,6 +83,9 @@ class DockerOptions:
         shm_size: Size of /dev/shm (``128Mi``).
         read_only: A root file system that cannot be written.
         hostname: Host name in the container.
+        init: Whether the engine's own init is process 1, which passes signals on and reaps orphans.
+            False for images whose own init insists on it (s6-overlay, systemd): the job's program
+            is process 1 and must handle SIGTERM itself, or it is killed after the grace.
         privileged: All rights on the host; only where the operator allows it.
         cap_add: Capabilities beside the profile's; only where the operator allows it.
         binds: Paths of the host (``/host:/container:ro``); only where the operator allows it.
@@ -96,6 +99,7 @@ class DockerOptions:
     shm_size: str | None = field(default=None, validator=_quantity)
     read_only: bool = False
     hostname: str | None = field(default=None, validator=_hostname)
+    init: bool = True
     privileged: bool = False
     cap_add: tuple[str, ...] = field(default=(), validator=_capabilities)
     binds: tuple[str, ...] = ()

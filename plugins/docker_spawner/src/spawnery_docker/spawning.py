@@ -258,6 +258,7 @@ class Spawning:
             labels=labels,
             accepted_at=accepted_at or engine_now(self._runtime),
             image=image.ran,
+            reference=request.job.image,
             tail_bytes=request.tail_bytes,
         )
 
@@ -342,7 +343,7 @@ def _cancelled(request: SpawnRequest, *, doing: str) -> SpawnFailed:
 
 def _refused(request: SpawnRequest, error: ApiError) -> SpawnFailed:
     job_id = request.job.job_id
-    failure = start_failure(error.message)
+    failure = start_failure(error.message, request.job.image)
     if failure.cause == "network.not_found" and request.network is not None:
         return network_missing(request.network, job_id=job_id)
     return SpawnFailed(failure.message, cause=failure.cause, hint=failure.hint, job_id=job_id)

@@ -6,11 +6,16 @@ The words are runc's and moby's (moby, daemon/start.go, errors.go: ``translateCo
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 _QUOTE_LIMIT: Final = 400
+
+
+IMAGE: Final = "IMAGE"
+"""Stands in hints for the image's reference."""
 
 
 @frozen
@@ -42,10 +47,17 @@ def _kind(words: str, cause: str, message: str, hint: str) -> _Kind:
 _CUT_OFF: Final = re.compile(r"context (canceled|cancelled|deadline exceeded)", re.IGNORECASE)
 _KINDS: Final = (
     _kind(
+        r"docker-init|container-init binary|catatonit",
+        "start.failed",
+        "the engine cannot find its own init program; the job's program was not looked for",
+        "install it beside the engine (package tini or docker-init), or run without one:"
+        " --option docker.init=false",
+    ),
+    _kind(
         r"network .* not found|could not find network|no such network",
         "network.not_found",
         "the network to join does not exist",
-        "docker network create NAME, or name another one: --network bridge",
+        "see which there are: docker network ls; the engine's default: --network bridge",
     ),
     _kind(
         r"chdir to cwd|mkdir.* not a directory|cannot chdir|working directory",
@@ -69,13 +81,14 @@ _KINDS: Final = (
         r"exec format error",
         "image.platform",
         "the program is for another processor, or a script without a first line #!/bin/sh",
-        "build the image for this engine's processor: docker build --platform ...",
+        "build the image for this engine's processor: docker build --platform"
+        f" \"$(docker version -f '{{{{.Server.Os}}}}/{{{{.Server.Arch}}}}')\" -t {IMAGE} .",
     ),
     _kind(
         r"executable file not found|exec: .*no such file or directory|stat .*no such file",
         "start.command_not_found",
         "the program was not found in the image",
-        "give its whole path; what is there: docker run --rm --entrypoint ls IMAGE /bin",
+        f"give its whole path; what is there: docker run --rm --entrypoint ls {IMAGE} /bin",
     ),
     _kind(
         r"permission denied|is a directory|operation not permitted",
@@ -129,6 +142,12 @@ _INIT: Final = re.compile(
 )
 """What the engine's own init prints when it cannot run the program: tini (src/tini.c) on Docker,
 catatonit (catatonit.c) on Podman."""
+_RUNC: Final = re.compile(
+    r"(?:exec (?P<program>/[^\n]*)|\w+\.go:\d+: exec user process caused):"
+    r" (?P<reason>no such file or directory|exec format error|permission denied)\s*\Z"
+)
+"""All that is in the log of a container without an init whose program the kernel did not take
+(runc, libcontainer/standard_init_linux.go)."""
 _REASONS: Final = {
     "No such file or directory": "executable file not found",
     "Permission denied": "permission denied",
@@ -139,22 +158,52 @@ _REASONS: Final = {
 }
 
 
-def program_failure(log: str) -> StartFailure | None:
+def program_failure(log: str, image: str | None = None) -> StartFailure | None:
     """Tell why the program was not run, by what the init process printed; None when it was.
 
     Args:
         log: The end of the job's log.
+        image: The reference of its image, for hints.
     """
-    match = _INIT.search(log)
+    match = _INIT.search(log) or _RUNC.match(log)
     if match is None:
         return None
-    words = _REASONS.get(match["reason"].strip(), match["reason"])
+    failure = _of_init(match)
+    return _with_image(failure, image)
+
+
+def _of_init(match: re.Match[str]) -> StartFailure:
+    reason = match["reason"].strip()
+    words = _REASONS.get(reason[:1].upper() + reason[1:], reason)
     kind = next((kind for kind in _KINDS if kind.words.search(words)), None)
     program = f"the program {match['program']}" if match["program"] else "the program"
-    said = f"{program} could not be run: {match['reason'].strip()}"
+    said = f"{program} could not be run: {reason}"
     if kind is None:
         return StartFailure("start.failed", said)
+    name = match["program"] or ""
+    if kind.cause == "start.command_not_found" and name.startswith("/"):
+        return StartFailure(kind.cause, f"{said}; {_INTERPRETER}", _first_line(name))
+    if kind.cause == "start.command_not_found" and len(name.split()) > 1:
+        said += "; a command is a list of words, and this is one word with spaces in it"
     return StartFailure(kind.cause, said, kind.hint)
+
+
+_INTERPRETER: Final = "it is not in the image, or what its first line names is not"
+
+
+def _first_line(path: str) -> str:
+    """Say how to find out which of the two is missing: the kernel has one error for both."""
+    quoted = shlex.quote(path)
+    return (
+        "look at its first line (^M at its end: save the file with line ends LF, not CRLF):"
+        f" docker run --rm --entrypoint head {IMAGE} -n 1 {quoted} | cat -A"
+    )
+
+
+def _with_image(failure: StartFailure, image: str | None) -> StartFailure:
+    if failure.hint is None or not image:
+        return failure
+    return evolve(failure, hint=failure.hint.replace(IMAGE, image))
 
 
 def was_cut_off(text: str) -> bool:
@@ -166,15 +215,17 @@ def was_cut_off(text: str) -> bool:
     return _CUT_OFF.search(text) is not None
 
 
-def start_failure(text: str) -> StartFailure:
+def start_failure(text: str, image: str | None = None) -> StartFailure:
     """Tell why a start failed.
 
     Args:
         text: The engine's words.
+        image: The reference of its image, for hints.
     """
     said = " ".join(text.split())[:_QUOTE_LIMIT]
     for kind in _KINDS:
         if kind.words.search(text):
-            return StartFailure(kind.cause, f"{kind.message}; the engine says: {said}", kind.hint)
+            message = f"{kind.message}; the engine says: {said}"
+            return _with_image(StartFailure(kind.cause, message, kind.hint), image)
     evidence = f"the engine says: {said}" if said else "the engine gives no reason"
     return StartFailure("start.failed", f"the container could not be started; {evidence}")

@@ -164,6 +164,7 @@ def outcome_of(
     labels: Mapping[str, str],
     *,
     image: str | None = None,
+    reference: str | None = None,
     tail: str | None = None,
     missing: str = NOT_HEARD,
 ) -> Outcome:
@@ -173,6 +174,7 @@ def outcome_of(
         end: The evidence.
         labels: Of the container.
         image: Digest or id of the image that ran.
+        reference: What the job called it, for hints.
         tail: The end of its log.
         missing: Why there is none.
     """
@@ -180,7 +182,7 @@ def outcome_of(
         # Where the start was confirmed to us and its event is not there yet, its time is estimated.
         end = evolve(end, started_at=min(end.started_at, end.finished_at))
     if end.error or (end.started_at is None and end.code != 0):
-        failure = start_failure(end.error)
+        failure = start_failure(end.error, reference)
         return Outcome(
             state=JobState.FAILED,
             cause=failure.cause,
@@ -192,7 +194,7 @@ def outcome_of(
             log_tail_missing=NEVER_RAN,
         )
     if end.started_at is not None and end.code in _INIT_CODES:
-        refused = program_failure(tail or "")
+        refused = program_failure(tail or "", reference)
         if refused is not None:
             return Outcome(
                 state=JobState.FAILED,

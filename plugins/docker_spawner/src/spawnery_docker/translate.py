@@ -165,7 +165,7 @@ def _host(
     host: dict[str, Any] = {
         "AutoRemove": request.retention_seconds == 0,
         "RestartPolicy": {"Name": "no"},
-        "Init": True,
+        "Init": options.init,
         "PidsLimit": settings.pids_limit,
         "IpcMode": "private",
         "Privileged": options.privileged,

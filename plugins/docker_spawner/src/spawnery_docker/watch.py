@@ -153,6 +153,7 @@ class Watching:
             engine_id=engine_id,
             name=labels["name"],
             labels={key: value for key, value in labels.items() if key not in _ADDED},
+            reference=labels.get("image"),
             accepted_at=at if action == "create" else None,
             started_at=at if action == "start" else None,
             oom=action == "oom",
@@ -178,7 +179,14 @@ class Watching:
             oom=entry.oom or (False if self._client.podman is None else None),
         )
         tail, missing = self._tails.heard(entry.engine_id)
-        outcome = outcome_of(end, entry.labels, image=entry.image, tail=tail, missing=missing)
+        outcome = outcome_of(
+            end,
+            entry.labels,
+            image=entry.image,
+            reference=entry.reference,
+            tail=tail,
+            missing=missing,
+        )
         return self._book.note(evolve(entry, outcome=outcome))
 
 
