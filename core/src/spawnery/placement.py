@@ -76,7 +76,8 @@ class Placement:
         except SpawnerError as error:
             # A broken answer is the plugin's fault, and no reason to refuse work.
             self._ask_at = later
-            self._logger.warning("the place of the engine is not known: %s", error.message)
+            if error.cause != "spawner.closed":
+                self._logger.warning("the place of the engine is not known: %s", error.message)
             return
         self.key = self._records.enter(place)
         self._ask_at = later if place.id is None else float("inf")

@@ -18,6 +18,7 @@ from spawnery.contract import (
     StopRequest,
     WatchRequest,
 )
+from spawnery.errors import EngineError
 from spawnery.hookspecs import hookimpl
 from spawnery.outcomes import JobHandle, JobStatus, LogChunk, WatchEvent
 from spawnery.plugin import API_VERSION, SpawnerPlugin, SpawnerRuntime
@@ -86,13 +87,22 @@ class KubernetesSpawner:
         self._access = resolve_access(settings, runtime.environ)
         self._lock = threading.Lock()
         self._made: Rooms | None = None
+        self._closed = False
 
     @property
     def _rooms(self) -> Rooms:
-        """The rooms, made at the first call, which is the first that needs a library for HTTP."""
+        """The rooms, made at the first call, which is the first that needs a library for HTTP.
+
+        Raises:
+            EngineError: It was closed meanwhile: a late call makes no connections that nobody
+                closes.
+        """
         from spawnery_kubernetes.rooms import Rooms  # noqa: PLC0415 - the declaration stays light
 
         with self._lock:
+            if self._closed:
+                msg = "the spawner was closed"
+                raise EngineError(msg, cause="spawner.closed")
             if self._made is None:
                 self._made = Rooms(self._access, self._settings, self._runtime)
             return self._made
@@ -151,6 +161,7 @@ class KubernetesSpawner:
     def close(self) -> None:
         """Close connections; Jobs go on."""
         with self._lock:
+            self._closed = True
             made, self._made = self._made, None
         if made is not None:
             made.close()
