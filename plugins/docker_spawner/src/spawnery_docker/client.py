@@ -107,7 +107,7 @@ class DockerClient:
         path: str,
         *,
         query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float,
         cut: Cancellation | None = None,
@@ -120,7 +120,7 @@ class DockerClient:
             method: Of HTTP.
             path: Without the API's version.
             query: Parameters.
-            body: Sent as JSON.
+            body: Sent as JSON; bytes as the tar archive that they are.
             headers: Further header fields.
             timeout: Limit in seconds for connecting and for each wait for the engine.
             cut: Breaks the connection off when it comes; the request is unanswered then.
@@ -143,7 +143,7 @@ class DockerClient:
         method: str,
         path: str,
         query: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | bytes | None,
         headers: Mapping[str, str] | None,
         *,
         timeout: float,
@@ -286,7 +286,7 @@ class DockerClient:
         self,
         path: str,
         query: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | bytes | None,
         headers: Mapping[str, str] | None,
     ) -> tuple[str, bytes | None, dict[str, str]]:
         version = f"/v{self._version}" if self._version else ""
@@ -294,6 +294,8 @@ class DockerClient:
         fields = {"Host": self.endpoint.host_header, **(headers or {})}
         if body is None:
             return target, None, fields
+        if isinstance(body, bytes):
+            return target, body, {**fields, "Content-Type": "application/x-tar"}
         fields["Content-Type"] = "application/json"
         return target, json.dumps(body).encode(), fields
 

@@ -38,7 +38,15 @@ from spawnery_docker.settings import DockerSettings
 from spawnery_docker.start_errors import start_failure
 from spawnery_docker.status import end_of, is_ours, launched, moment
 from spawnery_docker.tails import Tails
-from spawnery_docker.translate import body_of, labels_of, limit_refused, pull_policy, refuse
+from spawnery_docker.translate import (
+    body_of,
+    labels_of,
+    limit_refused,
+    pull_policy,
+    refuse,
+    user_of,
+)
+from spawnery_docker.volumes import Volumes
 from spawnery_docker.waits import Waits
 
 _NOT_FOUND: Final = 404
@@ -83,6 +91,7 @@ class Spawning:
         self._waits = waits
         self._tails = tails
         self._book = book
+        self._volumes = Volumes(client, runtime)
 
     def spawn(self, request: SpawnRequest) -> JobHandle:
         """Make and start the container of a job, or take the one that is there; see the hook."""
@@ -98,7 +107,7 @@ class Spawning:
             if engine_id is not None:
                 entry = self._entry(request, engine_id, labels_of(request, image), image)
                 self._book.made(entry)
-                self._start(request, entry)
+                self._start(request, entry, user_of(request, image))
                 return _handle(request, entry, created=True)
             found = self._containers.show(request.name, timeout=request.deadline.remaining())
             if found is not None and not self._leaves(request, found):
@@ -226,7 +235,7 @@ class Spawning:
         entry = self._entry(request, shown["Id"], labels, image, moment(shown["Created"]))
         if not launched(shown):
             self._book.note(entry)
-            self._start(request, entry)
+            self._start(request, entry, user_of(request, image))
         return _handle(request, entry, created=False)
 
     def _leaves(self, request: SpawnRequest, shown: Mapping[str, Any]) -> bool:
@@ -262,11 +271,12 @@ class Spawning:
             tail_bytes=request.tail_bytes,
         )
 
-    def _start(self, request: SpawnRequest, entry: Entry) -> None:
+    def _start(self, request: SpawnRequest, entry: Entry, user: str) -> None:
         engine_id = entry.engine_id
         listening: list[Callable[[], None]] = []
         try:
             request.created(engine_id)
+            self._volumes.hand_over(engine_id, request, user)
             timeout = request.deadline.remaining()
             listening.append(self._tails.attach(engine_id, request))
             if request.retention_seconds == 0:

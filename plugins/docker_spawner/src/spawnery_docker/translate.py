@@ -132,6 +132,11 @@ def _restricted(request: SpawnRequest) -> bool:
     return (request.job.security or Security.RESTRICTED) is Security.RESTRICTED
 
 
+def user_of(request: SpawnRequest, image: ImageFacts) -> str:
+    """Return the user that the container runs as, its image's own where nothing else is said."""
+    return _user(request, image) or image.user
+
+
 def _user(request: SpawnRequest, image: ImageFacts) -> str:
     """Return the user of the job; empty where it is the image's own."""
     of_profile = _restricted_user(image.user) if _restricted(request) else ""
