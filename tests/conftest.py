@@ -7,6 +7,7 @@ integration) it fails.
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections import Counter
 
@@ -45,6 +46,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("tool"):
         for name in mark.args:
             need(name)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Collect garbage after a test of an engine: what it left open is its failure, nobody else's.
+
+    pytest reports it at the end of whichever test runs when the garbage happens to be collected.
+    """
+    if item.get_closest_marker("engine") is not None:
+        gc.collect()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -38,6 +39,9 @@ def entered(engine: Any) -> Iterator[StopOnSignal]:
     before = signal.getsignal(signal.SIGTERM)
     with StopOnSignal(App({}), engine, "demo") as signals:
         yield signals
+    for thread in threading.enumerate():
+        if thread.name == "spawnery-stop":
+            thread.join(LIMIT)  # it may still be saying what went wrong
     assert signal.getsignal(signal.SIGTERM) is before
 
 

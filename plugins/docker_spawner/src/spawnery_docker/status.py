@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from attrs import evolve, frozen
+from spawnery.denials import denied_by_kernel
 from spawnery.naming import RESERVED_LABELS
 from spawnery.outcomes import JobState, JobStatus, Outcome
 from spawnery.plugin import (
@@ -35,15 +36,6 @@ _NEVER: Final = "0001-01-01"
 _FRACTION: Final = re.compile(r"\.(\d{1,6})\d*")
 LABEL_REPLACED_USER: Final = "spawnery.dev/replaced-user"
 """The image's own user (root, or a name), where the profile has put another one in its place."""
-_ERRORS: Final = "Permission denied|Operation not permitted|Read-only file system"
-_DENIED: Final = re.compile(
-    rf"[\s'\"\u2018`](?P<a>/[^\s'\"\u2019:]+)['\"\u2019]?: (?:{_ERRORS})\s*$"
-    rf"|\[Errno (?:1|13|30)\] (?:{_ERRORS}): ['\"](?P<b>/[^'\"]+)"
-    rf"|['\"](?P<c>/[^'\"]+)['\"] failed \((?:1|13|30): (?:{_ERRORS})\)",
-    re.MULTILINE,
-)
-"""The kernel's error on a path, as the C library, Python and nginx write it. Other words of a log
-on permissions ("Permission denied (publickey)") are the program's own affair."""
 _BASELINE: Final = "--security baseline"
 NEVER_RAN: Final = "the program never ran"
 NOT_HEARD: Final = "nobody was listening to it"
@@ -209,7 +201,7 @@ def outcome_of(
             )
     state, cause, message, hint = _judge(end)
     replaced = labels.get(LABEL_REPLACED_USER)
-    if cause == "exit.nonzero" and replaced and _DENIED.search(tail or ""):
+    if cause == "exit.nonzero" and replaced and denied_by_kernel(tail):
         cause = "security.root_image"
         message += f"; it was denied what its image's own user, {replaced}, may do"
         hint = "name a user that may: --user 1000, or let it run as its image says: " + _BASELINE

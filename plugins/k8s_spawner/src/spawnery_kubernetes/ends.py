@@ -6,13 +6,13 @@ terminated containers.
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from attrs import frozen
+from spawnery.denials import denied_by_kernel
 from spawnery.outcomes import JobState, Outcome
 
 from spawnery_kubernetes.diagnosis import diagnose
@@ -39,11 +39,6 @@ _UNKNOWN: Final = "ContainerStatusUnknown"
 _NOT_FOUND_CODE: Final = 127
 _NOT_RUN_CODE: Final = 126
 """What shells, and other engines, say of a program that could not be run; the runtime says 128."""
-_DENIED: Final = re.compile(
-    r"permission denied|operation not permitted|must be (run )?(as )?root|are you root"
-    r"|superuser|EACCES|EPERM",
-    re.IGNORECASE,
-)
 _STOPS: Final = {
     "stop": (JobState.CANCELLED, "cancelled", "stopped on request"),
     "deadline": (JobState.TIMED_OUT, "deadline", "stopped at its deadline"),
@@ -262,7 +257,7 @@ def _by_code(seen: _Evidence, end: Terminated) -> Finding:
     if oom:
         message += "; memory ran out for one of its processes"
     user = seen.job.note(ANNOTATION_REPLACED_USER)
-    if user is not None and _DENIED.search(seen.tail or ""):
+    if user is not None and denied_by_kernel(seen.tail):
         return Finding(
             cause="security.root_image",
             message=f"{message}; it was denied something as user {user}, which the profile"
