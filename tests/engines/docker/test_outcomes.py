@@ -155,6 +155,26 @@ def test_a_script_without_its_interpreter(
         case.docker("rmi", "-f", image)
 
 
+def test_a_restart_that_failed_after_a_run(case: DockerCase, spawner: Spawner) -> None:
+    """Of a job that ran, and that somebody could not start again, the log is there."""
+    spec = sh(
+        "echo said; rm /bin/sh; exit 7",
+        security="baseline",
+        retention_seconds=600,
+        options={"docker": {"init": False}},
+    )
+    job = spawner.spawn(spec).job_id
+    eventually(lambda: case.inspect(job)["State"]["Status"] == "exited")
+    with pytest.raises(RuntimeError):
+        case.docker("start", f"{case.prefix}-{job}")
+    assert case.inspect(job)["State"]["Error"]
+    with case.open(SPAWNERY_STATE_DIR=str(case.folder / "other")) as other:
+        found = other.status(job).outcome
+    assert found is not None
+    assert (found.log_tail, found.log_tail_missing) == ("said\n", None)
+    spawner.remove(job, force=True)
+
+
 def test_a_command_line_in_one_word(spawner: Spawner) -> None:
     """A quoted command line is the name of one program: the words say so."""
     outcome = ended(spawner, JobSpec(image=BUSYBOX, command=["echo hi"]))

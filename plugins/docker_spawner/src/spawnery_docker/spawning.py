@@ -36,7 +36,7 @@ from spawnery_docker.images import ImageFacts, Images
 from spawnery_docker.network import network_missing
 from spawnery_docker.settings import DockerSettings
 from spawnery_docker.start_errors import start_failure
-from spawnery_docker.status import end_of, is_ours, launched, moment
+from spawnery_docker.status import NOT_STARTED_CODES, end_of, is_ours, launched, moment
 from spawnery_docker.tails import Tails
 from spawnery_docker.translate import (
     body_of,
@@ -55,7 +55,6 @@ _SERVER: Final = 500
 _FIRST_PAUSE: Final = 0.05
 _WAIT_SECONDS: Final = 1.0
 """How long the answer to a wait may lag behind the failure of a start."""
-_NOT_STARTED_CODES: Final = frozenset({126, 127, 128})
 _RESOLVE_SECONDS: Final = 0.5
 _LEAST_DEADLINE: Final = 0.001
 _LONGEST_PAUSE: Final = 2.0
@@ -326,7 +325,7 @@ class Spawning:
             if entry is None or entry.started_at is not None:
                 return False
             if entry.waited is not None:
-                return entry.waited.code in _NOT_STARTED_CODES
+                return entry.waited.code in NOT_STARTED_CODES
             time.sleep(_FIRST_PAUSE)
         return False
 

@@ -30,8 +30,12 @@ from spawnery_docker.start_errors import program_failure, start_failure, was_cut
 LIVE: Final = frozenset({"running", "paused", "restarting"})
 _SIGNALLED: Final = 128
 _KILLED: Final = _SIGNALLED + signal.SIGKILL
-_INIT_CODES: Final = frozenset({1, 126, 127})
-"""Exit codes of the engine's init process where it cannot run the program (tini, src/tini.c)."""
+_INIT_CODES: Final = frozenset({1, 126, 127, 255})
+"""Exit codes of the engine's init process where it cannot run the program (tini, src/tini.c), and
+of runc's (255 from 1.2 on)."""
+NOT_STARTED_CODES: Final = frozenset({126, 127, 128})
+"""Exit codes that the engine gives a container that it could not start (moby, daemon/start.go,
+``setExitCodeFromError``). Any other is of a program that ran, whoever saw its start."""
 _NEVER: Final = "0001-01-01"
 _FRACTION: Final = re.compile(r"\.(\d{1,6})\d*")
 LABEL_REPLACED_USER: Final = "spawnery.dev/replaced-user"
@@ -173,7 +177,8 @@ def outcome_of(
     if end.started_at is not None and end.finished_at is not None:
         # Where the start was confirmed to us and its event is not there yet, its time is estimated.
         end = evolve(end, started_at=min(end.started_at, end.finished_at))
-    if end.error or (end.started_at is None and end.code != 0):
+    never_ran = end.started_at is None
+    if end.error or (never_ran and end.code in NOT_STARTED_CODES):
         failure = start_failure(end.error, reference)
         return Outcome(
             state=JobState.FAILED,
@@ -181,9 +186,12 @@ def outcome_of(
             message=failure.message,
             hint=failure.hint,
             exit_code=end.code or None,
+            started_at=end.started_at,
             finished_at=end.finished_at,
             image_digest=image,
-            log_tail_missing=NEVER_RAN,
+            log_tail=None if never_ran else tail,
+            # One that ran has an error where somebody could not start it again.
+            log_tail_missing=NEVER_RAN if never_ran else (None if tail is not None else missing),
         )
     if end.started_at is not None and end.code in _INIT_CODES:
         refused = program_failure(tail or "", reference)
@@ -221,7 +229,7 @@ def outcome_of(
 
 
 def _judge(end: End) -> tuple[JobState, str, str, str | None]:
-    if end.started_at is None:
+    if end.started_at is None and end.code == 0:
         message = "the engine says exit code 0 of a container that nobody saw start"
         hint = "it may have run or not: look at what it was to produce"
         return JobState.LOST, "lost.no_proof", message, hint

@@ -28,7 +28,7 @@ from spawnery_docker.errors import ApiError
 from spawnery_docker.logtail import secrets_in, tail_of_log
 from spawnery_docker.sockets import Sockets
 from spawnery_docker.spool import Spool
-from spawnery_docker.status import NEVER_RAN, NOT_HEARD
+from spawnery_docker.status import NEVER_RAN, NOT_HEARD, moment
 
 _SPOOLS: Final = 64
 """Whole logs that are kept of ended jobs until somebody reads them."""
@@ -159,7 +159,8 @@ class Tails:
             shown: Reply of its inspect.
             limit: How many bytes; the default where None.
         """
-        if shown["State"].get("Error"):
+        state = shown["State"]
+        if state.get("Error") and moment(state.get("StartedAt")) is None:
             return None, NEVER_RAN
         text, reason = self.heard(shown["Id"])
         if text is not None or not self._keep or shown["HostConfig"].get("AutoRemove"):
