@@ -49,7 +49,6 @@ def test_fix_on_compose(compose):
         assert all(secret not in m.words() for m in slack.messages)
 
 
-@pytest.mark.skip(reason="without a name server the pull fails as image.pull_failed and is tried again; open")
 def test_a_missing_image_on_compose(compose):
     """It is said in the thread, with the command to run; nothing is left."""
     slack, port, _ = compose
