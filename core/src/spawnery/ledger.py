@@ -134,7 +134,7 @@ class Ledger:
             new: Write the record where it is missing: for an object that is in the engine now.
         """
         waiting = status if status is not None and status.state in _WAITING else None
-        given_up = waiting if reason in {KillReason.START_DEADLINE, KillReason.HOPELESS} else None
+        given_up = waiting if reason.gives_up else None
         kill = Kill(
             reason=reason,
             at=self.clock.now(),

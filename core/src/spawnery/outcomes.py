@@ -51,6 +51,16 @@ class KillReason(enum.StrEnum):
     HOPELESS = "hopeless"
     """It can never start."""
 
+    @classmethod
+    def of_text(cls, text: str) -> KillReason:
+        """Read a reason off an object; ``STOP`` for one of a version that has more of them."""
+        return cls(text) if text in set(cls) else cls.STOP
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether the job is ended because it did not start."""
+        return self in {KillReason.START_DEADLINE, KillReason.HOPELESS}
+
     @property
     def state(self) -> JobState:
         """The state that a job ends in which was ended for this reason."""

@@ -6,14 +6,10 @@ that traps SIGTERM and exits 0 was still cancelled. Nothing seen is LOST, never 
 
 from __future__ import annotations
 
-from typing import Final
-
 from attrs import evolve
 
-from spawnery.outcomes import JobState, KillReason, Outcome
+from spawnery.outcomes import JobState, Outcome
 from spawnery.records import Kill, Record
-
-_GIVEN_UP: Final = frozenset({KillReason.START_DEADLINE, KillReason.HOPELESS})
 
 
 def verdict(record: Record | None, seen: Outcome | None) -> Outcome:
@@ -59,10 +55,10 @@ def _killed(kill: Kill, seen: Outcome | None) -> Outcome:
     reason = kill.reason
     ran = seen is not None and seen.started_at is not None
     # It may have started between the look that the reason is of and the kill.
-    waited = kill.message is not None and (reason in _GIVEN_UP or not ran)
+    waited = kill.message is not None and (reason.gives_up or not ran)
     message = reason.message
     if waited:
-        unstarted = "" if reason in _GIVEN_UP else " before it started"
+        unstarted = "" if reason.gives_up else " before it started"
         message += f"{unstarted}: {kill.message}"
     elif seen is not None and seen.cause == "cancelled" and not ran:
         message += f": {seen.message}"  # what its spawn was doing

@@ -9,6 +9,7 @@ from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 from spawnery import JobState, Outcome
+from spawnery.outcomes import KillReason
 from spawnery.records import Kill, Record
 from spawnery.verdict import verdict
 
@@ -167,3 +168,10 @@ def test_what_a_job_waited_for_is_told():
     found = verdict(record, None)
     assert (found.cause, found.hint) == ("image.auth", "docker login")
     assert "denied" in found.message
+
+
+@pytest.mark.parametrize("reason", KillReason)
+def test_a_reason_is_read_off_an_object(reason):
+    """What is written there comes back; a reason of a newer version counts as a stop."""
+    assert KillReason.of_text(str(reason)) is reason
+    assert KillReason.of_text("mood") is KillReason.STOP

@@ -12,15 +12,9 @@ from typing import Any, Final
 from spawnery.local.clocks import Moment
 from spawnery.local.facts import Facts
 from spawnery.naming import RESERVED_LABELS
-from spawnery.outcomes import JobState, JobStatus, Outcome
+from spawnery.outcomes import JobState, JobStatus, KillReason, Outcome
 from spawnery.plugin import LABEL_RECORD_ID
 
-_KILLED: Final = {
-    "stop": (JobState.CANCELLED, "cancelled", "stopped on request"),
-    "deadline": (JobState.TIMED_OUT, "deadline", "stopped at its deadline"),
-    "start_deadline": (JobState.TIMED_OUT, "deadline.start", "did not start in time"),
-    "hopeless": (JobState.FAILED, "start.failed", "given up"),
-}
 _EXTERNAL: Final = frozenset({signal.SIGKILL})
 """Nobody but another process sends it; the others may be the program's own fault."""
 _NOT_FOUND: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -102,10 +96,10 @@ def _verdict(
     if end.get("start_stage"):
         return _start_failure(job, end)
     if end.get("reason") is not None:
-        state, cause, message = _KILLED.get(end["reason"], _KILLED["stop"])
+        kill = KillReason.of_text(end["reason"])
         code = end.get("exit_code")
         how = "it never started" if end.get("never_started") else f"exit code {code}"
-        return state, cause, f"{message} ({how})", None
+        return kill.state, kill.cause, f"{kill.message} ({how})", None
     if end.get("signal") is not None:
         return _signalled(job, int(end["signal"]))
     if end["exit_code"] == 0:

@@ -13,7 +13,7 @@ from typing import Final
 
 from attrs import frozen
 from spawnery.denials import denied_by_kernel
-from spawnery.outcomes import JobState, Outcome
+from spawnery.outcomes import JobState, KillReason, Outcome
 
 from spawnery_kubernetes.diagnosis import diagnose
 from spawnery_kubernetes.disruptions import ended_by_cluster
@@ -39,13 +39,6 @@ _UNKNOWN: Final = "ContainerStatusUnknown"
 _NOT_FOUND_CODE: Final = 127
 _NOT_RUN_CODE: Final = 126
 """What shells, and other engines, say of a program that could not be run; the runtime says 128."""
-_STOPS: Final = {
-    "stop": (JobState.CANCELLED, "cancelled", "stopped on request"),
-    "deadline": (JobState.TIMED_OUT, "deadline", "stopped at its deadline"),
-    "start_deadline": (JobState.TIMED_OUT, "deadline.start", "did not start in time"),
-    "hopeless": (JobState.FAILED, "start.failed", "cannot start"),
-}
-_WAITED: Final = frozenset({"start_deadline", "hopeless"})
 _LOG: Final = "read the end of its log; to keep all of it for a while: --retention-seconds 15m"
 
 
@@ -202,15 +195,14 @@ def _judge(seen: _Evidence) -> tuple[Finding, bool | None]:
 
 
 def _stopped(seen: _Evidence, reason: str) -> Finding:
-    state, cause, message = _STOPS.get(reason, _STOPS["stop"])
-    waited = reason in _WAITED and seen.pod is not None
+    kill = KillReason.of_text(reason)
+    waited = kill.gives_up and seen.pod is not None
     why = diagnose(seen.job, seen.pod) if waited else None
     if why is not None:
-        message = f"{message}: {why.message}"
-        return Finding(cause=why.cause, message=message, hint=why.hint, state=state)
-    if seen.end is not None:
-        message += f" ({seen.coded})"
-    return Finding(cause=cause, message=message, state=state)
+        message = f"{kill.message}: {why.message}"
+        return Finding(cause=why.cause, message=message, hint=why.hint, state=kill.state)
+    coded = "" if seen.end is None else f" ({seen.coded})"
+    return Finding(cause=kill.cause, message=kill.message + coded, state=kill.state)
 
 
 def _by_itself(seen: _Evidence, end: Terminated) -> Finding:
