@@ -54,14 +54,13 @@ class Jobs:
         record = self.record(job_id)
         if record is not None and record.outcome is not None:
             return self._ended(record)
-        seen = self._look(job_id)
+        seen = self._look(job_id, record)
         if seen is not None:
             return self._judged(seen)
         return self._absent(job_id, record)
 
-    def _look(self, job_id: str) -> JobStatus | None:
+    def _look(self, job_id: str, record: Record | None) -> JobStatus | None:
         """Ask the engine for a job; another object under its id is not it."""
-        record = self._ledger.records.get(job_id)
         seen = self._engine.present(job_id) if record is None else self._engine.status(job_id)
         if seen is None:
             return None
@@ -113,7 +112,7 @@ class Jobs:
         record = self.record(job_id)
         if record is not None and record.outcome is not None:
             return record.outcome
-        seen = self._look(job_id)
+        seen = self._look(job_id, record)
         found = None if seen is None else self._ledger.of_object(seen)
         if seen is not None and seen.outcome is not None and found is not None:
             return self._ledger.finish(found[0], seen.outcome, new=found[1]).ended

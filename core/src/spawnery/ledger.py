@@ -81,7 +81,7 @@ class Ledger:
         """
         record = self.records.get(status.job_id)
         if record is None:
-            return self._from_status(status), True
+            return self.from_object(status), True
         if not self.concerns(record, status):
             return None
         return self.located(record), False
@@ -92,7 +92,7 @@ class Ledger:
             return record
         return self.records.seen_here(record)
 
-    def _from_status(self, status: JobStatus) -> Record:
+    def from_object(self, status: JobStatus) -> Record:
         """Make the record of an object that has none."""
         now = self.clock.now()
         return Record(
@@ -158,6 +158,9 @@ class Ledger:
         Returns:
             The record; without an outcome where it was removed meanwhile.
         """
+        if record.outcome is not None:
+            self.announce(record)
+            return record
         outcome = self._clean(verdict(record, seen))
         now = self.clock.now()
         if outcome.finished_at is None:

@@ -246,7 +246,7 @@ class Tracker:
         if not believed:
             return False
         if status.outcome is not None:
-            self.finish(status, new=looked)
+            self._finish(status, record)
             return True
         if record is not None and record.outcome is not None:
             return True  # a list may be older than the end that was seen
@@ -321,26 +321,24 @@ class Tracker:
                 self.absent.setdefault(job_id, time.monotonic() + self._settle)
             self.changed.notify_all()
 
-    def finish(self, status: JobStatus, *, new: bool = False) -> None:
+    def _finish(self, status: JobStatus, record: Record | None) -> None:
         """Record the end that the engine shows, and tell everybody who waits.
 
         Args:
             status: The job, ended.
-            new: Make its record where it is missing: the object is in the engine now.
+            record: Its record; None where it has none and its object is in the engine now.
         """
         with self.changed:
             ended = self.ended.get(status.job_id)
             if ended is not None and same_object(ended.status, status):
                 return
             spawning = status.job_id in self.spawning
-        found = self.ledger.of_object(status)
-        if found is None or (found[1] and not new):
-            return
-        record, made = found
+        new = record is None
+        record = record or self.ledger.from_object(status)
         if spawning and record.created_at is None:
             # Nothing of it can have run yet, or its spawn will find out.
             return
-        record = self.ledger.finish(record, status.outcome, new=made)
+        record = self.ledger.finish(record, status.outcome, new=new)
         if record.outcome is None:
             return
         with self.changed:
