@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from spawnery import arguments
 from spawnery.errors import SpawnerError, WaitTimeout
@@ -17,7 +17,7 @@ from spawnery.logtext import LineDecoder, LogText, TextDecoder
 from spawnery.outcomes import JobHandle, JobStatus, LogChunk, Outcome
 from spawnery.spawner import Spawner
 from spawnery.streams import JobStream
-from spawnery.workers import Workers
+from spawnery.workers import MOST_STOPS, Workers
 
 if TYPE_CHECKING:
     from spawnery.contract import CheckItem
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from spawnery.records import KnownPlace
 
 T = TypeVar("T")
-_MOST_STOPS: Final = 1024
-"""Jobs that may be stopped at once, each by a thread that mostly waits."""
 
 
 class AsyncStream(AsyncIterator[T], Generic[T]):
@@ -120,7 +118,7 @@ class AsyncSpawner:
         self._workers = Workers(threads, name="spawnery-async")
         # What takes long must not keep short verbs waiting, least of all the stop that ends it.
         self._spawns = Workers(threads, name="spawnery-async-spawn")
-        self._stops = Workers(_MOST_STOPS, name="spawnery-async-stop")
+        self._stops = Workers(MOST_STOPS, name="spawnery-async-stop")
 
     @classmethod
     async def from_environment(

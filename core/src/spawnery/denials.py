@@ -7,9 +7,9 @@ from typing import Final
 
 _ERRORS: Final = "Permission denied|Operation not permitted|Read-only file system"
 _DENIED: Final = re.compile(
-    rf"[\s'\"\u2018`](?P<a>/[^\s'\"\u2019:]+)['\"\u2019]?: (?:{_ERRORS})\s*$"
-    rf"|\[Errno (?:1|13|30)\] (?:{_ERRORS}): ['\"](?P<b>/[^'\"]+)"
-    rf"|['\"](?P<c>/[^'\"]+)['\"] failed \((?:1|13|30): (?:{_ERRORS})\)",
+    rf"[\s'\"\u2018`]/[^\s'\"\u2019:]+['\"\u2019]?: (?:{_ERRORS})\s*$"
+    rf"|\[Errno (?:1|13|30)\] (?:{_ERRORS}): ['\"]/[^'\"]+"
+    rf"|['\"]/[^'\"]+['\"] failed \((?:1|13|30): (?:{_ERRORS})\)",
     re.MULTILINE,
 )
 """The kernel's error on a path, as the C library, Python and nginx write it. Other words of a log

@@ -25,7 +25,7 @@ from spawnery.plugin import Clock, SpawnerPlugin, SpawnerRuntime
 from spawnery.prepare import Hooks
 from spawnery.records import JobRecords
 from spawnery.secret import Masker
-from spawnery.workers import Workers
+from spawnery.workers import MOST_STOPS, Workers
 
 if TYPE_CHECKING:
     from spawnery.outcomes import JobEvent
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 _INSTANCE_FILE: Final = "instance"
 _RECORDS_FILE: Final = "records.sqlite3"
 _PRIVATE: Final = 0o700
-_MOST_STOPS: Final = 1024
-"""Jobs that may be stopped at once, each by a thread that mostly waits."""
 
 
 @frozen(kw_only=True)
@@ -239,7 +237,7 @@ def assemble(
         manager,
         name=plugin.name,
         workers=workers,
-        stops=Workers(_MOST_STOPS, name="spawnery-stop"),
+        stops=Workers(MOST_STOPS, name="spawnery-stop"),
         io_timeout=core.io_timeout_seconds,
         masker=masker,
     )

@@ -13,13 +13,16 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from attrs import frozen
 
 from spawnery.streams import start_daemon
 
 T = TypeVar("T")
+
+MOST_STOPS: Final = 1024
+"""Jobs that may be stopped at once, each by a thread that mostly waits."""
 
 
 @frozen

@@ -15,7 +15,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from attrs import frozen
@@ -31,6 +31,7 @@ from spawnery_docker.errors import ApiError, Unanswered
 from spawnery_docker.versions import agree, not_docker, renegotiated
 from spawnery_docker.wire import ByteStream, RawExchange, text_of_error
 
+T = TypeVar("T")
 _IDLE: Final = 8
 """Connections that are kept for the next call; the peak of callers at once is seldom higher."""
 _GOOD: Final = range(200, 400)
@@ -131,12 +132,9 @@ class DockerClient:
             EngineUnreachable, EngineDenied: There is no connection: nothing happened.
             EngineError: What answers is no engine, or too old or new.
         """
-        try:
-            return self._call(method, path, query, body, headers, timeout=timeout, cut=cut)
-        except ApiError as error:
-            if not self._speaks_otherwise(error):
-                raise
-        return self._call(method, path, query, body, headers, timeout=timeout, cut=cut)
+        return self._in_its_version(
+            lambda: self._call(method, path, query, body, headers, timeout=timeout, cut=cut)
+        )
 
     def _call(
         self,
@@ -233,12 +231,11 @@ class DockerClient:
         timeout: float,
         cut: Cancellation | None = None,
     ) -> RawExchange:
-        try:
-            return self._exchange_once(method, path, query, body, headers, timeout=timeout, cut=cut)
-        except ApiError as error:
-            if not self._speaks_otherwise(error):
-                raise
-        return self._exchange_once(method, path, query, body, headers, timeout=timeout, cut=cut)
+        return self._in_its_version(
+            lambda: self._exchange_once(
+                method, path, query, body, headers, timeout=timeout, cut=cut
+            )
+        )
 
     def _exchange_once(
         self,
@@ -305,13 +302,18 @@ class DockerClient:
             self._version = agree(headers, told=self.endpoint.told, status=status)
             self.podman = podman.version_of(headers)
 
-    def _speaks_otherwise(self, error: ApiError) -> bool:
-        """Choose another version where the engine refused ours; True when there is one."""
-        if error.status != HTTPStatus.BAD_REQUEST:
-            return False
-        version = renegotiated(error.message, told=self.endpoint.told)
-        self._version = version or self._version
-        return version is not None
+    def _in_its_version(self, send: Callable[[], T]) -> T:
+        """Send a request; once more in another version where the engine refused ours."""
+        try:
+            return send()
+        except ApiError as error:
+            if error.status != HTTPStatus.BAD_REQUEST:
+                raise
+            version = renegotiated(error.message, told=self.endpoint.told)
+            if version is None:
+                raise
+            self._version = version
+        return send()
 
     def _connection(self, timeout: float) -> _Connection:
         connection = self._kept.take()

@@ -17,7 +17,7 @@ from spawnery.plugin import LABEL_INSTANCE, SpawnerRuntime
 from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, in_words
-from spawnery_docker.status import LIVE, end_of, is_ours, launched, moment, outcome_of
+from spawnery_docker.status import LIVE, End, end_of, is_ours, launched, moment, outcome_of
 from spawnery_docker.tails import Tails
 
 _GONE: Final = 404
@@ -78,18 +78,22 @@ class Containers:
         if entry is None or (entry.outcome is None and entry.waited is None):
             return None
         if entry.outcome is None and entry.waited is not None:
-            tail, missing = self._tails.heard(entry.engine_id)
             end = evolve(entry.waited, started_at=entry.started_at, oom=entry.oom or None)
-            outcome = outcome_of(
-                end,
-                entry.labels,
-                image=entry.image,
-                reference=entry.reference,
-                tail=tail,
-                missing=missing,
-            )
-            entry = self._book.note(evolve(entry, outcome=outcome))
+            entry = self.conclude(entry, end)
         return entry.status
+
+    def conclude(self, entry: Entry, end: End) -> Entry:
+        """Note the outcome of a container that is gone, by how it ended and what was heard."""
+        tail, missing = self._tails.heard(entry.engine_id)
+        outcome = outcome_of(
+            end,
+            entry.labels,
+            image=entry.image,
+            reference=entry.reference,
+            tail=tail,
+            missing=missing,
+        )
+        return self._book.note(evolve(entry, outcome=outcome))
 
     def seen(self, shown: Mapping[str, Any]) -> JobStatus:
         """Turn the reply of an inspect into a status, and remember it."""

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from attrs import evolve
 from spawnery.contract import WatchRequest
 from spawnery.errors import StreamLost
 from spawnery.outcomes import JobGone, JobSeen, Synced, WatchEvent
@@ -25,7 +24,7 @@ from spawnery_docker.client import DockerClient
 from spawnery_docker.clock import engine_now
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, in_words
-from spawnery_docker.status import End, at_nano, end_of, is_ours, outcome_of
+from spawnery_docker.status import End, at_nano, end_of, is_ours
 from spawnery_docker.tails import Tails
 from spawnery_docker.wire import ByteStream, json_lines
 
@@ -178,16 +177,7 @@ class Watching:
             finished_at=at_nano(int(event["timeNano"])),
             oom=entry.oom or (False if self._client.podman is None else None),
         )
-        tail, missing = self._tails.heard(entry.engine_id)
-        outcome = outcome_of(
-            end,
-            entry.labels,
-            image=entry.image,
-            reference=entry.reference,
-            tail=tail,
-            missing=missing,
-        )
-        return self._book.note(evolve(entry, outcome=outcome))
+        return self._containers.conclude(entry, end)
 
 
 _ADDED: Final = frozenset({"name", "image", "exitCode", "execDuration", "signal"})
