@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from docker_images import BUSYBOX
 from docker_jobs import docker
-from job_calls import output_of, polled
+from job_calls import finished_program, output_of, polled
 from spawnery.models import JobSpec
 from spawnery.outcomes import JobState
 from spawnery.plugin import LABEL_INSTANCE
@@ -65,15 +65,11 @@ class DockerCase:
 
     def cli(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
-        return subprocess.run(
+        return finished_program(
             [sys.executable, "-m", "spawnery", *words],
-            env={**self.environ, **variables},
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE * 2,
+            folder=self.folder,
+            environ={**self.environ, **variables},
+            patience=PATIENCE * 2,
         )
 
     def start(self, *words: str, **variables: str) -> subprocess.Popen[bytes]:

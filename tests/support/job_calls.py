@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from spawnery.models import JobSpec
@@ -24,6 +26,22 @@ def polled(probe: Callable[[], T], *, patience: float, pause: float) -> T:
         time.sleep(pause)
     message = f"not true within {patience} seconds: {probe}"
     raise AssertionError(message)
+
+
+def finished_program(
+    words: Sequence[str], *, folder: Path, environ: Mapping[str, str], patience: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of a test to its end: in its folder, with its variables, without input."""
+    return subprocess.run(
+        list(words),
+        env=dict(environ),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience,
+    )
 
 
 def output_of(spawner: Spawner, spec: JobSpec, *, patience: float) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 import pytest
+from job_calls import finished_program
 from spawnery import Spawner
 from upgrade_cases import UpgradeCases
 
@@ -32,14 +32,11 @@ class LocalCase:
 
     def cli(self, *words, **variables):
         """Run the command to its end."""
-        return subprocess.run(
+        return finished_program(
             [sys.executable, "-m", "spawnery", *words],
-            env={**self.environ, **variables},
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
+            folder=self.folder,
+            environ={**self.environ, **variables},
+            patience=LIMIT,
         )
 
 

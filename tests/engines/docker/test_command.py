@@ -68,15 +68,11 @@ def test_no_noise_after_a_run(case: DockerCase, version: str) -> None:
         pytest.skip(f"no Python {version} here")
     # What we depend on is pure Python: it is the same for all versions.
     paths = [path for path in sys.path if path and not path.startswith(sys.base_prefix)]
-    done = subprocess.run(
+    done = finished_program(
         [python, "-X", "dev", "-m", "spawnery", "run", "--image", BUSYBOX, "--", "echo", "hi"],
-        env={**case.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        cwd=case.folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE * 2,
+        folder=case.folder,
+        environ={**case.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        patience=PATIENCE * 2,
     )
     assert (done.returncode, done.stdout) == (0, "hi\n"), done.stderr
     assert "Exception ignored" not in done.stderr

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import time
 from typing import Any
 
 import pytest
 from docker_images import BUSYBOX
+from job_calls import finished_program
 from kube_bare import Bare
 from kube_case import PATIENCE, KubeCase, eventually, running, sh
 from spawnery.errors import Ambiguous
@@ -29,15 +29,8 @@ BOTH = pytest.mark.parametrize("off", ["+1h", "-1h"], ids=["ahead", "behind"])
 def cli(case: KubeCase, off: str, *words: str) -> str:
     """Run the command with a clock that is wrong; returns what it prints."""
     command = [str(FAKETIME), "-f", off, sys.executable, "-m", "spawnery"]
-    done = subprocess.run(
-        [*command, *words],
-        env=case.environ,
-        cwd=case.folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE * 2,
+    done = finished_program(
+        [*command, *words], folder=case.folder, environ=case.environ, patience=PATIENCE * 2
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -105,10 +106,7 @@ class Evidence(Suite):
     @promise("P3")
     def test_a_look_from_another_place(self, bench: Bench, spawner: Spawner) -> None:
         """From another place a job is not found, not listed, not reaped, and does not end."""
-        need(spawner, "place")
-        elsewhere = bench.elsewhere()
-        if elsewhere is None:
-            pytest.skip("this bench has no second place")
+        elsewhere = _second_place(bench, spawner)
         spawner.spawn(bench.spec(bench.commands.sleeps(600), job_id="far"))
         until_running(spawner, "far")
         with bench.open(extensions=(), SPAWNERY_ORPHAN_GRACE_SECONDS="0", **elsewhere) as other:
@@ -126,10 +124,7 @@ class Evidence(Suite):
     @promise("P3")
     def test_one_id_in_two_places(self, bench: Bench, spawner: Spawner) -> None:
         """The same id in two places is two jobs with two ends."""
-        need(spawner, "place")
-        elsewhere = bench.elsewhere()
-        if elsewhere is None:
-            pytest.skip("this bench has no second place")
+        elsewhere = _second_place(bench, spawner)
         spawner.spawn(bench.spec(bench.commands.sleeps(600), job_id="twin"))
         until_running(spawner, "twin")
         with bench.open(extensions=(), **elsewhere) as other:
@@ -143,3 +138,11 @@ class Evidence(Suite):
             eventually(gone)
         assert spawner.status("twin").state is JobState.RUNNING
         assert spawner.stop("twin", grace_seconds=0).state is JobState.CANCELLED
+
+
+def _second_place(bench: Bench, spawner: Spawner) -> Mapping[str, str]:
+    need(spawner, "place")
+    elsewhere = bench.elsewhere()
+    if elsewhere is None:
+        pytest.skip("this bench has no second place")
+    return elsewhere
