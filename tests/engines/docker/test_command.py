@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from docker_case import PATIENCE, DockerCase
 from docker_images import BUSYBOX
+from job_calls import finished_program
 
 pytestmark = pytest.mark.engine("docker")
 
