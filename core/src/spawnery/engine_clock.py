@@ -121,6 +121,14 @@ class EngineClock:
         present = known.later(now)
         return TimeRange(_moment(now + present.low), _moment(now + present.high))
 
+    def best_guess(self) -> datetime:
+        """Return the engine's present as one time, for what is shown; ours until it was read.
+
+        Nothing is decided by it: see ``now``.
+        """
+        present = self.now()
+        return self._wall() if present is None else present.middle
+
     def offset(self) -> tuple[timedelta, timedelta] | None:
         """Return how far the engine's clock is ahead of our wall clock: least and most.
 

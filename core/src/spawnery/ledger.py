@@ -164,8 +164,7 @@ class Ledger:
         outcome = self._clean(verdict(record, seen))
         now = self.clock.now()
         if outcome.finished_at is None:
-            there = self.engine_clock.now()
-            outcome = evolve(outcome, finished_at=now if there is None else there.middle)
+            outcome = evolve(outcome, finished_at=self.engine_clock.best_guess())
         record, first = self.records.finish(
             record, outcome, at=now, expires_at=self._expiry(now), new=new
         )

@@ -405,8 +405,7 @@ class Spawner:
         Where that clock was not measured it is our own.
         """
         self._ledger.placement.contact()
-        now = self._ledger.engine_clock.now()
-        return self._ledger.clock.now() if now is None else now.middle
+        return self._ledger.engine_clock.best_guess()
 
     def places(self) -> Sequence[KnownPlace]:
         """Return the places where jobs of the instance live or have lived."""

@@ -38,8 +38,7 @@ class RedisClock:
         """
         if time.monotonic() - self._read_at >= _FRESH_SECONDS:
             await self._read()
-        known = self._clock.now()
-        return datetime.now(UTC) if known is None else known.middle
+        return self._clock.best_guess()
 
     async def seconds(self) -> float:
         """Return the present in seconds since 1970; errors as ``now``."""

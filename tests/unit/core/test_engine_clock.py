@@ -110,6 +110,16 @@ def test_a_step_of_our_wall_clock_changes_nothing():
     assert low <= timedelta(hours=-1) <= high
 
 
+def test_one_time_for_what_is_shown():
+    """The middle of what is known, and our own time until something is."""
+    clocks = Clocks(ahead=3600)
+    clocks.clock.measured = True
+    assert clocks.clock.best_guess() == START
+    clocks.ask()
+    now = clocks.clock.now()
+    assert now.earliest <= clocks.clock.best_guess() <= now.latest
+
+
 @pytest.mark.parametrize("text", [None, "", "yesterday", "Tue, 99 Foo 2030 00:00:00 GMT"])
 def test_a_header_that_says_nothing(text):
     """A missing or malformed Date header changes nothing."""

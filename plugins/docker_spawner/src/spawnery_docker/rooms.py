@@ -6,7 +6,6 @@ from spawnery.plugin import SpawnerRuntime
 
 from spawnery_docker.book import Book
 from spawnery_docker.client import DockerClient
-from spawnery_docker.clock import engine_now
 from spawnery_docker.containers import Containers
 from spawnery_docker.doctor import Doctor
 from spawnery_docker.endpoint import resolve_endpoint
@@ -42,7 +41,7 @@ class Rooms:
         images = Images(client, runtime, pull_timeout_seconds=settings.pull_timeout_seconds)
 
         def heard(engine_id: str, code: int, problem: str) -> None:
-            now = engine_now(runtime)
+            now = runtime.engine_clock.best_guess()
             book.waited(engine_id, End(code=code, started_at=None, finished_at=now, error=problem))
             tails.saw_exit(engine_id)
 

@@ -29,7 +29,6 @@ from spawnery.plugin import (
 from spawnery_docker import podman
 from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
-from spawnery_docker.clock import engine_now
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, Unanswered, cancelled, in_words
 from spawnery_docker.images import ImageFacts, Images
@@ -264,7 +263,7 @@ class Spawning:
             engine_id=engine_id,
             name=request.name,
             labels=labels,
-            accepted_at=accepted_at or engine_now(self._runtime),
+            accepted_at=accepted_at or self._runtime.engine_clock.best_guess(),
             image=image.ran,
             reference=request.job.image,
             tail_bytes=request.tail_bytes,
@@ -300,7 +299,7 @@ class Spawning:
         except SpawnFailed:
             self._give_up(engine_id, listening)
             raise
-        self._book.started(engine_id, engine_now(self._runtime))
+        self._book.started(engine_id, self._runtime.engine_clock.best_guess())
 
     def _runs_all_the_same(self, request: SpawnRequest, engine_id: str, error: ApiError) -> bool:
         """Look whether a start that failed on the way back had its effect."""

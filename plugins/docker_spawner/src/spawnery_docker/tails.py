@@ -22,7 +22,6 @@ from spawnery.secret import Secret
 
 from spawnery_docker.book import TAIL_BYTES
 from spawnery_docker.client import DockerClient
-from spawnery_docker.clock import engine_now
 from spawnery_docker.ears import Ear
 from spawnery_docker.errors import ApiError
 from spawnery_docker.logtail import secrets_in, tail_of_log
@@ -99,7 +98,7 @@ class Tails:
 
     def _spool(self, engine_id: str) -> Spool:
         folder = self._runtime.state_dir / "docker"
-        return Spool(folder, engine_id, lambda: engine_now(self._runtime))
+        return Spool(folder, engine_id, self._runtime.engine_clock.best_guess)
 
     def _note(self, engine_id: str, ear: Ear, spool: Spool | None) -> None:
         with self._lock:

@@ -21,7 +21,6 @@ from spawnery.streams import JobStream, ThreadedStream
 
 from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
-from spawnery_docker.clock import engine_now
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.status import End, at_nano, end_of, is_ours
@@ -102,7 +101,7 @@ class Watching:
             self._client.call("GET", "/_ping", timeout=timeout)
         except ApiError as error:
             raise in_words(error, "ask the engine for its time") from None
-        now = engine_now(self._runtime)
+        now = self._runtime.engine_clock.best_guess()
         return f"{int(now.timestamp()) - _SLACK_SECONDS}.000000000"
 
     def _events(self, since: str) -> ByteStream:

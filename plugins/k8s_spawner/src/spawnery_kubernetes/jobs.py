@@ -179,8 +179,7 @@ class Jobs:
 
     def _annotate(self, job: JobFacts, reason: str, *, deadline: Deadline) -> None:
         """Write the reason on the Job before anything is killed, for every process to see."""
-        there = self._runtime.engine_clock.now()
-        at = self._runtime.clock.now() if there is None else there.middle
+        at = self._runtime.engine_clock.best_guess()
         now = at.astimezone(UTC).isoformat(timespec="milliseconds")
         note = {ANNOTATION_STOPPED: f"{reason} {now}"}
         # A uid in a patch is a precondition.
