@@ -72,6 +72,9 @@ class Connection:
             self._talk.close()
             raise errors.not_started(argv, error) from None
         self._argv = argv
+        woken, wake = os.pipe()
+        self._woken: int | None = woken
+        self._wake: int | None = wake
 
     def greet(self, deadline: Deadline) -> None:
         """Wait until a shell answers; up to here nothing can have happened on the host.
@@ -106,7 +109,7 @@ class Connection:
         os.set_blocking(stdin.fileno(), False)
         view = memoryview(data)
         while view:
-            _ready(stdin.fileno(), select.POLLOUT, deadline)
+            _ready(stdin.fileno(), select.POLLOUT, deadline, self._woken)
             with contextlib.suppress(BlockingIOError):
                 view = view[os.write(stdin.fileno(), view) :]
 
@@ -134,7 +137,10 @@ class Connection:
         stdout = self._process.stdout
         if stdout is None:
             raise EOFError
-        _ready(stdout.fileno(), select.POLLIN, deadline)
+        try:
+            _ready(stdout.fileno(), select.POLLIN, deadline, self._woken)
+        except BrokenPipeError:
+            raise EOFError from None
         data = os.read(stdout.fileno(), _PIECE)
         if not data:
             raise EOFError
@@ -150,10 +156,16 @@ class Connection:
         return errors.no_shell(self._argv, code, self._talk.read(_PIECE))
 
     def interrupt(self) -> None:
-        """End the command, which wakes a blocked reader; from any thread."""
+        """End the command and wake a blocked reader; from any thread.
+
+        A child of the command may have the pipe too, so that the command's end alone wakes nobody.
+        """
         with self._closing:
             if self._process.poll() is None:
                 self._process.kill()
+            if self._wake is not None:
+                os.close(self._wake)
+                self._wake = None
 
     def close(self) -> None:
         """Leave nothing behind; called by the reader."""
@@ -165,14 +177,36 @@ class Connection:
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
+        with self._closing:
+            if self._woken is not None:
+                os.close(self._woken)
+                self._woken = None
 
 
-def _ready(handle: int, event: int, deadline: Deadline) -> None:
+def _ready(handle: int, event: int, deadline: Deadline, woken: int | None) -> None:
+    """Wait until something can be read or written.
+
+    Args:
+        handle: Where.
+        event: ``select.POLLIN`` or ``select.POLLOUT``.
+        deadline: How long.
+        woken: Becomes ready when the connection was interrupted.
+
+    Raises:
+        BrokenPipeError: It was interrupted.
+        EngineTimeout: It took too long.
+    """
+    if woken is None:
+        raise BrokenPipeError
     poll = select.poll()
     poll.register(handle, event)
-    if not poll.poll(deadline.remaining() * 1000):
+    poll.register(woken, select.POLLIN)
+    ready = poll.poll(deadline.remaining() * 1000)
+    if not ready:
         msg = "the host did not answer in time"
         raise EngineTimeout(msg)
+    if woken in {at for at, _ in ready}:
+        raise BrokenPipeError
 
 
 class Client:
