@@ -60,9 +60,22 @@ records = RedisRecords(connect_blocking(sys.argv[1]), Keys(sys.argv[2]))
 """
 
 
+_opened: list[RedisRecords] = []
+
+
 def opened(url: str, keys: Keys) -> RedisRecords:
-    """Open records."""
-    return RedisRecords(connect_blocking(url), keys)
+    """Open records; they are closed when the test has ended."""
+    records = RedisRecords(connect_blocking(url), keys)
+    _opened.append(records)
+    return records
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    """Close what a test opened."""
+    yield
+    while _opened:
+        _opened.pop().close()
 
 
 @pytest.fixture

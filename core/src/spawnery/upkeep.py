@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from spawnery.errors import JobNotFound, SpawnerError
 from spawnery.outcomes import EventKind, JobStatus, KillReason
@@ -131,28 +131,23 @@ class Upkeep:
         return todo
 
     def _task_of(self, status: JobStatus, present: Present) -> _Task | None:
-        """Return what is to be done with a job that has not ended."""
+        """Return what is to be done with a job that has not ended.
+
+        What was made and never started is left to ``reap``: a spawn that takes it up again would
+        find it removed under its hands.
+        """
         verdict = decide(
             None,
             status,
             now=present,
-            held=lambda: self._is_held(status.job_id),
+            held=lambda: True,
             grace_seconds=self._settings.orphan_grace_seconds,
             slack=self._slack,
         )
         if verdict.kill is not None:
             end = functools.partial(self._end, status, verdict.kill)
             return _Task(status.job_id, "end", end)
-        if verdict.action is Action.REMOVE:
-            orphan = functools.partial(self._remove_orphan, status)
-            return _Task(status.job_id, "remove", orphan)
         return None
-
-    def _is_held(self, job_id: str) -> bool:
-        return (
-            job_id in self._tracker.spawning
-            or self._tracker.ledger.records.leased(job_id) is not None
-        )
 
     def _removal(self, ended: Ended) -> _Task:
         remove = functools.partial(self.remove, ended.status)
@@ -337,16 +332,6 @@ class Upkeep:
         with tracker.lock:
             tracker.ended.pop(status.job_id, None)
         ledger.observers.tell(EventKind.REMOVED, status.job_id)
-
-    def _remove_orphan(self, status: JobStatus) -> None:
-        """Remove an object that was never started, and write down that it ended so."""
-        ledger = self._tracker.ledger
-        found = ledger.of_object(status)
-        if found is None:
-            return
-        self._ending.remove(status)
-        record = evolve(found[0], created_at=None)
-        self._settle(ledger.finish(record, None, new=found[1]))
 
     def flush(self) -> None:
         """Remove now what is due; called when the spawner is closed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from docker_case import PATIENCE, DockerCase, eventually, running, sh
@@ -170,6 +171,12 @@ def made(case: DockerCase, verb: str, job_id: str, *program: str, **labels: str)
     return name
 
 
+def seconds_old(case: DockerCase, job_id: str) -> float:
+    """Return how long ago a container was made, by the clock that this machine shares with it."""
+    made_at = datetime.fromisoformat(case.inspect(job_id)["Created"][:19] + "+00:00")
+    return (datetime.now(UTC) - made_at).total_seconds()
+
+
 def test_reap_in_every_state(case: DockerCase) -> None:
     """Without a record: what never started, ran over its time, hangs or has ended goes."""
     over = {LABEL_DEADLINE: "0.001"}
@@ -182,6 +189,8 @@ def test_reap_in_every_state(case: DockerCase) -> None:
     case.docker("pause", f"{case.prefix}-paused")
     eventually(lambda: case.inspect("exited")["State"]["Status"] == "exited")
     eventually(lambda: case.inspect("kept")["State"]["Status"] == "exited")
+    # The engine's clock is read in whole seconds: before that nothing is surely over.
+    eventually(lambda: seconds_old(case, "kept") > 2)
     with case.open(SPAWNERY_ORPHAN_GRACE_SECONDS="0", SPAWNERY_STOP_GRACE_SECONDS="1") as spawner:
         decisions = spawner.reap()
         assert all(d.error is None for d in decisions), decisions

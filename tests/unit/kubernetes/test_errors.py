@@ -196,3 +196,20 @@ def test_nothing_is_lost_of_an_answer() -> None:
     error = ApiError(409, "a\n b", reason="Conflict", details=details, method="PUT", path=JOBS)
     assert str(error) == f"PUT {JOBS}: 409 a b"
     assert (error.reason, error.details) == ("Conflict", details)
+
+
+@pytest.mark.parametrize(
+    ("message", "other"),
+    [
+        (
+            'cannot be fulfilled on Job "j": the UID in the precondition (a) does not match (b)',
+            True,
+        ),
+        ("Precondition failed: UID in precondition: a, UID in object meta: b", True),
+        ("the object has been modified; please apply your changes to the latest version", False),
+    ],
+)
+def test_an_object_of_another_uid(message, other):
+    """Both ways in which the API server says it; other conflicts are tried again."""
+    error = ApiError(409, message, reason="Conflict", method="DELETE", path="/x")
+    assert error.of_another_uid is other

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from spawnery.contract import WatchRequest
-from spawnery.errors import StreamLost
+from spawnery.errors import SpawnerError, StreamLost
 from spawnery.outcomes import JobGone, JobSeen, Synced, WatchEvent
 from spawnery.plugin import LABEL_JOB_ID, LABEL_RECORD_ID, SpawnerRuntime
 from spawnery.streams import JobStream, ThreadedStream
@@ -82,6 +82,10 @@ class Watching:
             except (OSError, http.client.HTTPException) as error:
                 msg = f"the engine's events broke off: {error}"
                 raise StreamLost(msg, cursor=cursor) from None
+            except SpawnerError as error:
+                if not error.retryable:
+                    raise
+                raise StreamLost(error.message, cursor=cursor) from None
             finally:
                 events.close()
             msg = "the engine ended the stream of events"

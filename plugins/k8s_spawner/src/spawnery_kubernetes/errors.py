@@ -25,6 +25,8 @@ from spawnery_kubernetes.findings import Patience, kind_of
 from spawnery_kubernetes.rights import Right, rules_yaml
 
 _QUOTE_LIMIT: Final = 800
+_OTHER_UID: Final = re.compile(r"UID in (the )?precondition")
+"""The API server says it in two ways (k8s.io/apiserver, registry/generic and storage)."""
 _RBAC: Final = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)"'
     r' in API group "(?P<group>[^"]*)"(?: in the namespace "(?P<namespace>[^"]+)")?'
@@ -84,7 +86,7 @@ class ApiError(Exception):
 
         Other conflicts come from others who change the same object at the same time.
         """
-        return self.status == HTTPStatus.CONFLICT and "UID in precondition" in self.message
+        return self.status == HTTPStatus.CONFLICT and bool(_OTHER_UID.search(self.message))
 
 
 class Unanswered(Ambiguous):
