@@ -149,6 +149,8 @@ def kept_seconds(record: Record, status: JobStatus, now: Present) -> float:
     process, with another clock, may have recorded it).
     """
     retention = timedelta(seconds=record.retention_seconds or status.retention_seconds or 0)
+    if not retention:
+        return 0.0  # at once: that needs no clock
     ended_at = status.ended_at
     if ended_at is None and status.outcome is not None:
         ended_at = status.outcome.finished_at

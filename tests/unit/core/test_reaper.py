@@ -167,3 +167,13 @@ def test_retention_by_our_own_clock_where_the_engines_is_unknown():
     for retention, action in ((99, "remove"), (101, "keep")):
         record = evolve(ENDED, retention_seconds=retention)
         assert decide(record, OVER, now=now, held=lambda: False, grace_seconds=1).action == action
+
+
+@pytest.mark.parametrize("ended", [NOW, NOW + timedelta(seconds=1)])
+def test_no_retention_needs_no_clock(ended):
+    """What is to go at once goes also while the engine's clock may not have come that far."""
+    status = evolve(OVER, outcome=evolve(DONE, finished_at=ended))
+    for now in (at(NOW, error=5), Present(engine=None, ours=NOW)):
+        record = evolve(ENDED, ended_at=NOW)
+        found = decide(record, status, now=now, held=lambda: False, grace_seconds=60)
+        assert found.action == "remove"
