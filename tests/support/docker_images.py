@@ -9,6 +9,7 @@ from typing import Final
 
 from tools import BUSYBOX as PROGRAM
 from tools import need
+from turns import turn
 
 BUSYBOX: Final = "spawnery-test/busybox:1"
 
@@ -36,13 +37,28 @@ def rootfs() -> bytes:
 
 
 def make_busybox(host: str | None = None) -> str:
-    """Import the image into an engine, once; returns its name."""
+    """Import the image into an engine, once; returns its name.
+
+    One process at a time: of two imports of one name at once, Docker 28.5 failed one on the
+    containerd image store. An import that fails is tried once more, then told in its own words.
+    """
     where = ("docker",) if host is None else ("docker", "-H", host)
-    there = subprocess.run([*where, "image", "inspect", BUSYBOX], capture_output=True, check=False)
-    if there.returncode:
-        command = [*where, "import", "-c", "ENV PATH=/bin", "-", BUSYBOX]
-        subprocess.run(command, input=rootfs(), check=True, capture_output=True)
-    return BUSYBOX
+    command = [*where, "import", "-c", "ENV PATH=/bin", "-", BUSYBOX]
+    with turn("busybox", alone=True):
+        for _ in range(2):
+            if _failure([*where, "image", "inspect", BUSYBOX]) is None:
+                return BUSYBOX
+            failure = _failure(command, rootfs())
+            if failure is None:
+                return BUSYBOX
+    raise RuntimeError(f"cannot import {BUSYBOX} into {host or 'the engine'}: {failure}")
+
+
+def _failure(command: list[str], data: bytes | None = None) -> str | None:
+    """Run a command; returns what it said if it failed."""
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    said = (done.stderr or done.stdout).decode(errors="replace").strip()
+    return None if done.returncode == 0 else said
 
 
 def _folder(archive: tarfile.TarFile, name: str, mode: int) -> None:
