@@ -7,11 +7,13 @@ listed, a job that a living process holds is left to it, and every action can be
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 from attrs import evolve, frozen
 
 from spawnery.errors import SpawnerError
+from spawnery.holders import new_holder
 from spawnery.outcomes import JobStatus, KillReason
 from spawnery.policy import Action, Verdict, decide
 
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from spawnery.ledger import Ledger
     from spawnery.records import Record
     from spawnery.settings import CoreSettings
+
+
+_LEASE_SECONDS: Final = 60.0
+"""How long a spawn waits at most for a reaper that died while it held a job."""
 
 
 @frozen(kw_only=True)
@@ -59,6 +65,8 @@ class Reaper:
         self._ledger = ledger
         self._ending = ending
         self._settings = settings
+        # Not the holder of the spawner: its own spawns are to be kept apart from us as well.
+        self._holder = new_holder()
 
     def reap(self, *, dry_run: bool) -> Sequence[Decision]:
         """Decide on every object and record of the instance, and act unless it is a dry run."""
@@ -89,18 +97,63 @@ class Reaper:
                 yield decision
                 return
             try:
-                self._act(verdict, job_id, record, status)
+                done = self._carry_out(verdict, job_id, record, status)
                 status = self._engine.status(job_id)
             except SpawnerError as error:
                 yield evolve(decision, error=error.message)
                 return
             record = self._ledger.records.get(job_id)
+            if not done:
+                reason = "a process has begun to spawn it"
+                yield Decision(job_id=job_id, action=Action.KEEP, reason=reason)
+                return
             yield evolve(decision, done=True)
             if record is None and status is None:
                 return
 
-    def _decide(self, job_id: str, record: Record | None, status: JobStatus | None) -> Verdict:
-        held = self._ledger.records.leased(job_id) is not None
+    def _carry_out(
+        self, verdict: Verdict, job_id: str, record: Record | None, status: JobStatus | None
+    ) -> bool:
+        """Do what was decided; False where a spawn has taken the job up in the meantime.
+
+        What never ran is what a spawn takes up again: it is removed under the job's lease, and only
+        if it is still as it was when that was decided.
+        """
+        if verdict.action is Action.DROP or (
+            verdict.action is Action.REMOVE and status is not None and not status.launched
+        ):
+            with self._leased(job_id) as ours:
+                if not ours:
+                    return False
+                record, status = self._ledger.records.get(job_id), self._engine.status(job_id)
+                if self._decide(job_id, record, status, held=False).action is not verdict.action:
+                    return False
+                self._act(verdict, job_id, record, status)
+        else:
+            self._act(verdict, job_id, record, status)
+        return True
+
+    @contextmanager
+    def _leased(self, job_id: str) -> Iterator[bool]:
+        """Hold a job's lease if it is free."""
+        records = self._ledger.records
+        ours = records.lease(job_id, holder=self._holder, seconds=_LEASE_SECONDS)
+        try:
+            yield ours
+        finally:
+            if ours:
+                records.release(job_id, holder=self._holder)
+
+    def _decide(
+        self,
+        job_id: str,
+        record: Record | None,
+        status: JobStatus | None,
+        *,
+        held: bool | None = None,
+    ) -> Verdict:
+        if held is None:
+            held = self._ledger.records.leased(job_id) is not None
         if record is not None and status is not None and not self._ledger.concerns(record, status):
             if record.outcome is None:
                 reason = "another object bears its name, and its own is gone"

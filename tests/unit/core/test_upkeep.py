@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from attrs import evolve
-from spawnery import JobSpec, JobState, JobStatus, Outcome, Spawner, upkeep
+from spawnery import JobSpec, JobState, JobStatus, Outcome, Spawner, reaper, upkeep
 from spawnery.engine_clock import TimeRange
-from spawnery.errors import JobNotFound
+from spawnery.errors import JobNotFound, SpawnerError
 from spawnery.holders import new_holder
 from spawnery.hookspecs import hookimpl
-from spawnery.policy import overdue
+from spawnery.policy import decide, overdue
 from spawnery.records import MemoryRecords
 from spawnery.testing import Fault, Rule, eventually
 from spawnery.testing.fake import FakeEngine, FakeSpawner, declare
@@ -182,3 +182,32 @@ def test_retention_is_what_our_record_knows(tmp_path):
         actions = {decision.job_id: decision.action for decision in spawner.reap(dry_run=True)}
         assert actions["kept"] == "keep"
         assert "agentsmith-kept" in engine.objects()
+
+
+@pytest.mark.parametrize("started", [False, True], ids=["being taken up", "taken up and started"])
+def test_reap_leaves_what_a_spawn_takes_up(fake, monkeypatch, started):
+    """What was to be removed when it was looked at, and is taken up since then, stays."""
+    first = fake()
+    first.engine.faults.arm(Rule(Fault.DROP_BEFORE, path="^/start/", times=50))
+    with pytest.raises(SpawnerError):
+        first.spawn("sleep:600", job_id="cut")
+    first.engine.faults.clear()
+    second = fake(engine=first.engine, records=first.records, orphan_grace_seconds=0)
+    verdicts = []
+
+    def decide_late(*given, **named):
+        """Decide; then a spawn takes the job up before anything is done."""
+        verdicts.append(decide(*given, **named))
+        if len(verdicts) == 1 and started:
+            first.spawn("sleep:600", job_id="cut")
+            first.records.release("cut", holder=first.spawner._ledger.holder)
+        elif len(verdicts) == 1:
+            first.records.lease("cut", holder=new_holder(), seconds=60)
+        return verdicts[-1]
+
+    monkeypatch.setattr(reaper, "decide", decide_late)
+    decisions = second.spawner.reap()
+    assert verdicts[0].action == "remove"
+    assert [(item.action, item.done) for item in decisions] == [("keep", False)]
+    assert first.there("cut")
+    assert second.spawner.status("cut").outcome is None
