@@ -21,15 +21,24 @@ def place(kubeconfig: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield made
 
 
+@pytest.fixture(scope="module")
+def second(kubeconfig: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubePlace]:
+    """Another namespace, for the few tests that need one."""
+    with kube_place(kubeconfig, tmp_path_factory.mktemp("second"), level="restricted") as made:
+        yield made
+
+
 class TestKubernetes(SpawnerContract):
     """Jobs of the cluster."""
 
     __test__ = True
 
     @pytest.fixture
-    def bench(self, tmp_path: Path, place: KubePlace) -> Iterator[KubeBench]:
+    def bench(
+        self, tmp_path: Path, place: KubePlace, request: pytest.FixtureRequest
+    ) -> Iterator[KubeBench]:
         """Make a state directory and a name prefix of its own for each test."""
-        made = KubeBench(tmp_path, place)
+        made = KubeBench(tmp_path, place, lambda: request.getfixturevalue("second"))
         yield made
         made.close()
 
@@ -40,8 +49,10 @@ class TestKubernetesWithSecrets(Identity):
     __test__ = True
 
     @pytest.fixture
-    def bench(self, tmp_path: Path, place: KubePlace) -> Iterator[KubeSecretBench]:
+    def bench(
+        self, tmp_path: Path, place: KubePlace, request: pytest.FixtureRequest
+    ) -> Iterator[KubeSecretBench]:
         """Make a state directory and a name prefix of its own for each test."""
-        made = KubeSecretBench(tmp_path, place)
+        made = KubeSecretBench(tmp_path, place, lambda: request.getfixturevalue("second"))
         yield made
         made.close()

@@ -6,11 +6,12 @@ else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import evolve
+from clocks import shifted
 from docker_images import BUSYBOX
 from kube_foreign import foreign_job
 from kube_place import KubePlace, new_prefix
@@ -33,6 +34,7 @@ class KubeBench(Bench):
     Args:
         folder: An empty folder for this test.
         place: The namespace.
+        second: Returns another namespace, made when it is first asked for.
     """
 
     spawner_type = "kubernetes"
@@ -53,12 +55,16 @@ class KubeBench(Bench):
         "remove": FaultPoint("DELETE", f"{_JOBS}{_ONE}"),
     }
 
-    def __init__(self, folder: Path, place: KubePlace) -> None:
+    def __init__(self, folder: Path, place: KubePlace, second: Callable[[], KubePlace]) -> None:
         super().__init__(folder)
         self.prefix = new_prefix("k")
         self._place = place
+        self._second = second
+        self._other: KubePlace | None = None
         self._proxy = place.proxy()
+        self._plain: TransportProxy | None = None
         self._kubeconfig = place.kubeconfig(folder / "kubeconfig", self._proxy)
+        self._clock: Mapping[str, str] = {}
         self._planted: dict[str, str] = {}
 
     def settings(self) -> Mapping[str, str]:
@@ -67,7 +73,24 @@ class KubeBench(Bench):
             "KUBECONFIG": self._kubeconfig,
             "SPAWNERY_KUBERNETES_PULL_GRACE_SECONDS": "1",
             "SPAWNERY_KUBERNETES_START_GRACE_SECONDS": "120",
+            **self._clock,
         }
+
+    def elsewhere(self) -> Mapping[str, str]:
+        """Lead to another namespace of the same cluster."""
+        self._other = self._other or self._second()
+        return {"KUBECONFIG": self._other.kubeconfig(self.folder / "kubeconfig-elsewhere")}
+
+    def set_clock_ahead(self, seconds: float) -> bool:
+        """Let the wall clock of processes be wrong by libfaketime.
+
+        One that is behind believes no certificate of today, so there is none on its way.
+        """
+        self._plain = self._plain or self._place.proxy(plain=True)
+        path = self.folder / "kubeconfig-plain"
+        self._kubeconfig = self._place.kubeconfig(path, self._plain, plain=True)
+        self._clock = shifted(f"{seconds:+g}s")
+        return True
 
     def spec(self, command: Words, **fields: Any) -> JobSpec:
         """Make a spec; it requests little, so that many jobs have room on a small node."""
@@ -85,8 +108,10 @@ class KubeBench(Bench):
         return self._place.runs.of(self.name_of(job_id))
 
     def objects(self) -> set[str]:
-        """Name the Jobs, pods and Secrets of this test."""
-        return self._place.names(f"{self.prefix}-")
+        """Name the Jobs, pods and Secrets of this test, in the other namespace too."""
+        here = self._place.names(f"{self.prefix}-")
+        there = set() if self._other is None else self._other.names(f"{self.prefix}-")
+        return here | {f"other {name}" for name in there}
 
     def plant_foreign(self, name: str) -> None:
         """Make a Job of somebody else under the name."""
@@ -122,7 +147,11 @@ class KubeBench(Bench):
     def close(self) -> None:
         """Ask for the removal of what is left of the test."""
         self._proxy.close()
+        if self._plain is not None:
+            self._plain.close()
         self._place.sweep(f"{self.prefix}-")
+        if self._other is not None:
+            self._other.sweep(f"{self.prefix}-")
 
     def _pods_of(self, name: str) -> list[dict[str, Any]]:
         return [

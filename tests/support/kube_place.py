@@ -54,19 +54,21 @@ class KubePlace:
             certificate(self._own, folder / "server"), wants_certificate=False
         )
 
-    def proxy(self) -> TransportProxy:
-        """Open a proxy with a certificate of its own in front of the API server."""
+    def proxy(self, *, plain: bool = False) -> TransportProxy:
+        """Open a proxy in front of the API server, with a certificate of its own unless plain."""
         return TransportProxy(
             self.server.replace("https://", "tcp://"),
-            server_tls=self._server_tls,
+            server_tls=None if plain else self._server_tls,
             upstream_tls=ssl.create_default_context(cadata=self.authority),
         )
 
-    def kubeconfig(self, path: Path, proxy: TransportProxy | None = None) -> str:
+    def kubeconfig(
+        self, path: Path, proxy: TransportProxy | None = None, *, plain: bool = False
+    ) -> str:
         """Write the kubeconfig of the account that Spawnery runs as; returns its path."""
         server, trusted = self.server, self.authority
         if proxy is not None:
-            server = proxy.address.replace("tcp://", "https://")
+            server = proxy.address.replace("tcp://", "http://" if plain else "https://")
             trusted = (self._own / "ca.pem").read_text()
         return write_kubeconfig(path, server, trusted, self.token, self.namespace)
 

@@ -54,7 +54,8 @@ def results(spawner: Spawner, spec: JobSpec, verbs: Sequence[str]) -> Iterator[t
         try:
             yield verb, _do(spawner, verb, spec)
         except SpawnerError as error:
-            yield verb, {"error": type(error).__name__, "cause": error.cause}
+            said = {"cause": error.cause, "message": error.message}
+            yield verb, {"error": type(error).__name__, **said}
 
 
 def _do(spawner: Spawner, verb: str, spec: JobSpec) -> Any:

@@ -36,7 +36,8 @@ class Clocks(Suite):
         ended = _do(bench, near, "spawn", "wait")["wait"]
         assert (ended["state"], ended["cause"]) == (JobState.TIMED_OUT, "deadline")
         assert _do(bench, far, "status")["status"]["state"] in {JobState.PENDING, JobState.RUNNING}
-        assert _do(bench, far, "stop")["stop"]["state"] == JobState.CANCELLED
+        stopped = _do(bench, far, "stop")["stop"]
+        assert stopped.get("state") == JobState.CANCELLED, stopped
 
     @promise("P6")
     @AHEAD_AND_BEHIND
