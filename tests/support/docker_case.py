@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import secrets
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from docker_images import BUSYBOX
 from docker_jobs import docker
@@ -20,6 +23,8 @@ from spawnery.models import JobSpec
 from spawnery.outcomes import JobState
 from spawnery.plugin import LABEL_INSTANCE
 from spawnery.spawner import Spawner
+from spawnery.testing.faults import Seen
+from spawnery.testing.proxy import TransportProxy
 
 T = TypeVar("T")
 PATIENCE = 60.0
@@ -72,6 +77,24 @@ class DockerCase:
             patience=PATIENCE * 2,
         )
 
+    def on_terminal(self, *words: str, **variables: str) -> str:
+        """Run the command as on a terminal, and to its end; returns what a person sees."""
+        ours, theirs = pty.openpty()
+        with open(ours, "rb", buffering=0) as screen:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "spawnery", *words],
+                env={**self.environ, "TERM": "dumb", **variables},
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=theirs,
+                stderr=theirs,
+            )
+            os.close(theirs)
+            self._processes.append(process)
+            shown = b"".join(_until_closed(screen))
+        assert process.wait(PATIENCE) == 0, shown
+        return shown.decode()
+
     def start(self, *words: str, **variables: str) -> subprocess.Popen[bytes]:
         """Start a Python program of the instance in a process of its own."""
         process = subprocess.Popen(
@@ -120,6 +143,42 @@ class DockerCase:
         if left:
             docker_rm = ["docker", "-H", self.address, "rm", "-f", "-v", *left]
             subprocess.run(docker_rm, capture_output=True, check=False, timeout=PATIENCE)
+
+
+def left_created(led: DockerCase, proxy: TransportProxy, *words: str, job_id: str = "one") -> str:
+    """Kill a Python program when it asks to start the container of a job; returns its id.
+
+    Args:
+        led: Whose programs go through the proxy.
+        proxy: Where the request for the start is held until the program is dead.
+        words: The program, which spawns the job.
+        job_id: The job.
+    """
+    asked, killed = threading.Event(), threading.Event()
+
+    def hold(seen: Seen) -> None:
+        if seen.path.endswith("/start"):
+            asked.set()
+            killed.wait(PATIENCE)
+            raise ConnectionError
+
+    proxy.on_request = hold
+    process = led.start(*words)
+    assert asked.wait(PATIENCE), process.communicate()
+    process.kill()
+    process.wait(PATIENCE)
+    killed.set()
+    proxy.on_request = None
+    shown = led.inspect(job_id)
+    assert shown["State"]["Status"] == "created"
+    return str(shown["Id"])
+
+
+def _until_closed(screen: IO[bytes]) -> Iterator[bytes]:
+    """Read a terminal until no program has it any more."""
+    with contextlib.suppress(OSError):  # EIO: the last one has closed it
+        while piece := screen.read(4096):
+            yield piece
 
 
 class Events:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,3 +43,25 @@ def led(tmp_path: Path, docker_engine: str, proxy: TransportProxy) -> Iterator[D
     made.environ["DOCKER_HOST"] = proxy.address
     yield made
     made.close()
+
+
+@pytest.fixture
+def hanging() -> Iterator[tuple[str, threading.Event]]:
+    """A registry that takes requests and never answers: its address, and whether it was asked."""
+    asked = threading.Event()
+    kept: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    kept.append(listener.accept()[0])
+                except OSError:
+                    return
+                asked.set()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}", asked
+        listener.shutdown(socket.SHUT_RDWR)
+    for line in kept:
+        line.close()

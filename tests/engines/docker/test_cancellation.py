@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import threading
-from collections.abc import Iterator
 
 import pytest
 from docker_bare import Bare
@@ -17,28 +15,6 @@ from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy
 
 pytestmark = pytest.mark.engine("docker")
-
-
-@pytest.fixture
-def hanging() -> Iterator[tuple[str, threading.Event]]:
-    """A registry that takes requests and never answers: its address, and whether it was asked."""
-    asked = threading.Event()
-    kept: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            while True:
-                try:
-                    kept.append(listener.accept()[0])
-                except OSError:
-                    return
-                asked.set()
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}", asked
-        listener.shutdown(socket.SHUT_RDWR)
-    for line in kept:
-        line.close()
 
 
 def stopped(bare: Bare, ready: threading.Event, **fields: object) -> str:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from docker_case import PATIENCE, DockerCase, Events, eventually, running, sh
+from docker_case import PATIENCE, DockerCase, Events, eventually, left_created, running, sh
 from docker_images import BUSYBOX
 from job_calls import at_once
 from spawnery.errors import JobNotFound, NameConflict, SpecConflict
@@ -145,33 +145,11 @@ def test_after_its_end_the_record_keeps_the_id(case: DockerCase, events: Events)
     assert case.containers() == set()
 
 
-def killed_before_start(led: DockerCase, proxy: TransportProxy) -> str:
-    """Kill a caller when it asks to start its container; returns the container's id."""
-    asked, killed = threading.Event(), threading.Event()
-
-    def hold(seen: Seen) -> None:
-        if seen.path.endswith("/start"):
-            asked.set()
-            killed.wait(PATIENCE)
-            raise ConnectionError
-
-    proxy.on_request = hold
-    process = led.start("-c", CALLER)
-    assert asked.wait(PATIENCE), process.communicate()
-    process.kill()
-    process.wait(PATIENCE)
-    killed.set()
-    proxy.on_request = None
-    shown = led.inspect("one")
-    assert shown["State"]["Status"] == "created"
-    return str(shown["Id"])
-
-
 def test_a_created_container_is_finished(
     led: DockerCase, events: Events, proxy: TransportProxy
 ) -> None:
     """What a killed caller has made and not started is started by whoever spawns it again."""
-    left = killed_before_start(led, proxy)
+    left = left_created(led, proxy, "-c", CALLER)
     with led.open() as spawner:
         handle = spawner.spawn(sh("sleep 600", job_id="one"))
         assert handle.engine_id == left
@@ -181,7 +159,7 @@ def test_a_created_container_is_finished(
 
 def test_a_created_container_is_removed_by_reap(led: DockerCase, proxy: TransportProxy) -> None:
     """Reap leaves it alone as long as its caller may be at work, then removes it."""
-    killed_before_start(led, proxy)
+    left_created(led, proxy, "-c", CALLER)
     with led.open() as spawner:
         assert [d.action for d in spawner.reap()] == ["keep"]
     assert len(led.containers()) == 1
