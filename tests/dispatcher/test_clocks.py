@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from clocks import shifted
+from clocks import SettableClock, shifted
 from dispatcher_case import until
 from slack_story import told
 from spawnery_dispatcher.clock import RedisClock
@@ -53,7 +53,7 @@ def test_the_time_is_that_of_redis(shared_redis):
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("offset", ["+1h"])
+@pytest.mark.parametrize("offset", ["+1h", "-1h"])
 def test_a_dispatcher_with_a_wrong_clock(tmp_path, shared_redis, offset):
     """It takes what Slack signed, its jobs run to their end, and its messages are not put off."""
     with told(tmp_path, shared_redis) as story:
@@ -100,3 +100,22 @@ def test_a_message_of_a_dispatcher_that_died_is_sent_by_another(tmp_path, shared
         story.press(right, 58)
         story.fixed(58)
         assert story.runs == 1
+
+
+@pytest.mark.parametrize("offset", ["+2h", "-2h"])
+def test_a_clock_that_is_set_while_jobs_run(tmp_path, shared_redis, offset):
+    """No job is ended because its dispatcher's clock is set; what comes later goes on as before."""
+    clock = SettableClock(tmp_path / "offset")
+    with told(tmp_path, shared_redis) as story:
+        environ = {"DISPATCHER_INSTANCE": f"i{secrets.token_hex(4)}", **clock.environ}
+        dispatcher = story.dispatcher(extra=API, environ=environ)
+        dispatcher.start()
+        story.ask(dispatcher, 58)
+        story.asks(58)
+        clock.set(offset)
+        story.ask(dispatcher, 60)  # its agent lives for some seconds under the new time
+        story.asks(60)
+        for issue in (58, 60):
+            story.press(dispatcher, issue)
+            story.fixed(issue)
+        assert story.runs == 2

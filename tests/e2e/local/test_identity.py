@@ -117,6 +117,31 @@ def test_a_step_of_the_wall_clock_changes_no_age(engine, step):
     assert clock.now().wall - after.accepted_at.timestamp() < 60
 
 
+@pytest.mark.parametrize("step", [-7200.0, 7200.0])
+def test_a_step_while_a_process_runs_changes_no_time_in_it(engine, step):
+    """What it was told before the step can be compared with the present after it."""
+    moment, steps = Clocks().now, [0.0]
+    engine.spawner._lifecycle.clocks = Clocks(wall=lambda: moment().wall + steps[0])
+    spawn(engine, "r1")
+    before = engine.status("job")
+    steps[0] = step
+    assert engine.status("job") == before
+    present = engine.spawner._runtime.engine_clock.now()
+    assert 0 <= (present.earliest - before.accepted_at).total_seconds() < 60
+
+
+def test_the_present_follows_a_machine_that_slept(engine):
+    """After an hour of sleep core knows with the next look that the job is an hour older."""
+    awake, slept = Clocks().now, [0.0]
+    engine.spawner._lifecycle.clocks = Clocks(seconds=lambda: awake().seconds + slept[0])
+    spawn(engine, "r1")
+    before = engine.status("job")
+    slept[0] = 3600.0
+    assert engine.status("job") == before
+    present = engine.spawner._runtime.engine_clock.now()
+    assert 3600 <= (present.earliest - before.accepted_at).total_seconds() < 3660
+
+
 def test_a_deadline_counts_the_sleep_of_the_machine(engine):
     """An hour of sleep between acceptance and start: the job never runs."""
     awake = Clocks().now

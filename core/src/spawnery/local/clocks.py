@@ -3,6 +3,10 @@
 The wall clock may be set at any time; the clock of the boot never is, and it goes on while the
 machine sleeps (clock_gettime(2), CLOCK_BOOTTIME). What happened is written down by both, with the
 id of the boot: ages are of the boot's clock, what people read is of the wall clock.
+
+One process gives all times by one clock that is never set either: the wall clock as it was when
+the process began, moved on by the clock of the boot. Otherwise a time that was read before a step
+of the wall clock and the present after it would be an hour apart that never passed.
 """
 
 from __future__ import annotations
@@ -26,21 +30,32 @@ def since_boot() -> float:
 
 
 class Moment:
-    """Now: ``wall`` in seconds since the epoch, ``seconds`` since ``boot``, the id of the boot."""
+    """Now.
 
-    __slots__ = ("boot", "seconds", "wall")
+    Args:
+        wall: The wall clock, seconds since the epoch.
+        seconds: Since the boot.
+        boot: The id of the boot.
+        steady: The wall clock as it would be if nobody had set it since this process began; as it
+            is where left out.
+    """
 
-    def __init__(self, *, wall: float, seconds: float, boot: str) -> None:
+    __slots__ = ("boot", "seconds", "steady", "wall")
+
+    def __init__(
+        self, *, wall: float, seconds: float, boot: str, steady: float | None = None
+    ) -> None:
         self.wall = wall
         self.seconds = seconds
         self.boot = boot
+        self.steady = wall if steady is None else steady
 
     def facts(self, what: str) -> dict[str, str | float]:
         """Return how this moment is written down, for example ``started_at``, ``started_boot``."""
         return {f"{what}_at": self.wall, f"{what}_boot": self.seconds, "boot": self.boot}
 
     def wall_time(self, facts: Mapping[str, Any], what: str) -> float | None:
-        """Return when something happened, as the wall clock counts now.
+        """Return when something happened, by the clock of ``steady``.
 
         Args:
             facts: What ``facts`` wrote; versions before 0.2 wrote the wall clock alone.
@@ -50,7 +65,7 @@ class Moment:
         mark = facts.get(f"{what}_boot")
         if wall is None or mark is None or not self.boot or facts.get("boot") != self.boot:
             return wall
-        step = self.wall - (self.seconds - mark) - wall
+        step = self.steady - (self.seconds - mark) - wall
         # Rounded: two looks must not tell different times.
         return wall if abs(step) < _SAME_SECONDS else wall + round(step, 1)
 
@@ -76,7 +91,10 @@ class Clocks:
         self._wall = wall
         self._seconds = seconds
         self._boot = processes.boot()
+        self._boot_at = wall() - seconds()
 
     def now(self) -> Moment:
         """Read both."""
-        return Moment(wall=self._wall(), seconds=self._seconds(), boot=self._boot)
+        seconds = self._seconds()
+        steady = self._boot_at + seconds
+        return Moment(wall=self._wall(), seconds=seconds, boot=self._boot, steady=steady)

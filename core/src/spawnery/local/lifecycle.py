@@ -6,6 +6,7 @@ import collections
 import threading
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from spawnery.contract import RemoveRequest, SpawnRequest, StopRequest
@@ -18,7 +19,7 @@ from spawnery.errors import (
     StateError,
 )
 from spawnery.local import client, files
-from spawnery.local.clocks import Clocks
+from spawnery.local.clocks import Clocks, Moment
 from spawnery.local.facts import Facts
 from spawnery.local.locks import Held
 from spawnery.local.settings import LocalSettings
@@ -53,6 +54,16 @@ class Lifecycle:
         self._removals = 0
         self._shown: dict[str, JobGone] = {}
         self.clocks = Clocks()
+        self.now()
+
+    def now(self) -> Moment:
+        """Read the clocks of this machine, and let core know the time."""
+        sent = time.monotonic()
+        moment = self.clocks.now()
+        received = time.monotonic()
+        present = datetime.fromtimestamp(moment.steady, UTC)
+        self._runtime.engine_clock.read(present, sent=sent, received=received, resolution=1e-6)
+        return moment
 
     # -- spawn -------------------------------------------------------------------------------
 
@@ -76,7 +87,7 @@ class Lifecycle:
                     request,
                     self._settings,
                     instance=self._runtime.instance,
-                    now=self.clocks.now(),
+                    now=self.now(),
                 )
                 held = self._store.claim(request.name, record)
                 if held is not None:
@@ -114,7 +125,7 @@ class Lifecycle:
                     record,
                     self._runtime.environ,
                     self._settings,
-                    now=self.clocks.now(),
+                    now=self.now(),
                 )
                 _refuse_cancelled(request)
                 problem = client.supervise(
@@ -145,7 +156,7 @@ class Lifecycle:
             return None
         if facts is None:
             return None
-        status = status_of(facts, self.clocks.now())
+        status = status_of(facts, self.now())
         self._shown[name] = JobGone(
             job_id=status.job_id, engine_id=status.engine_id, record_id=status.record_id
         )
@@ -190,7 +201,7 @@ class Lifecycle:
             facts = self._store.read(name)
             if facts is None or facts.exit is not None:
                 return
-            now = self.clocks.now()
+            now = self.now()
             end: files.Flat = {**now.facts("finished")}
             if facts.launched:
                 gone = client.end_leftovers(facts.job, facts.started)
@@ -273,7 +284,7 @@ class Lifecycle:
             if held is not None:
                 # Noted before the folder goes: who does not find it any more finds this.
                 if facts.exit is not None:
-                    self._note(status_of(facts, self.clocks.now()))
+                    self._note(status_of(facts, self.now()))
                 self._store.discard(held)
                 return
             if not facts.folder.exists():

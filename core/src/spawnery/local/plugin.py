@@ -50,6 +50,7 @@ CAPABILITIES: Final = frozenset(
         "deadline.engine",
         "evidence.identity",
         "place",
+        "clock",
     }
 )
 

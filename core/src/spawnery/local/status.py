@@ -26,7 +26,7 @@ def status_of(facts: Facts, now: Moment) -> JobStatus:
 
     Args:
         facts: What its folder says.
-        now: Its times are told as the wall clock counts now.
+        now: Its times are told by the clock of this process (``Moment.steady``).
     """
     job, outcome = facts.job, outcome_of(facts, now)
     if outcome is not None:
@@ -47,6 +47,7 @@ def status_of(facts: Facts, now: Moment) -> JobStatus:
         launched=facts.launched or facts.exit is not None,
         accepted_at=_time(now.wall_time(job, "accepted")),
         started_at=_time(now.wall_time(started, "started")),
+        ended_at=_time(now.wall_time(facts.exit or {}, "finished")),
         deadline_seconds=job["deadline_seconds"],
         start_deadline_seconds=job["start_deadline_seconds"],
         retention_seconds=job["retention_seconds"],

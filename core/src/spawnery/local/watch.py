@@ -54,6 +54,7 @@ class _Watching:
         return _SHORTEST_PAUSE if live else _LONGEST_PAUSE
 
     def _look(self) -> list[WatchEvent]:
+        self._lifecycle.now()  # core's idea of it is wrong after the machine has slept
         shown = self._lifecycle.shown()  # before the list: what is made after it is not gone
         names = self._store.names()
         there = {name for name, _ in names}
