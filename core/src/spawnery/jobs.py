@@ -157,14 +157,20 @@ class Jobs:
 
     def list(self) -> Sequence[JobStatus]:
         """See ``Spawner.list``."""
-        statuses = {s.job_id: self._judged(s) for s in self._engine.list_jobs()}
-        for record in self._ledger.records.finished():
+        shown = self._engine.list_jobs()
+        # Read after the list, in two statements: one for each job would wait for as many locks. A
+        # job that ends between the two is in both.
+        unfinished = self._ledger.records.unfinished()
+        finished = self._ledger.records.finished()
+        records = {record.job_id: record for record in (*unfinished, *finished)}
+        statuses = {s.job_id: self._judged(s, records.get(s.job_id)) for s in shown}
+        for record in finished:
             there = statuses.get(record.job_id)
             if there is not None and not self._ledger.concerns(record, there):
                 there = None
             if there is None or not there.state.terminal:
                 statuses[record.job_id] = self._ended(record, there)
-        for record in self._ledger.records.unfinished():
+        for record in unfinished:
             if record.created_at is None and record.job_id not in statuses:
                 statuses[record.job_id] = self._unseen(record)
         return sorted(statuses.values(), key=_age)
@@ -176,11 +182,11 @@ class Jobs:
             return status
         return evolve(status, accepted_at=self._ledger.engine_time(status.accepted_at))
 
-    def _judged(self, seen: JobStatus) -> JobStatus:
-        """Let the record have its say in what the engine shows."""
+    def _judged(self, seen: JobStatus, record: Record | None = None) -> JobStatus:
+        """Let the record, which may have been read already, have its say in what is shown."""
         if seen.outcome is None:
             return seen
-        found = self._ledger.of_object(seen)
+        found = self._ledger.of_object(seen, record)
         if found is None:
             return seen
         record = self._ledger.finish(found[0], seen.outcome, new=found[1])

@@ -74,12 +74,18 @@ class Ledger:
         offset = self.engine_clock.offset() if self.engine_clock.measured else None
         return concerns(record, seen, offset=offset)
 
-    def of_object(self, status: JobStatus) -> tuple[Record, bool] | None:
+    def of_object(
+        self, status: JobStatus, record: Record | None = None
+    ) -> tuple[Record, bool] | None:
         """Return the record of an object that is in the engine now, and whether it is a new one.
 
         A record is made from the object where it was lost. None where the record is another job's.
+
+        Args:
+            status: The object.
+            record: What is kept under the job's id, where that was read since it was seen.
         """
-        record = self.records.get(status.job_id)
+        record = record or self.records.get(status.job_id)
         if record is None:
             return self.from_object(status), True
         if not self.concerns(record, status):
