@@ -49,6 +49,8 @@ def test_the_script(chat):
     for part in ("> fix #58 in demo", "Which branch", "> develop", "on develop", "/pull/58"):
         assert part in done.stdout
     assert done.stdout.count("https://example.com/pull/58") == 1
+    shown = [line for line in done.stdout.splitlines() if line.startswith("[demo-58-")]
+    assert len(shown) == len(set(shown))
 
 
 @pytest.mark.parametrize("spawner", ["docker", ""])

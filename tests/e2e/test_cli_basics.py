@@ -146,12 +146,13 @@ def test_no_home_no_stdin_no_stdout(cli: Cli) -> None:
 
 
 def test_the_local_engine_is_the_fallback(cli: Cli) -> None:
-    """Only where nothing else is installed, and it is said on stderr; else nothing is guessed."""
-    done = cli("ps", env={"SPAWNER_TYPE": None})
+    """Only where nothing else is installed; who makes a job is told on stderr, nobody else."""
+    done = cli("plan", "true", env={"SPAWNER_TYPE": None})
     rows = cli.json("spawners")["installed"]
     if {row["name"] for row in rows if row["kind"] == "spawner"} <= {"local", "fake"}:
         assert (done.returncode, b"local" in done.stderr) == (0, True)
-        assert cli("ps", "-q", env={"SPAWNER_TYPE": None}).stderr == b""
+        assert cli("plan", "-q", "true", env={"SPAWNER_TYPE": None}).stderr == b""
+        assert cli("ps", env={"SPAWNER_TYPE": None}).stderr == b""
     else:
         assert done.returncode == 125
         assert b"SPAWNER_TYPE" in done.stderr

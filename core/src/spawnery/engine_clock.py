@@ -126,8 +126,7 @@ class EngineClock:
 
         Nothing is decided by it: see ``now``.
         """
-        present = self.now()
-        return self._wall() if present is None else present.middle
+        return self._wall() + self.shift()
 
     def offset(self) -> tuple[timedelta, timedelta] | None:
         """Return how far the engine's clock is ahead of our wall clock: least and most.
@@ -136,6 +135,17 @@ class EngineClock:
         """
         there, here = self.now(), self._wall()
         return None if there is None else (there.earliest - here, there.latest - here)
+
+    def shift(self) -> timedelta:
+        """Return what to add to a time of our wall clock, for what is shown.
+
+        Nothing where the clocks may agree: each process measures anew, and would show another time
+        of the same moment.
+        """
+        offset = self.offset()
+        if offset is None or offset[0] <= timedelta(0) <= offset[1]:
+            return timedelta(0)
+        return (offset[0] + offset[1]) / 2
 
 
 def _moment(seconds: float) -> datetime:

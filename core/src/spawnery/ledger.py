@@ -66,8 +66,7 @@ class Ledger:
 
     def engine_time(self, moment: datetime) -> datetime:
         """Return a time of our clock as the engine's clock showed it."""
-        offset = self.engine_clock.offset() if self.engine_clock.measured else None
-        return moment if offset is None else moment + (offset[0] + offset[1]) / 2
+        return moment + self.engine_clock.shift()
 
     def concerns(self, record: Record, seen: JobStatus | JobGone) -> bool:
         """Tell whether evidence belongs to the job of a record."""

@@ -48,7 +48,7 @@ class Terminal:
 
     def __init__(self, console: Any) -> None:
         self._console = console
-        self._last: dict[str, str] = {}
+        self._last: dict[str, list[str]] = {}
 
     async def post(self, entry: Entry, shown: View, *, again: bool) -> str:  # noqa: ARG002 - a terminal forgets
         """Show a job for the first time."""
@@ -68,20 +68,22 @@ class Terminal:
         self._console.print(text, markup=False, highlight=False)
 
     def _show(self, entry: Entry, shown: View) -> None:
-        text = _lines(entry, shown)
-        if self._last.get(entry.job_id) != text:
-            self._last[entry.job_id] = text
-            self.say(text)
+        lines = _lines(entry, shown)
+        before = self._last.get(entry.job_id, [])
+        self._last[entry.job_id] = lines
+        new = [line for line in lines if line not in before]
+        if new:
+            self.say("\n".join(new))
 
 
-def _lines(entry: Entry, shown: View) -> str:
+def _lines(entry: Entry, shown: View) -> list[str]:
     if entry.ending is not None:
-        return shown.text()
+        return [shown.text()]
     lines = [f"[{entry.job_id}] {line}" for line in shown.lines]
     if shown.question is not None:
         choices = f" ({' / '.join(shown.question.choices)})" if shown.question.choices else ""
         lines.append(f"[{entry.job_id}] {shown.question.text}{choices}")
-    return "\n".join(lines)
+    return lines
 
 
 async def chat(config: Config | None, environ: Mapping[str, str], *, logger: Any) -> int:

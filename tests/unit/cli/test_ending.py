@@ -25,6 +25,18 @@ def test_an_exit_needs_no_more_words() -> None:
     assert ending.sentence("demo", outcome) == "demo: FAILED, exit code 3, after 1m5s"
 
 
+def test_an_exit_code_is_told_once() -> None:
+    """The message of a kill has the exit code of the program that it ended."""
+    outcome = Outcome(
+        state=JobState.CANCELLED,
+        cause="cancelled",
+        message="stopped on request (exit code 143)",
+        exit_code=143,
+    )
+    line = "demo: CANCELLED: stopped on request (exit code 143) [cancelled]"
+    assert ending.sentence("demo", outcome) == line
+
+
 def test_another_end_has_its_message_and_its_cause() -> None:
     """The cause is the word to look up."""
     outcome = Outcome(state=JobState.LOST, cause="lost.missing", message="it is gone")

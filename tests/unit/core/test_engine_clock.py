@@ -89,6 +89,23 @@ def test_readings_together_are_narrower_than_each():
     assert low <= timedelta(hours=1) <= high
 
 
+def test_clocks_that_may_agree_show_one_time():
+    """Processes that measure at different moments show the same time of one moment: ours."""
+    for begun in (0.1, 0.5, 0.9):
+        clocks = Clocks()
+        clocks.elapsed = begun
+        clocks.ask()
+        assert clocks.clock.shift() == timedelta(0)
+        assert clocks.clock.best_guess() == clocks.wall()
+
+
+def test_clocks_that_surely_differ_show_the_engines_time():
+    """An hour apart is an hour apart, give or take what one reading leaves open."""
+    clocks = Clocks(ahead=3600)
+    clocks.ask()
+    assert abs(clocks.clock.shift() - timedelta(hours=1)) <= timedelta(seconds=1.1)
+
+
 def test_a_clock_that_was_set_is_believed_again():
     """A reading that contradicts what is known replaces it."""
     clocks = Clocks()

@@ -54,7 +54,7 @@ class App:
         output.say(f"{mark} {output.printable(text)}")
 
     def choose(self) -> Choice:
-        """Return which spawner to use and why, saying so when nobody chose it.
+        """Return which spawner to use and why.
 
         Raises:
             ConfigurationError: A setting is wrong, or nothing tells which spawner to use.
@@ -70,8 +70,12 @@ class App:
         )
         return discovery.choose_or_local(self.spawner, given, found=found)
 
-    def open(self, extensions: Sequence[object] = ()) -> Spawner:
+    def open(self, extensions: Sequence[object] = (), *, creates: bool = False) -> Spawner:
         """Open the chosen spawner.
+
+        Args:
+            extensions: Loaded beside it.
+            creates: The command is about a new job: say where it runs when nobody chose that.
 
         Raises:
             SpawnerError: It is not installed, cannot be loaded or set up.
@@ -80,7 +84,7 @@ class App:
         from spawnery.spawner import Spawner
 
         choice = self.choose()
-        if choice.note:
+        if choice.note and creates:
             self.talk(choice.note)
         log_to_stderr(self)
         return Spawner.open(

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 _PLAIN: Final = frozenset({"exit.zero", "exit.nonzero"})
 """Causes that state and exit code tell already."""
+_EXIT: Final = "(exit code "
+"""In messages that have the exit code themselves."""
 
 
 def sentence(job_id: str, outcome: Outcome) -> str:
     """Return one line on how a job ended."""
     parts = [str(outcome.state)]
     ran = not exits.never_ran(outcome)
-    if outcome.exit_code is not None and ran:
+    if outcome.exit_code is not None and ran and _EXIT not in (outcome.message or ""):
         parts.append(f"exit code {outcome.exit_code}")
     took = ages.between(outcome.started_at, outcome.finished_at)
     if took is not None and ran:

@@ -35,7 +35,7 @@ def command(app: App, /, *, validate: bool, **flags: Any) -> int:
     from spawnery.cli.jobspec import DETACHED_RETENTION_SECONDS, spec_of
 
     spec = spec_of(app, flags, retention_seconds=DETACHED_RETENTION_SECONDS)
-    with advice.added(spec), app.open() as spawner:
+    with advice.added(spec), app.open(creates=True) as spawner:
         plan = spawner.plan(spec, validate=validate)
     if app.json:
         output.document(encode.plain(plan))

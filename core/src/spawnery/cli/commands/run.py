@@ -52,7 +52,7 @@ def command(app: App, /, **flags: Any) -> int:
     progress = Progress(app, spec.job_id)
     with (
         advice.added(spec),
-        app.open([progress]) as spawner,
+        app.open([progress], creates=True) as spawner,
         StopOnSignal(app, spawner, spec.job_id) as signals,
     ):
         outcome, missing = _follow(app, spawner, spec, progress, signals)
