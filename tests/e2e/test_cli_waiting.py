@@ -114,8 +114,9 @@ def test_a_job_that_another_process_is_creating(
     assert (status["state"], status["cause"]) == ("PENDING", "creating")
     assert "another process is creating it" in status["message"]
     follow, wait = fake.start("logs", "-f", "demo"), fake.start("wait", "demo")
-    told(follow, b"another process is creating it, or pulling its image [creating]")
-    told(wait, b"another process is creating it, or pulling its image [creating]")
+    for process in (follow, wait):
+        line = told(process, b"another process is creating it, or pulling its image, since ")
+        assert line.endswith(b" [creating]\n")
     assert run.communicate(timeout=LIMIT)[0] == b"hi\n"
     assert follow.communicate(timeout=LIMIT)[0] == b"hi\n"
     assert wait.wait(timeout=LIMIT) == run.returncode == 3
@@ -134,5 +135,5 @@ def test_a_job_that_is_never_created(
     run.wait(timeout=LIMIT)
     _, err = follow.communicate(timeout=LIMIT)
     assert follow.returncode == 125
-    assert b"demo" in err
+    assert b"demo was not created: the process that spawned it is gone" in err
     assert b"no living process is creating it" in fake("status", "demo").stdout

@@ -17,7 +17,7 @@ from spawnery.contract import Place
 from spawnery.errors import JobNotFound
 from spawnery.holders import is_alive, new_holder
 from spawnery.outcomes import KillReason
-from spawnery.records import JobRecords, Kill, Record
+from spawnery.records import JobRecords, Kill, Record, Step
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LATER = NOW + timedelta(days=7)
@@ -118,6 +118,22 @@ class RecordsCases:
         return new_holder()
 
     # -- jobs ----------------------------------------------------------------------------------
+
+    def test_a_step_is_kept_until_the_object_exists(self, records, me):
+        """It is read as it was written; afterwards, and without a record, it changes nothing."""
+        full = Step(holder=me, since=NOW, message="m", cause="c", current=1, total=2)
+        records.step("a", full)
+        assert records.get("a") is None
+        begin(records, me)
+        records.step("a", full)
+        assert records.get("a").step == full
+        assert [record.step for record in records.unfinished()] == [full]
+        plain = Step(holder=me, since=LATER, message="n")
+        records.step("a", plain)
+        assert records.get("a").step == plain
+        records.created("a", engine_id="e", at=NOW)
+        records.step("a", full)
+        assert records.get("a").step == plain
 
     def test_there_is_no_record_before_begin(self, records):
         """An unknown job has none."""

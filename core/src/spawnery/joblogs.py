@@ -34,6 +34,7 @@ class FollowedLog(LogStream):
         follow, cursor, since, tail_bytes: See ``Spawner.logs``.
         patience: Seconds for which a broken stream is tried again.
         coming: Tells whether somebody is still creating the job, so that it has no log yet.
+        must_have_come: Raises ``JobNotFound`` where it was not created after all.
         ended: Called once when nobody reads any more.
     """
 
@@ -49,6 +50,7 @@ class FollowedLog(LogStream):
         tail_bytes: int,
         patience: float,
         coming: Callable[[], bool],
+        must_have_come: Callable[[], None],
         ended: Callable[[], None] | None,
     ) -> None:
         self._engine = engine
@@ -60,6 +62,7 @@ class FollowedLog(LogStream):
         self._tail_bytes = tail_bytes
         self._patience = patience
         self._coming = coming
+        self._must_have_come = must_have_come
         self._ended = ended
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -69,7 +72,7 @@ class FollowedLog(LogStream):
         try:
             self._stream = self._open()
         except LogsUnavailable:
-            if not (follow and coming()):
+            if not coming():
                 raise
 
     def _open(self) -> JobStream[LogChunk]:
@@ -114,18 +117,22 @@ class FollowedLog(LogStream):
         """Wait until the job is created, and open its log.
 
         Raises:
-            LogsUnavailable: It never was.
+            StopIteration: It has none yet, and nobody wants to wait for it.
+            JobNotFound: It never was.
+            LogsUnavailable: Its log is gone already.
         """
-        while not self._closed.wait(_COMING_PAUSE):
+        while self._follow and not self._closed.wait(_COMING_PAUSE):
             coming = self._coming()
             try:
                 stream = self._open()
             except LogsUnavailable as error:
                 if not coming:
                     self.close()
+                    self._must_have_come()
                     raise self._engine.cleaned(error, self._job_id) from None
                 continue
             return self._use(stream)
+        self.close()
         raise StopIteration
 
     def _use(self, stream: JobStream[LogChunk]) -> JobStream[LogChunk]:

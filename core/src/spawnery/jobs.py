@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
@@ -13,11 +13,15 @@ from spawnery.ending import Ending
 from spawnery.errors import Ambiguous, JobNotFound, JobRunning, SpawnerError, WaitTimeout
 from spawnery.naming import check_job_id, object_name
 from spawnery.outcomes import EventKind, JobState, JobStatus, KillReason, Outcome
-from spawnery.records import Record
+from spawnery.records import Record, Step
 from spawnery.tracker import Tracker, Waiter, ended_status
 
 if TYPE_CHECKING:
     from spawnery.settings import CoreSettings
+
+
+_CREATING: Final = "creating"
+_MEGABYTE: Final = 1e6
 
 
 class Jobs:
@@ -205,12 +209,11 @@ class Jobs:
 
     def _unseen(self, record: Record) -> JobStatus:
         """Describe a job that the engine does not have, and that has not ended."""
-        cause, hint = None, None
         holder = self._ledger.records.leased(record.job_id)
         if holder is not None and record.created_at is None:
-            who = "this" if holder == self._ledger.holder else "another"
-            cause, message = "creating", f"{who} process is creating it, or pulling its image"
-        elif not self._ledger.records.absence_counts(record):
+            return self._coming(record, holder)
+        hint = None
+        if not self._ledger.records.absence_counts(record):
             message = "it is not seen here; it may live where it was spawned (spawnery places)"
         elif record.created_at is None:
             message = "it is not in the engine, and no living process is creating it"
@@ -223,9 +226,27 @@ class Jobs:
             name=record.name,
             spec_hash=record.spec_hash,
             launched=record.created_at is not None,
-            cause=cause,
             message=message,
             hint=hint,
+        )
+
+    def _coming(self, record: Record, holder: str) -> JobStatus:
+        """Describe a job that a living process is creating."""
+        step = record.step
+        if step is None or step.holder != holder:
+            who = "this" if holder == self._ledger.holder else "another"
+            message = f"{who} process is creating it, or pulling its image"
+            step = Step(holder=holder, since=record.intended_at, message=message, cause=_CREATING)
+        return JobStatus(
+            job_id=record.job_id,
+            state=JobState.PENDING,
+            name=record.name,
+            spec_hash=record.spec_hash,
+            launched=False,
+            cause=step.cause or _CREATING,
+            message=step.message,
+            since=self._ledger.engine_time(step.since),
+            progress=_amounts(step),
         )
 
     def is_coming(self, job_id: str) -> bool:
@@ -233,6 +254,14 @@ class Jobs:
         record = self.record(job_id)
         wanted = record is not None and record.outcome is None and record.created_at is None
         return wanted and self._ledger.records.leased(job_id) is not None
+
+    def must_have_come(self, job_id: str) -> None:
+        """Raise ``JobNotFound`` where a job that was being created was not."""
+        record = self.record(job_id)
+        if record is not None and (record.created_at or record.kill or record.outcome):
+            return
+        if self._engine.status(job_id) is None:
+            raise self._ledger.not_created(job_id, record=record)
 
     def must_be_known(self, job_id: str) -> None:
         """Raise ``JobNotFound`` where neither the engine nor the records know a job."""
@@ -248,6 +277,13 @@ class Jobs:
             hint = f"it lives in another one, {titles}: spawnery places lists them"
             return JobNotFound(msg, job_id=job_id, hint=hint)
         return JobNotFound(msg, job_id=job_id, hint="spawnery ps --all shows what is there")
+
+
+def _amounts(step: Step) -> str | None:
+    """Say how far a step is, in decimal megabytes as docker does."""
+    if not step.total or step.current is None:
+        return None
+    return f"{step.current / _MEGABYTE:.1f} of {step.total / _MEGABYTE:.1f} MB"
 
 
 def _age(status: JobStatus) -> tuple[float, str]:

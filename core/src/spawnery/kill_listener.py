@@ -1,4 +1,4 @@
-"""Hears of kills that another process records while a job is being spawned here."""
+"""Keeps the records of jobs that are being spawned here in step with other processes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from spawnery.errors import SpawnerError
 
 if TYPE_CHECKING:
+    from spawnery.steps import Steps
     from spawnery.tracker import Tracker
 
 _INTERVAL_SECONDS: Final = 0.25
@@ -17,19 +18,26 @@ _LINGER_ROUNDS: Final = 20
 
 
 class KillListener:
-    """Reads the records of jobs that are being spawned, by one thread for all of them.
+    """Looks after the records of jobs that are being spawned, by one thread for all of them.
 
-    A spawn that is over before the first look costs nothing but setting a flag.
+    It hears of kills that another process records, and writes what the spawn is doing. A spawn
+    that is over before the first look costs nothing but setting a flag.
 
     Args:
         tracker: Knows the spawns that are under way.
+        steps: What they are doing.
         start_thread: Starts a daemon thread.
     """
 
     def __init__(
-        self, tracker: Tracker, *, start_thread: Callable[[str, Callable[[], None]], object]
+        self,
+        tracker: Tracker,
+        steps: Steps,
+        *,
+        start_thread: Callable[[str, Callable[[], None]], object],
     ) -> None:
         self._tracker = tracker
+        self._steps = steps
         self._start_thread = start_thread
         self._lock = threading.Lock()
         self._started = False
@@ -52,6 +60,7 @@ class KillListener:
         while not self._closed.wait(_INTERVAL_SECONDS):
             job_ids = list(self._tracker.spawning)
             idle = 0 if job_ids else idle + 1
+            self._steps.keep(job_ids)
             for job_id in job_ids:
                 self._look(job_id)
             if idle > _LINGER_ROUNDS:
@@ -61,8 +70,11 @@ class KillListener:
                 idle = 0
 
     def _look(self, job_id: str) -> None:
+        ledger = self._tracker.ledger
         try:
-            record = self._tracker.ledger.records.get(job_id)
+            record = ledger.records.get(job_id)
+            if record is not None:
+                self._steps.write(job_id, ledger.records)
         except SpawnerError:
             return  # whoever spawns it will be told
         if record is not None and record.kill is not None:

@@ -10,6 +10,7 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from spawnery.engine_clock import EngineClock
+from spawnery.errors import JobNotFound
 from spawnery.evidence import concerns
 from spawnery.naming import object_name
 from spawnery.observers import Observers
@@ -196,6 +197,21 @@ class Ledger:
         for record in ended:
             self.observers.tell(EventKind.FINISHED, record.job_id, outcome=record.outcome)
         return ended
+
+    def not_created(self, job_id: str, *, record: Record | None) -> JobNotFound:
+        """Return the error for who waits for a job that was being created and never was.
+
+        Args:
+            job_id: The job.
+            record: What is left of it: None where its spawn has failed.
+        """
+        if record is None:
+            msg = f"job {job_id} was not created: its spawn failed"
+            hint = "the process that spawned it was told why"
+        else:
+            msg = f"job {job_id} was not created: the process that spawned it is gone"
+            hint = "spawn it again"
+        return JobNotFound(msg, job_id=job_id, hint=hint)
 
     def announce(self, record: Record, *, first: bool = False) -> None:
         """Tell observers of an end: of one written here, and of one that they never heard of."""

@@ -25,6 +25,7 @@ from spawnery.plugin import Clock, SpawnerPlugin, SpawnerRuntime
 from spawnery.prepare import Hooks
 from spawnery.records import JobRecords
 from spawnery.secret import Masker
+from spawnery.steps import Steps
 from spawnery.workers import MOST_STOPS, Workers
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Parts:
     hooks: Hooks
     ledger: Ledger
     observers: Observers
+    steps: Steps
     spawner: Any
     granted: Granted
 
@@ -58,10 +60,12 @@ class Parts:
 class _Relay:
     """Lets the runtime's ``emit`` reach observers that are made after it."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: Steps) -> None:
         self.observers: Observers | None = None
+        self._steps = steps
 
     def __call__(self, event: JobEvent) -> None:
+        self._steps.take(event)
         if self.observers is not None:
             self.observers.emit(event)
 
@@ -201,7 +205,9 @@ def assemble(
     folder = state_folder(settings)
     instance = instance_name(settings, folder)
     logger = logging.getLogger(f"spawnery.{plugin.name}")
-    clock, relay, masker, workers = Clock(), _Relay(), Masker(), Workers()
+    clock, masker, workers, holder = Clock(), Masker(), Workers(), new_holder()
+    steps = Steps(holder=holder, clock=clock, masker=masker)
+    relay = _Relay(steps)
     core, granted = settings.core, Granted(plugin.capabilities)
     runtime = SpawnerRuntime(
         instance=instance,
@@ -245,7 +251,7 @@ def assemble(
         placement=Placement(
             records, engine.place if "place" in plugin.capabilities else None, logger=logger
         ),
-        holder=new_holder(),
+        holder=holder,
         observers=observers,
         masker=masker,
         clock=clock,
@@ -266,6 +272,7 @@ def assemble(
         hooks=hooks,
         ledger=ledger,
         observers=observers,
+        steps=steps,
         spawner=spawner,
         granted=granted,
     )

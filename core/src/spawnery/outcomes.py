@@ -163,6 +163,8 @@ class JobStatus:
             where ``outcome.finished_at`` is of another machine's clock. Retention counts from it.
         deadline_seconds, start_deadline_seconds, retention_seconds: As the object carries them.
         cause, message, hint: Why it is where it is (``image.pulling``, ``unschedulable``, ...).
+        since: When that began, by the clock of ``accepted_at``, where it is known.
+        progress: How far it is, for a person: ``3.1 of 10.2 MB``.
         fatal: True when waiting will not help: the job can never start as it is.
         outcome: How it ended, by the engine's evidence alone.
     """
@@ -184,6 +186,8 @@ class JobStatus:
     cause: str | None = None
     message: str | None = None
     hint: str | None = None
+    since: datetime | None = None
+    progress: str | None = None
     fatal: bool = False
     outcome: Outcome | None = field(default=None)
 
@@ -211,13 +215,19 @@ class EventKind(enum.StrEnum):
 
 @frozen(kw_only=True)
 class JobEvent:
-    """Something happened to a job; observers get it at least once, told apart by ``id``."""
+    """Something happened to a job; observers get it at least once, told apart by ``id``.
+
+    Of the kind ``progress``, ``message`` says what its spawn is doing, ``cause`` is the code that
+    others see while it does (``JobStatus.cause``), and ``data`` may have ``current`` and ``total``:
+    how far it is, in bytes.
+    """
 
     id: str
     kind: EventKind
     job_id: str
     time: datetime
     message: str = ""
+    cause: str | None = None
     outcome: Outcome | None = None
     data: Mapping[str, Any] = field(factory=dict)
 

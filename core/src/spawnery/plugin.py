@@ -62,7 +62,8 @@ class SpawnerRuntime:
         environ: Our own environment.
         clock: Time.
         logger: A standard logger, ``spawnery.<name>``.
-        emit: Tells observers of progress (kind ``progress``: image pull and the like).
+        emit: Tells observers, and through the records other processes, what a spawn is doing
+            (an event of the kind ``progress``: image pull and the like).
         start_thread: Starts a thread that does not keep the interpreter alive.
         engine_clock: Where the spawner reports each time that it reads off the engine's clock
             (capability ``clock``); ``engine_clock.now()`` is the engine's present.

@@ -35,6 +35,26 @@ class Kill:
 
 
 @frozen(kw_only=True)
+class Step:
+    """What the process that spawns a job is doing, before the engine has the job.
+
+    Attributes:
+        holder: That process; what another one wrote that held the lease before counts no more.
+        since: When it began with it.
+        message: What it is, for a person: ``pulling busybox:1``.
+        cause: Stable code (``image.pulling``).
+        current, total: How far it is, in bytes, where that is known.
+    """
+
+    holder: str
+    since: datetime
+    message: str
+    cause: str | None = None
+    current: int | None = None
+    total: int | None = None
+
+
+@frozen(kw_only=True)
 class Record:
     """All that is remembered of one job.
 
@@ -49,6 +69,7 @@ class Record:
             created again.
         created_at: When that was.
         retention_seconds: How long the engine keeps the ended job.
+        step: What its spawn is doing, until the object exists.
         kill: Why we end it, if we do.
         outcome: How it ended; written once.
         ended_at: When that was recorded.
@@ -65,6 +86,7 @@ class Record:
     retention_seconds: float = 0
     engine_id: str | None = None
     created_at: datetime | None = None
+    step: Step | None = None
     kill: Kill | None = None
     outcome: Outcome | None = None
     ended_at: datetime | None = None
@@ -149,6 +171,9 @@ class JobRecords(Protocol):
         Raises:
             JobNotFound: There is no record.
         """
+
+    def step(self, job_id: str, step: Step) -> None:
+        """Note what the spawn of a job is doing, where there is a record and no object yet."""
 
     def withdraw(self, job_id: str) -> bool:
         """Delete an intent that never reached ``created`` and has no kill or outcome."""
@@ -321,6 +346,13 @@ class MemoryRecords:
             record_id = record_id or record.record_id
             changed = evolve(record, engine_id=engine_id, created_at=at, record_id=record_id)
             return self._write(changed)
+
+    def step(self, job_id: str, step: Step) -> None:
+        """See ``JobRecords``."""
+        with self._lock:
+            record = self.get(job_id)
+            if record is not None and record.created_at is None:
+                self._write(evolve(record, step=step))
 
     def withdraw(self, job_id: str) -> bool:
         """See ``JobRecords``."""

@@ -1,4 +1,4 @@
-"""Outcomes and kills as JSON text, for records that are kept outside the process."""
+"""Outcomes, kills and steps as JSON text, for records that are kept outside the process."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import attrs
 
 from spawnery.outcomes import JobState, Outcome
-from spawnery.records import Kill
+from spawnery.records import Kill, Step
 
 
-def dump(value: Outcome | Kill) -> str:
-    """Return the JSON text of an outcome or a kill."""
+def dump(value: Outcome | Kill | Step) -> str:
+    """Return the JSON text of an outcome, a kill or a step."""
     pairs = attrs.asdict(value, filter=lambda _attribute, item: item is not None)
     return json.dumps(pairs, default=_plain, ensure_ascii=False)
 
@@ -35,6 +35,11 @@ def load_outcome(text: str) -> Outcome:
 def load_kill(text: str) -> Kill:
     """Read a kill; fields that a newer version wrote are left out."""
     return Kill(**_times(_known(Kill, json.loads(text)), "at"))
+
+
+def load_step(text: str) -> Step:
+    """Read a step; fields that a newer version wrote are left out."""
+    return Step(**_times(_known(Step, json.loads(text)), "since"))
 
 
 def _known(kind: type[Any], pairs: dict[str, Any]) -> dict[str, Any]:

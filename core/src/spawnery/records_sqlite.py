@@ -23,7 +23,7 @@ from spawnery.errors import JobNotFound, StateError
 from spawnery.holders import is_alive
 from spawnery.outcomes import Outcome
 from spawnery.places import PlaceRow, key_of, known_row
-from spawnery.records import Begun, Kill, KnownPlace, Record, is_other
+from spawnery.records import Begun, Kill, KnownPlace, Record, Step, is_other
 from spawnery.records_codec import dump
 from spawnery.records_sqlite_tables import (
     COLUMNS,
@@ -188,6 +188,15 @@ class SqliteRecords:
                 msg = f"no record of job {job_id}"
                 raise JobNotFound(msg, job_id=job_id)
             return self._update(db, row[0], job_id, **values)
+
+    def step(self, job_id: str, step: Step) -> None:
+        """See ``JobRecords``."""
+        sql = (
+            f"UPDATE jobs SET step = :step WHERE {self._here} AND job_id = :job"  # noqa: S608 - constants
+            " AND created_at IS NULL"
+        )
+        with self._change() as db:
+            db.execute(sql, self._names(job=job_id, step=dump(step)))
 
     def withdraw(self, job_id: str) -> bool:
         """See ``JobRecords``."""

@@ -15,20 +15,20 @@ from typing import Any, Final
 from spawnery.contract import Place
 from spawnery.places import PlaceRow
 from spawnery.records import Record
-from spawnery.records_codec import load_kill, load_outcome
+from spawnery.records_codec import load_kill, load_outcome, load_step
 
 SCHEMA: Final = 1
 """``user_version``; it stays what versions before 0.2 accept."""
 COLUMNS: Final = (
     "job_id, name, spec_hash, intended_at, retention_seconds, engine_id, created_at, kill,"
-    " outcome, ended_at, expires_at, announced, record_id, place"
+    " outcome, ended_at, expires_at, announced, record_id, place, step"
 )
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS jobs (
     scope TEXT NOT NULL, job_id TEXT NOT NULL, name TEXT NOT NULL, spec_hash TEXT NOT NULL,
     intended_at REAL NOT NULL, retention_seconds REAL NOT NULL, engine_id TEXT, created_at REAL,
     kill TEXT, outcome TEXT, ended_at REAL, expires_at REAL, announced INTEGER NOT NULL DEFAULT 0,
-    record_id TEXT, place TEXT,
+    record_id TEXT, place TEXT, step TEXT,
     PRIMARY KEY (scope, job_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS unfinished ON jobs (scope) WHERE outcome IS NULL;
@@ -73,17 +73,21 @@ def prepare(db: sqlite3.Connection) -> None:
     if not new and "jobs" not in tables:
         msg = "no such table: jobs"
         raise sqlite3.DatabaseError(msg)
-    if "joined_places" in tables:
+    if "joined_places" in tables and not _missing(db):
         return
     db.execute("BEGIN IMMEDIATE")
     for statement in _TABLES.split(";"):
         db.execute(statement)
-    columns = {row[1] for row in db.execute("PRAGMA table_info(jobs)")}
-    for name in ("record_id", "place"):
-        if name not in columns:
-            db.execute(f"ALTER TABLE jobs ADD COLUMN {name} TEXT")
+    for name in _missing(db):
+        db.execute(f"ALTER TABLE jobs ADD COLUMN {name} TEXT")
     db.execute(f"PRAGMA user_version = {SCHEMA}")
     db.execute("COMMIT")
+
+
+def _missing(db: sqlite3.Connection) -> list[str]:
+    """Return the columns of ``jobs`` that the version before did not have."""
+    columns = {row[1] for row in db.execute("PRAGMA table_info(jobs)")}
+    return [name for name in ("record_id", "place", "step") if name not in columns]
 
 
 def moment(value: float | None) -> datetime | None:
@@ -132,4 +136,5 @@ def _load(row: tuple[Any, ...]) -> Record:
         announced=bool(row[11]),
         record_id=row[12],
         place=row[13],
+        step=load_step(row[14]) if row[14] else None,
     )

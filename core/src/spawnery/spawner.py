@@ -91,12 +91,15 @@ class Spawner:
             settle=self._tracker.settle,
             patience=self._core.io_timeout_seconds,
             abandon=self._tracker.abandon,
+            emit=parts.runtime.emit,
         )
         self._completer = Completer(parts)
         self._jobs = Jobs(
             self._tracker, ending=self._ending, settings=self._core, follow=self._follow_jobs
         )
-        self._kills = KillListener(self._tracker, start_thread=parts.runtime.start_thread)
+        self._kills = KillListener(
+            self._tracker, parts.steps, start_thread=parts.runtime.start_thread
+        )
         self._promised: dict[str, bool] = {}
         self._closed = False
 
@@ -307,7 +310,8 @@ class Spawner:
         """Read the log of a job; a broken connection is mended from the last cursor.
 
         A job that another process is still creating (its image may be being pulled) is waited for
-        with ``follow``. The stream yields its bytes; ``text()`` and ``lines()`` of it decode them.
+        with ``follow``, and has an empty log without. The stream yields its bytes; ``text()`` and
+        ``lines()`` of it decode them.
 
         Args:
             job_id: The job.
@@ -337,6 +341,7 @@ class Spawner:
                 tail_bytes=tail_bytes,
                 patience=self._core.io_timeout_seconds * 2,
                 coming=lambda: self._jobs.is_coming(job_id),
+                must_have_come=lambda: self._jobs.must_have_come(job_id),
                 ended=lambda: self._tracker.let_go(job_id),
             )
         except LogsUnavailable:

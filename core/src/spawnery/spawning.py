@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -30,7 +31,15 @@ from spawnery.errors import (
 )
 from spawnery.ledger import Ledger
 from spawnery.models import JobSpec
-from spawnery.outcomes import JobHandle, JobState, JobStatus, KillReason, Outcome
+from spawnery.outcomes import (
+    EventKind,
+    JobEvent,
+    JobHandle,
+    JobState,
+    JobStatus,
+    KillReason,
+    Outcome,
+)
 from spawnery.plugin import LABEL_RECORD_ID
 from spawnery.records import Begun, Record
 from spawnery.upkeep import LEASE_SECONDS
@@ -77,6 +86,7 @@ class Spawning:
         settle: Tells waiters of an end.
         patience: How long, in seconds, lost replies and other callers are waited for.
         abandon: Told of the engine's ids of objects that were removed again.
+        emit: Told what a spawn waits for.
     """
 
     engine: Engine
@@ -85,6 +95,7 @@ class Spawning:
     settle: Callable[[Record], None]
     patience: float
     abandon: Callable[[Sequence[str]], None]
+    emit: Callable[[JobEvent], None]
 
     def spawn(
         self,
@@ -173,11 +184,26 @@ class Spawning:
             else:
                 return self._confirm(request, handle, marked, first=attempt == 0)
             if attempt < _ATTEMPTS - 1:
+                self._tell_retry(record.job_id, first)
                 request.cancellation.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
             # What is left of the limit of a call that had no answer in time is nothing.
             request = evolve(request, deadline=self.engine.limit())
         raise first or AssertionError
+
+    def _tell_retry(self, job_id: str, first: Ambiguous | None) -> None:
+        """Tell observers and other processes why the job is not there yet."""
+        why = "" if first is None else f": {first.message}"
+        self.emit(
+            JobEvent(
+                id=uuid.uuid4().hex,
+                kind=EventKind.PROGRESS,
+                job_id=job_id,
+                time=self.ledger.clock.now(),
+                message=f"trying again to create it{why}",
+                cause=None if first is None else first.cause,
+            )
+        )
 
     def _confirm(
         self, request: SpawnRequest, handle: JobHandle, marked: list[str], *, first: bool

@@ -80,6 +80,7 @@ class Upkeep:
         self._granted = granted
         self._logger = logger
         self._busy: dict[str, float] = {}
+        self._coming: set[str] = set()
         self._idle = threading.Condition()
         self._not_before: dict[tuple[str, str], float] = {}
         self._renew_at = 0.0
@@ -216,13 +217,15 @@ class Upkeep:
         if record is None and status is not None and status.outcome is not None:
             status = self._listed(status)
         if status is not None and tracker.on_seen(status, looked=True):
+            self._coming.discard(job_id)
             with tracker.lock:
                 tracker.absent.pop(job_id, None)
             return
         if record is None:
-            msg = f"no job {job_id}: neither the engine nor the records know it"
-            tracker.fail_waiters(job_id, JobNotFound(msg, job_id=job_id))
+            tracker.fail_waiters(job_id, self._unknown(job_id))
         elif tracker.deaf() or self._others_know(record):
+            if record.created_at is None:
+                self._coming.add(job_id)
             # A spawn that was stopped in another process writes down its end at once.
             soon = _KILLED_SECONDS if record.kill is not None else self._settings.settle_seconds
             self._look_later(job_id, soon)
@@ -230,6 +233,14 @@ class Upkeep:
             self._look_later(job_id, _ELSEWHERE_SECONDS)
         else:
             self._judge(record)
+
+    def _unknown(self, job_id: str) -> JobNotFound:
+        """Return the error for who waits for a job that nobody knows (any more)."""
+        if job_id in self._coming:
+            self._coming.discard(job_id)
+            return self._tracker.ledger.not_created(job_id, record=None)
+        msg = f"no job {job_id}: neither the engine nor the records know it"
+        return JobNotFound(msg, job_id=job_id)
 
     def _listed(self, status: JobStatus) -> JobStatus | None:
         """Return the end of a job in no record only while its object is there (``present``)."""
@@ -260,9 +271,7 @@ class Upkeep:
         tracker = self._tracker
         if not _was_made(record):
             tracker.ledger.records.withdraw(record.job_id)
-            msg = f"job {record.job_id} never reached the engine: its spawning process died before"
-            hint = "spawn it again"
-            error = JobNotFound(msg, job_id=record.job_id, hint=hint)
+            error = tracker.ledger.not_created(record.job_id, record=record)
             tracker.fail_waiters(record.job_id, error)
             return
         with tracker.lock:

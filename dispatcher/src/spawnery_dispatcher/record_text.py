@@ -9,10 +9,10 @@ from typing import Any, Final
 import attrs
 from spawnery.records import Record
 from spawnery.records_codec import dump as dump_coded
-from spawnery.records_codec import load_kill, load_outcome
+from spawnery.records_codec import load_kill, load_outcome, load_step
 
 _TIMES: Final = ("intended_at", "created_at", "ended_at", "expires_at")
-_CODED: Final = {"kill": load_kill, "outcome": load_outcome}
+_CODED: Final = {"kill": load_kill, "outcome": load_outcome, "step": load_step}
 
 
 def dump(record: Record) -> dict[str, str]:

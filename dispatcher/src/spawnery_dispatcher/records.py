@@ -10,7 +10,7 @@ from attrs import evolve
 from spawnery.contract import Place
 from spawnery.errors import JobNotFound
 from spawnery.outcomes import Outcome
-from spawnery.records import Begun, Kill, KnownPlace, Record, is_other
+from spawnery.records import Begun, Kill, KnownPlace, Record, Step, is_other
 
 from spawnery_dispatcher.keys import Keys
 from spawnery_dispatcher.leases import Leases
@@ -71,6 +71,15 @@ class RedisRecords:
             )
 
         return self._on_record(job_id, change)
+
+    def step(self, job_id: str, step: Step) -> None:
+        """See ``JobRecords``."""
+
+        def change(pipe: Any, at: Found) -> None:
+            if at.record is not None and at.record.created_at is None:
+                self._set(pipe, at, at.record, step=step)
+
+        self._on_record(job_id, change)
 
     def withdraw(self, job_id: str) -> bool:
         """See ``JobRecords``."""

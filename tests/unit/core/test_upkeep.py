@@ -145,7 +145,7 @@ def test_an_intent_that_never_reached_the_engine_is_taken_back(fake):
     ledger = bench.spawner._ledger
     record = ledger.intent("a", spec_hash="h", retention_seconds=0)
     bench.records.begin(record, holder=new_holder(), seconds=0)
-    with pytest.raises(JobNotFound, match="never reached the engine"):
+    with pytest.raises(JobNotFound, match="was not created"):
         bench.spawner.wait("a", timeout=LIMIT)
     assert bench.records.get("a") is None
 

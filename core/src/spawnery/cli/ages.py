@@ -43,6 +43,11 @@ def between(start: datetime | None, end: datetime | None) -> str | None:
     return short((end - start).total_seconds())
 
 
+def clock(moment: datetime) -> str:
+    """Return a moment of the last days in the zone of this machine: ``14:03:59``."""
+    return moment.astimezone().strftime("%H:%M:%S")
+
+
 def local(moment: datetime) -> str:
     """Return a moment in the zone of this machine, to the second."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %z")

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from attrs import evolve
+
+from spawnery.cli import ages
 from spawnery.outcomes import JobState
 
 if TYPE_CHECKING:
@@ -21,13 +24,20 @@ _WAITING: Final = frozenset({JobState.QUEUED, JobState.PENDING})
 
 
 def sentence(status: JobStatus) -> str:
-    """Return one line on what a job waits for; empty where the engine does not say."""
+    """Return one line on what a job waits for; empty where nobody says it."""
     if not status.message and not status.cause:
         return ""
-    why = f": {status.message}" if status.message else ""
+    why = f": {_why(status)}" if status.message else ""
     cause = f" [{status.cause}]" if status.cause else ""
     state = "is held back" if status.state is JobState.QUEUED else "waits to start"
     return f"{status.job_id} {state}{why}{cause}"
+
+
+def _why(status: JobStatus) -> str:
+    """Return the message, with how far it is and since when."""
+    far = "" if status.progress is None else f", {status.progress}"
+    since = "" if status.since is None else f", since {ages.clock(status.since)}"
+    return f"{status.message}{far}{since}"
 
 
 class Waiting:
@@ -54,6 +64,7 @@ class Waiting:
         self._said = ""
         self._hint = ""
         self._over = False
+        self._closed = threading.Event()
 
     def __enter__(self) -> Self:
         if not self._silent:
@@ -73,6 +84,7 @@ class Waiting:
         """Say nothing more: the job's own output or its end follows. Any thread, any time."""
         with self._lock:
             self._over = True
+            self._closed.set()
             timer, self._timer = self._timer, None
             stream, self._stream = self._stream, None
         if timer is not None:
@@ -91,6 +103,7 @@ class Waiting:
             status = self._spawner.status(self._job_id)
             if status.state not in _WAITING:
                 return
+            status = self._until_launched(status)
             stream = self._spawner.watch()
             with self._lock:
                 self._timer, self._now = None, status
@@ -103,6 +116,16 @@ class Waiting:
                     self._take(change)
         except Exception:  # noqa: BLE001 - who waits for the job tells what is wrong with the engine
             return
+
+    def _until_launched(self, status: JobStatus) -> JobStatus:
+        """Tell what the spawn of a job is doing: the engine's watch does not know of it yet."""
+        while status.state in _WAITING and not status.launched and not self._closed.is_set():
+            with self._lock:
+                self._now = status
+            self._tell()
+            self._closed.wait(_AFTER_SECONDS)
+            status = self._spawner.status(self._job_id)
+        return status
 
     def _take(self, status: JobStatus) -> None:
         """Take in how the job stands; a line comes later, if it still stands so then."""
@@ -121,9 +144,11 @@ class Waiting:
                 self._said = ""
                 self._say(f"{self._job_id} runs")
             text = sentence(status) if status.state in _WAITING else ""
-            if not text or text == self._said:
+            # A line for each megabyte would be too many.
+            same = sentence(evolve(status, progress=None)) if text else ""
+            if not text or same == self._said:
                 return
-            self._said = text
+            self._said = same
             self._say(text)
             hint = status.hint or ""
             if hint != self._hint:

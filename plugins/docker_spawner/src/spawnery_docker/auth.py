@@ -15,7 +15,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,7 +55,11 @@ class _NoCredentialsError(Exception):
 
 
 def registry_login(
-    registry: str, environ: Mapping[str, str], cancellation: Cancellation | None = None
+    registry: str,
+    environ: Mapping[str, str],
+    cancellation: Cancellation | None = None,
+    *,
+    asking: Callable[[str], None] | None = None,
 ) -> Login:
     """Look up our credentials for a registry, as the docker command does.
 
@@ -66,11 +70,12 @@ def registry_login(
         registry: ``docker.io`` or ``host[:port]``.
         environ: Our own environment: ``DOCKER_CONFIG``, ``HOME``, ``PATH``.
         cancellation: Ends a helper that runs.
+        asking: Told, in words for a person, before a helper is run.
     """
     stop = cancellation or Cancellation()
     path = default_config_folder(environ) / "config.json"
     try:
-        found = _look_up(_read(path), path, registry, environ, stop)
+        found = _look_up(_read(path), path, registry, environ, stop, asking)
     except _NoCredentialsError as reason:
         told = f"no credentials were sent: {path}: {reason}"
         return Login(told=told, hint=reason.hint)
@@ -91,14 +96,17 @@ def _read(path: Path) -> Mapping[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _look_up(
+def _look_up(  # noqa: PLR0917 - all of one look
     config: Mapping[str, Any],
     path: Path,
     registry: str,
     environ: Mapping[str, str],
     stop: Cancellation,
+    asking: Callable[[str], None] | None,
 ) -> Mapping[str, str]:
     helper = _helper(config, registry)
+    if helper and asking is not None:
+        asking(f"asking the credential helper {helper} for {registry}")
     found = _helped(helper, path, registry, environ, stop) if helper else None
     found = found or _of_file(config, registry)
     if found is None:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPException
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from spawnery.contract import Cancellation, Deadline
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from spawnery.plugin import SpawnerRuntime
 
 _LEAST: Final = 0.01
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Puller:
@@ -65,7 +67,12 @@ class Puller:
             EngineError: The engine does not answer.
         """
         problem = None
-        login = registry_login(reference.registry, self._runtime.environ, cancellation)
+        login = registry_login(
+            reference.registry,
+            self._runtime.environ,
+            cancellation,
+            asking=lambda said: self._tell(job_id, said),
+        )
         cut = threading.Event()
         try:
             if not cancellation.requested:
@@ -104,7 +111,7 @@ class Puller:
     ) -> str | None:
         """Read the pull to its end; what went wrong in it, or None. ``cut``: the time was over."""
         progress = PullProgress(reference.text)
-        self._tell(job_id, progress)
+        self._tell(job_id, progress.message, progress.data)
         stream = self._client.stream(
             "POST",
             "/images/create",
@@ -127,21 +134,22 @@ class Puller:
                 if (problem := _problem(line)) is not None:
                     return problem
                 if progress.add(line, now=self._runtime.clock.monotonic()):
-                    self._tell(job_id, progress)
+                    self._tell(job_id, progress.message, progress.data)
         finally:
             timer.cancel()
             keep()
             stream.close()
         return None
 
-    def _tell(self, job_id: str, progress: PullProgress) -> None:
+    def _tell(self, job_id: str, message: str, data: Mapping[str, Any] = _NOTHING) -> None:
         event = JobEvent(
             id=uuid.uuid4().hex,
             kind=EventKind.PROGRESS,
             job_id=job_id,
             time=self._runtime.clock.now(),
-            message=progress.message,
-            data=progress.data,
+            message=message,
+            cause="image.pulling",
+            data=data,
         )
         self._runtime.emit(event)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -17,7 +18,7 @@ from spawnery.errors import (
     SpawnFailed,
     SpecConflict,
 )
-from spawnery.outcomes import JobHandle
+from spawnery.outcomes import EventKind, JobEvent, JobHandle
 from spawnery.plugin import (
     LABEL_DEADLINE,
     LABEL_RECORD_ID,
@@ -131,10 +132,23 @@ class Spawning:
             cancellation=request.cancellation,
         )
         if image.pulled_seconds:
+            self._tell_created_next(request)
             limit = Deadline.after(self._runtime.io_timeout_seconds)
             labels = _less(request.labels, image.pulled_seconds)
             request = evolve(request, deadline=limit, labels=labels)
         return request, image
+
+    def _tell_created_next(self, request: SpawnRequest) -> None:
+        """Tell observers that the pull is over."""
+        event = JobEvent(
+            id=uuid.uuid4().hex,
+            kind=EventKind.PROGRESS,
+            job_id=request.job.job_id,
+            time=self._runtime.clock.now(),
+            message=f"creating the container {request.name}",
+            cause="creating",
+        )
+        self._runtime.emit(event)
 
     def _create_of_image(
         self, request: SpawnRequest, image: ImageFacts

@@ -50,6 +50,8 @@ def _rows(status: JobStatus, now: datetime) -> Iterator[tuple[str, str | Cell | 
         yield "cause", status.cause
         yield "message", status.message
         yield "hint", status.hint
+        yield "progress", status.progress
+        yield "since", _moment(status.since, now)
     yield "accepted", _moment(status.accepted_at, now)
     ended = status.outcome
     yield "started", _moment(status.started_at or (ended.started_at if ended else None), now)
