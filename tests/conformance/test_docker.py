@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,8 @@ class TestDocker(SpawnerContract):
     __test__ = True
 
     @pytest.fixture
-    def bench(self, tmp_path: Path) -> Iterator[DockerBench]:
+    def bench(self, tmp_path: Path, second_docker: Callable[[], str]) -> Iterator[DockerBench]:
         """Make a state directory and a name prefix of its own for each test."""
-        made = DockerBench(tmp_path)
+        made = DockerBench(tmp_path, other=second_docker)
         yield made
         made.close()

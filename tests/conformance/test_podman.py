@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import podman_service
@@ -25,8 +25,10 @@ class TestPodman(SpawnerContract):
     __test__ = True
 
     @pytest.fixture
-    def bench(self, tmp_path: Path, podman_address: str) -> Iterator[DockerBench]:
+    def bench(
+        self, tmp_path: Path, podman_address: str, second_docker: Callable[[], str]
+    ) -> Iterator[DockerBench]:
         """Make a state directory and a name prefix of its own for each test."""
-        made = DockerBench(tmp_path, podman_address)
+        made = DockerBench(tmp_path, podman_address, other=second_docker)
         yield made
         made.close()

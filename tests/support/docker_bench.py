@@ -7,10 +7,11 @@ import os
 import shlex
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from clocks import shifted
 from docker_images import BUSYBOX, make_busybox
 from spawnery.testing import Bench, FaultPoint
 from spawnery.testing.proxy import TransportProxy
@@ -41,6 +42,7 @@ class DockerBench(Bench):
     Args:
         folder: An empty folder for this test.
         address: Where the engine is; the one that the tests use when None.
+        other: Starts another engine, or finds it started, and returns its address.
     """
 
     spawner_type = "docker"
@@ -57,9 +59,18 @@ class DockerBench(Bench):
         "remove": FaultPoint("DELETE", _CONTAINERS),
     }
 
-    def __init__(self, folder: Path, address: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        address: str | None = None,
+        *,
+        other: Callable[[], str] | None = None,
+    ) -> None:
         super().__init__(folder)
         self.address = address or default_engine()
+        self._other = other
+        self._addresses = [self.address]
+        self._clock: Mapping[str, str] = {}
         make_busybox(self.address)
         self.prefix = f"k{self.instance.removeprefix('kit-')}"
         self.runs = folder / "runs"
@@ -79,13 +90,27 @@ class DockerBench(Bench):
         registry = f"127.0.0.1:{self._silent.getsockname()[1]}"
         return {"pull": {"image": f"{registry}/kit/silent:1"}}
 
+    def elsewhere(self) -> Mapping[str, str] | None:
+        """Lead to the other engine."""
+        if self._other is None:
+            return None
+        address = self._other()
+        self._addresses.append(address)
+        return {"DOCKER_HOST": address}
+
+    def set_clock_ahead(self, seconds: float) -> bool:
+        """Set the wall clock of our processes, by libfaketime."""
+        self._clock = shifted(f"{seconds:+.0f}")
+        return True
+
     def docker(self, *arguments: str, check: bool = True) -> str:
         """Run the docker command on the engine itself; returns what it prints."""
         return docker(*arguments, address=self.address, check=check)
 
     def settings(self) -> Mapping[str, str]:
         """Lead the spawner through the proxy."""
-        return {"DOCKER_HOST": self._proxy.address, "SPAWNERY_DOCKER_ALLOW_PRIVILEGED": "1"}
+        address = self._proxy.address
+        return {"DOCKER_HOST": address, "SPAWNERY_DOCKER_ALLOW_PRIVILEGED": "1", **self._clock}
 
     @property
     def options(self) -> Mapping[str, Mapping[str, object]]:  # type: ignore[override]
@@ -102,12 +127,14 @@ class DockerBench(Bench):
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     def objects(self) -> set[str]:
-        """Name containers of this test, in every state, and networks and volumes."""
-        mine = f"name={self.prefix}-"
-        names = self.docker("ps", "-a", "--filter", mine, "--format", "{{.Names}}").split()
-        for kind in ("network", "volume"):
-            names += self.docker(kind, "ls", "--filter", mine, "--format", "{{.Name}}").split()
-        return set(names)
+        """Name containers of this test, in every state, networks and volumes, in each engine."""
+        mine, names = f"name={self.prefix}-", set()
+        for address in self._addresses:
+            listed = [("ps", "-a", "--format", "{{.Names}}")]
+            listed += [(kind, "ls", "--format", "{{.Name}}") for kind in ("network", "volume")]
+            for words in listed:
+                names |= set(docker(*words, "--filter", mine, address=address).split())
+        return names
 
     def plant_foreign(self, name: str) -> None:
         """Run a container of somebody else under the name."""
@@ -130,6 +157,8 @@ class DockerBench(Bench):
         """Remove what is left of the test."""
         self._proxy.close()
         self._silent.close()
-        left = self.docker("ps", "-aq", "--filter", f"name={self.prefix}-").split()
-        if left:
-            self.docker("rm", "-f", "-v", *left, check=False)
+        for address in self._addresses:
+            mine = ("--filter", f"name={self.prefix}-")
+            left = docker("ps", "-aq", *mine, address=address).split()
+            if left:
+                docker("rm", "-f", "-v", *left, address=address, check=False)

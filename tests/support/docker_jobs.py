@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import subprocess
@@ -29,7 +30,8 @@ def environ_of(folder: Path, address: str, **variables: str) -> dict[str, str]:
         "DOCKER_HOST": address if "://" in address else f"unix://{address}",
         "SPAWNER_TYPE": "docker",
         "SPAWNERY_STATE_DIR": str(folder / "state"),
-        "SPAWNERY_INSTANCE": f"test-{folder.name[:40]}",
+        # Of the whole path: two workers have folders of one name.
+        "SPAWNERY_INSTANCE": f"test-{hashlib.sha256(bytes(folder)).hexdigest()[:12]}",
         "SPAWNERY_NAME_PREFIX": f"t{secrets.token_hex(3)}",
         "SPAWNERY_SETTLE_SECONDS": "0.5",
         **variables,

@@ -8,7 +8,10 @@ data and socket. A killed dockerd leaves its containerd, shims and mounts as a r
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +24,8 @@ from docker_images import make_busybox
 from tools import need
 
 PATIENCE = 60.0
+_KEY_OF_MACHINE = 23
+"""Before this version the id comes of a key that all engines of a machine share."""
 
 
 class PrivateDocker:
@@ -30,6 +35,7 @@ class PrivateDocker:
         live_restore: Whether containers go on while it is down.
         disk_mb: Size of its disk (in memory); unlimited when None.
         flags: Further arguments of dockerd.
+        clone_of: Another one, whose engine id it gets, as a cloned machine does.
     """
 
     def __init__(
@@ -38,6 +44,7 @@ class PrivateDocker:
         live_restore: bool = False,
         disk_mb: int | None = None,
         flags: tuple[str, ...] = (),
+        clone_of: PrivateDocker | None = None,
     ) -> None:
         _need()
         self.folder = Path(tempfile.mkdtemp(prefix="spd-", dir="/tmp"))
@@ -51,6 +58,8 @@ class PrivateDocker:
         if disk_mb is not None:
             size = f"size={disk_mb}m"
             _run("mount", "-t", "tmpfs", "-o", size, "tmpfs", f"{self.folder}/root")
+        if clone_of is not None:
+            shutil.copy(clone_of.id_file, self.id_file)
         _run("ip", "netns", "add", self.name)
         _run("ip", "-n", self.name, "link", "set", "lo", "up")
 
@@ -81,6 +90,7 @@ class PrivateDocker:
                     *("--containerd", f"{self.folder}/containerd.sock"),
                     *("-p", f"{self.folder}/pid", "-H", self.address),
                     *("--iptables=false", "--ip-forward=false", "--cgroup-parent", self.name),
+                    *("--config-file", self._configured()),
                     *(["--live-restore"] if self._live_restore else []),
                     *self._flags,
                 ],
@@ -94,6 +104,20 @@ class PrivateDocker:
             if time.monotonic() > until or self._process.poll() is not None:
                 raise RuntimeError(f"dockerd does not start: {self.log()[-2000:]}")
             time.sleep(0.1)
+
+    @property
+    def id_file(self) -> Path:
+        """The file that the id of the engine is kept in, or made of (before 23.0)."""
+        return self.folder / (
+            "key.json" if _major_version() < _KEY_OF_MACHINE else "root/engine-id"
+        )
+
+    def _configured(self) -> str:
+        """Write its configuration, without that of the machine; returns the path."""
+        key = {"deprecated-key-path": str(self.id_file)}
+        path = self.folder / "daemon.json"
+        path.write_text(json.dumps(key if _major_version() < _KEY_OF_MACHINE else {}))
+        return str(path)
 
     def _start_containerd(self) -> subprocess.Popen[bytes]:
         """Start a containerd apart from dockerd, as distributions do, so it survives a crash."""
@@ -233,6 +257,14 @@ def let_end(pid: int) -> None:
 def _need() -> None:
     """Skip where a daemon of our own cannot be started."""
     need("private dockerd")
+
+
+@functools.cache
+def _major_version() -> int:
+    told = subprocess.run(["dockerd", "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"version (\d+)", told.stdout)
+    assert found is not None, told.stdout
+    return int(found[1])
 
 
 def _commands() -> list[tuple[int, str]]:
