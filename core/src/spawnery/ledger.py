@@ -146,7 +146,7 @@ class Ledger:
             at=self.clock.now(),
             cause=None if given_up is None else given_up.cause,
             message=None if waiting is None else self._masked(waiting.message),
-            hint=None if waiting is None else self._masked(waiting.hint),
+            hint=None if waiting is None else self._masked(_lasting(waiting)),
         )
         record = self.records.kill(record, kill, new=new)
         if record.kill is not None and record.outcome is None:
@@ -241,3 +241,9 @@ class Ledger:
             hint=self._masked(outcome.hint),
             log_tail=self._masked(outcome.log_tail),
         )
+
+
+def _lasting(status: JobStatus) -> str | None:
+    """Return the hint of a job that is about to be removed, without commands about its object."""
+    lines = (status.hint or "").splitlines()
+    return "\n".join(line for line in lines if not status.name or status.name not in line) or None

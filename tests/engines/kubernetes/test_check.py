@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from kube_case import KubeCase, sh
 from kubectl import Kubectl
 from registry import free_port
 from spawnery.contract import CheckItem
-from spawnery.engine_clock import EngineClock
 from spawnery.testing.faults import Fault, Rule
 from spawnery_kubernetes.plugin import KubernetesSpawner
 from spawnery_kubernetes.rights import CHECK_RULES
@@ -64,7 +61,6 @@ def test_a_sound_cluster(whole: Account, kubectl: Kubectl, tmp_path: Path) -> No
     found = findings(tmp_path, path)
     assert found["credentials"].detail.startswith(f"context spawnery of {path}")
     assert found["server"].detail == f"Kubernetes {version}"
-    assert re.search(r"ours is [0-9.]+ s .* the API server's", found["clock"].detail)
     account = f"system:serviceaccount:{whole.namespace}:spawnery"
     assert found["account"].detail == account
     assert found["namespace"].detail == whole.namespace
@@ -193,19 +189,7 @@ def test_an_old_server(least: Account, tmp_path: Path, minor: str) -> None:
         found = findings(tmp_path, elsewhere(least, proxy.address.replace("tcp://", "http://")))
     assert found["server"].level == "warning"
     assert f"v1.{minor} is older than 1.29" in found["server"].detail
-    assert found["clock"].detail == "the API server does not say its time"
     assert found["rights"].level == "ok"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(3600, r"3(599|600)\.\d s ahead of"), (-3600, "behind"), (5, "ahead of")]
-)
-def test_another_time(least: Account, tmp_path: Path, seconds: int, told: str) -> None:
-    """A clock that is more than 2 s from the API server's is a warning, with offset and way."""
-    clock = EngineClock(wall=lambda: datetime.now(UTC) + timedelta(seconds=seconds))
-    item = findings(tmp_path, least.kubeconfig(), engine_clock=clock)["clock"]
-    assert item.level == "warning"
-    assert re.search(told, item.detail)
 
 
 def test_credentials_that_are_refused(least: Account, tmp_path: Path) -> None:

@@ -25,6 +25,16 @@ def test_a_stop_tells_what_it_waited_for(fake: Callable[..., Fake], where: dict[
     assert outcome.message.endswith("before it started: no node has enough memory")
 
 
+def test_the_hint_of_the_end_can_be_followed(fake: Callable[..., Fake]):
+    """A command about the job's object is of no use once the stop has removed that."""
+    case = fake()
+    look = "look at it: engine describe agentsmith-stuck"
+    slow = {**WAITS, "slow_start_seconds": 600.0, "pending_hint": f"{look}\nask for less"}
+    job_id = case.spawn("true", fake=slow, job_id="stuck").job_id
+    assert case.spawner.status(job_id).hint == f"{look}\nask for less"
+    assert case.spawner.stop(job_id).hint == "ask for less"
+
+
 def test_a_deadline_tells_what_it_waited_for(fake: Callable[..., Fake]):
     """A job that never started within its deadline is TIMED_OUT, with the engine's reason."""
     case = fake()

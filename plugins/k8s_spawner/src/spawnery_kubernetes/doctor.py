@@ -34,7 +34,6 @@ from spawnery_kubernetes.trial import attempt
 _OLDEST: Final = (1, 29)
 """``podReplacementPolicy`` is on from here (kubernetes.io/docs/reference/command-line-tools-
 reference/feature-gates, JobPodReplacementPolicy)."""
-_SKEW_SECONDS: Final = 2.0
 _WHO: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _MAY: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -95,21 +94,6 @@ class Doctor:
             yield CheckItem(name="server", level="warning", detail=detail, hint=hint)
         else:
             yield CheckItem(name="server", detail=detail)
-        yield self._clock(reply.headers.get("Date"))
-
-    def _clock(self, date: str | None) -> CheckItem:
-        """Compare our clock with the API server's, whose answers say the time in whole seconds."""
-        offset = None if date is None else self.runtime.engine_clock.offset()
-        if offset is None:
-            return CheckItem(name="clock", detail="the API server does not say its time")
-        least, most = (bound.total_seconds() for bound in offset)
-        middle = (least + most) / 2
-        way = "behind" if middle > 0 else "ahead of"
-        detail = f"ours is {abs(middle):.1f} s {way} the API server's (within {most - least:.1f} s)"
-        if least <= _SKEW_SECONDS and most >= -_SKEW_SECONDS:
-            return CheckItem(name="clock", detail=detail)
-        detail += ": deadlines are counted by the API server's clock; times in our own log differ"
-        return CheckItem(name="clock", level="warning", detail=detail, hint="timedatectl status")
 
     def _account(self) -> Iterator[CheckItem]:
         kind = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}

@@ -6,6 +6,7 @@ The words are the kubelet's (kubernetes, pkg/kubelet/images/types.go), container
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from spawnery_kubernetes.findings import Finding, Kind, Patience, kind_of, quote
@@ -99,6 +100,10 @@ _KINDS: Final = (
         hint=_GET_IT,
     ),
 )
+_PAUSE: Final = re.compile(
+    r"Back-off pulling image \"[^\"]*\": (?P<reason>\w+): (?P<message>.+)", re.DOTALL
+)
+"""What the kubelet says between two attempts, since 1.32: the same failure, not another one."""
 _OTHER: Final = Kind(
     words="",
     cause="image.pull_failed",
@@ -117,6 +122,9 @@ def image_failure(reason: str, message: str, image: str, look: str) -> Finding:
         image: The reference as the job has it.
         look: The command that shows more.
     """
+    pause = _PAUSE.match(message)
+    if pause is not None:
+        reason, message = pause["reason"], pause["message"]
     said = f"the node says {reason}: {quote(message)}"
     if reason == "ErrImageNeverPull":
         return Finding(

@@ -201,6 +201,7 @@ def status_of(job: FakeJob, now: float) -> JobStatus:
         retention_seconds=job.limits.get("retention"),
         cause=job.script.get("pending_cause") if waiting else None,
         message=job.script.get("pending_message") if waiting else None,
+        hint=job.script.get("pending_hint") if waiting else None,
         fatal=bool(job.script.get("fatal")) and waiting,
         outcome=outcome,
     )

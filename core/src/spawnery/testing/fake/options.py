@@ -42,7 +42,7 @@ class FakeOptions:
         missing_image: The engine says that the image does not exist.
         queued_seconds: So long the engine holds it back before it accepts it.
         slow_start_seconds: So long it stays PENDING.
-        pending_cause, pending_message: Why it is PENDING meanwhile.
+        pending_cause, pending_message, pending_hint: Why it is PENDING meanwhile.
         fatal: It stays PENDING for good, and the engine knows that.
         lost_after_seconds: Its object vanishes without a trace so long after it began to run.
         oom_after_seconds: It runs out of memory so long after it began to run.
@@ -59,6 +59,7 @@ class FakeOptions:
     slow_start_seconds: float = 0.0
     pending_cause: str | None = None
     pending_message: str | None = None
+    pending_hint: str | None = None
     fatal: bool = False
     lost_after_seconds: float | None = None
     oom_after_seconds: float | None = None
