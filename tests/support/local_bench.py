@@ -9,9 +9,9 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from spawnery.testing import Bench
 
@@ -30,6 +30,7 @@ class LocalBench(Bench):
 
     spawner_type = "local"
     crowd = 64
+    short_log: ClassVar[Mapping[str, str]] = {"SPAWNERY_LOCAL_LOG_MAX_BYTES": "500000"}
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -27,13 +27,29 @@ class LogText:
         stream: ``stdout`` or ``stderr``.
         text: The text; a line is without its end (LF or CR LF).
         time: When the engine received its last bytes, where known.
-        lost: Bytes that the engine dropped right before it (log rotation).
+        lost, lost_reason: What is missing before it; see ``LogChunk``. At the end of a log it may
+            come with an empty text.
     """
 
     stream: str
     text: str
     time: datetime | None = None
     lost: int = 0
+    lost_reason: str | None = None
+
+    @property
+    def gap(self) -> bool:
+        """Whether bytes are missing before it, or may be."""
+        return self.lost > 0 or self.lost_reason is not None
+
+
+def gap_in_words(piece: LogChunk | LogText) -> str:
+    """Say what is missing of a log before a piece that has a gap."""
+    if not piece.lost:
+        return f"a part of the log may be missing before this point: {piece.lost_reason}"
+    if piece.lost_reason is None:
+        return f"{piece.lost:,} bytes of the log are missing before this point: they were not kept"
+    return f"at least {piece.lost:,} bytes of the log are missing here: {piece.lost_reason}"
 
 
 class TextDecoder:
@@ -47,12 +63,18 @@ class TextDecoder:
 
     def feed(self, chunk: LogChunk) -> Iterator[LogText]:
         """Return what is complete with this chunk; the rest of a character comes with the next."""
-        if chunk.lost:
+        if chunk.gap:
             yield from self._flush(chunk.stream)
         decoder = self._decoders.setdefault(chunk.stream, _DECODER("replace"))
         text = decoder.decode(chunk.data)
-        if text or chunk.lost:
-            yield LogText(stream=chunk.stream, text=text, time=chunk.time, lost=chunk.lost)
+        if text or chunk.gap:
+            yield LogText(
+                stream=chunk.stream,
+                text=text,
+                time=chunk.time,
+                lost=chunk.lost,
+                lost_reason=chunk.lost_reason,
+            )
 
     def end(self) -> Iterator[LogText]:
         """Return what is left of characters that were never completed."""
@@ -91,20 +113,23 @@ class LineDecoder:
             yield from self._rest(stream)
 
     def _lines(self, piece: LogText) -> Iterator[LogText]:
-        if piece.lost:
+        if piece.gap:
             yield from self._rest(piece.stream)
         before = self._open.pop(piece.stream, None)
-        lost = piece.lost if before is None else before.lost
+        # The gap before the piece is that before its first line.
+        first = piece if before is None else before
+        following = evolve(piece, lost=0, lost_reason=None)
+        line = evolve(piece, lost=first.lost, lost_reason=first.lost_reason)
         *complete, rest = ((before.text if before else "") + piece.text).split("\n")
         for text in complete:
-            yield evolve(piece, text=text.removesuffix("\r"), lost=lost)
-            lost = 0
+            yield evolve(line, text=text.removesuffix("\r"))
+            line = following
         while len(rest) > self._longest:
-            yield evolve(piece, text=rest[: self._longest], lost=lost)
-            rest, lost = rest[self._longest :], 0
-        if rest or lost:
+            yield evolve(line, text=rest[: self._longest])
+            rest, line = rest[self._longest :], following
+        if rest or line.gap:
             time = piece.time or (before.time if before else None)
-            self._open[piece.stream] = evolve(piece, text=rest, time=time, lost=lost)
+            self._open[piece.stream] = evolve(line, text=rest, time=time)
 
     def _rest(self, stream: str) -> Iterator[LogText]:
         line = self._open.pop(stream, None)

@@ -241,7 +241,11 @@ class LogChunk:
         data: The bytes; a chunk may end inside a line or a character.
         cursor: Give it to ``logs`` to go on right behind this chunk.
         time: When the engine received it.
-        lost: Bytes that the engine dropped right before this chunk (log rotation).
+        lost: Bytes that are known to be missing before this chunk (log rotation, a full disk).
+        lost_reason: Why bytes are missing, or may be, where ``lost`` does not count them all: the
+            engine began a new file of the log, and does not say how much was in the old ones.
+
+    A chunk without data tells at the end of a log that something of it is missing before that end.
     """
 
     stream: str
@@ -249,6 +253,12 @@ class LogChunk:
     cursor: str
     time: datetime | None = None
     lost: int = 0
+    lost_reason: str | None = None
+
+    @property
+    def gap(self) -> bool:
+        """Whether bytes are missing before this chunk, or may be."""
+        return self.lost > 0 or self.lost_reason is not None
 
 
 @frozen(kw_only=True)

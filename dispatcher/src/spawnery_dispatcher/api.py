@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from spawnery.errors import SpawnerError
-from spawnery.logtext import TextDecoder
+from spawnery.logtext import LogText, TextDecoder, gap_in_words
 from spawnery.serialize import to_json
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -188,11 +188,19 @@ class Api:
             async with await self._parts.spawner.logs(job_id, follow=True) as log:
                 async for chunk in log:
                     for piece in decoder.feed(chunk):
-                        data = json.dumps({"stream": piece.stream, "text": piece.text})
-                        yield _event("log", data, chunk.cursor)
+                        yield _event("log", json.dumps(_log_piece(piece)), chunk.cursor)
         except SpawnerError as error:
             yield _event("error", json.dumps({"error": error.message, "cause": error.cause}))
         yield _event("end", "{}")
+
+
+def _log_piece(piece: LogText) -> dict[str, Any]:
+    """Return a piece of a log, with what is missing before it, as ``spawnery logs --json``."""
+    found: dict[str, Any] = {"stream": piece.stream, "text": piece.text}
+    if piece.gap:
+        found["lost_bytes"] = piece.lost or None
+        found["lost"] = gap_in_words(piece)
+    return found
 
 
 def _same(known: str, digest: str) -> bool:

@@ -177,7 +177,8 @@ def document() -> dict[str, Any]:
             },
             "/api/v1/jobs/{job_id}/logs": {
                 "get": _operation(
-                    "The end of its log; with follow=1 as events 'log' until it ends",
+                    "The end of its log; with follow=1 as events 'log' until it ends, with stream,"
+                    " text and, where a part before it is missing, lost_bytes (or null) and lost",
                     parameters=[
                         *one,
                         {"name": "follow", "in": "query", "schema": {"enum": ["0", "1"]}},

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from attrs import frozen
 from spawnery.aio import AsyncSpawner
+from spawnery.logtext import LogText, gap_in_words
 
 from spawnery_dispatcher.bus import Bus
 from spawnery_dispatcher.caretaking import Caretaking
@@ -212,4 +213,9 @@ class Service:
 
     async def _read_log(self, job_id: str) -> str:
         async with await self.parts.spawner.logs(job_id, tail_bytes=_LOG_BYTES) as log:
-            return b"".join([chunk.data async for chunk in log]).decode(errors="replace")
+            return "".join([_with_gap(piece) async for piece in log.text()])
+
+
+def _with_gap(piece: LogText) -> str:
+    """Return the text of a piece of a log, behind a line that says what is missing before it."""
+    return f"\n[{gap_in_words(piece)}]\n{piece.text}" if piece.gap else piece.text

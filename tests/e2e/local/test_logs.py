@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from spawnery.errors import InvalidSpec, LogsUnavailable, StreamLost
+from spawnery.local import files
 from spawnery.local.logfile import files_of
 from spawnery.models import JobSpec
 from spawnery.outcomes import JobState
@@ -95,6 +97,18 @@ def test_a_reader_that_is_overtaken_is_told_how_much_it_lost(make_engine, tmp_pa
     rest = list(engine.logs("job", cursor=first[-1].cursor))
     assert rest[0].lost > 0
     assert sum(chunk.lost + len(chunk.data) for chunk in rest) == 3_000_000
+
+
+def test_the_rest_that_a_full_disk_refused_is_told(engine):
+    """Also where nothing could be written after it, and only once."""
+    engine.sh("job", "echo one")
+    engine.ended("job")
+    path = engine.job("job") / files.EXIT
+    path.write_text(json.dumps({**json.loads(path.read_text()), "log_bytes": 104}))
+    for follow in (False, True):
+        *_, last = engine.logs("job", follow=follow)
+        assert (last.data, last.lost) == (b"", 100)
+        assert list(engine.logs("job", cursor=last.cursor)) == []
 
 
 def test_the_end_of_a_log_can_be_asked_for(make_engine):

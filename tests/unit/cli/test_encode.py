@@ -49,3 +49,9 @@ def test_a_piece_that_is_no_text() -> None:
     assert found["data_base64"] == "/wA="
     assert "text" not in found
     assert found["lost_bytes"] == 3
+
+
+def test_a_gap_of_unknown_size() -> None:
+    """The key is there, without a number, and the reason."""
+    found = encode.log_line(LogChunk(stream="stdout", data=b"", cursor="7", lost_reason="old"))
+    assert (found["lost_bytes"], found["lost_reason"]) == (None, "old")

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from spawnery import LogChunk, LogStream, LogText
 from spawnery.errors import StreamLost
-from spawnery.logtext import LineDecoder
+from spawnery.logtext import LineDecoder, gap_in_words
 
 
 class Log(LogStream):
@@ -95,6 +95,22 @@ def test_what_was_dropped_is_told_and_not_joined():
         LogText(stream="stdout", text="\N{REPLACEMENT CHARACTER}nd", lost=7),
         LogText(stream="stdout", text="more"),
     ]
+
+
+def test_a_gap_of_unknown_size_is_told_once():
+    """Its reason stands at the first line behind it, or alone at the end of the log."""
+    gap = LogChunk(stream="stdout", data=b"two\nthree", cursor="c", lost_reason="rotated")
+    end = LogChunk(stream="stdout", data=b"", cursor="c", lost_reason="rotated")
+    found = list(Log([chunk(b"on"), gap, end]).lines())
+    assert [(line.text, line.lost_reason) for line in found] == [
+        ("on", None),
+        ("two", "rotated"),
+        ("three", None),
+        ("", "rotated"),
+    ]
+    pieces = list(Log([gap, end]).text())
+    assert [(piece.text, piece.gap) for piece in pieces] == [("two\nthree", True), ("", True)]
+    assert "may be missing before this point: rotated" in gap_in_words(gap)
 
 
 def test_a_broken_stream_gives_what_came_before_it():

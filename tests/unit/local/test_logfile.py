@@ -70,6 +70,18 @@ def test_the_end_is_found_exactly(records, size):
         assert data[skip:] == whole[-size:]
 
 
+@given(records=RECORDS, size=st.integers(1, 300), limit=st.integers(60, 400))
+def test_what_is_missing_of_the_end_is_counted(records, size, limit):
+    """Where less of the end is kept than is asked for, the reader learns how much less."""
+    with tempfile.TemporaryDirectory() as folder:
+        written(folder, records, limit=limit, largest=60)
+        offset, data_offset, skip = place_before_end(Path(folder), size)
+        found = read(folder, offset, data_offset)
+        total = sum(len(data) for _, data in records)
+        told = sum(piece.lost + len(piece.data) for piece in found) - skip
+        assert told == min(size, total)
+
+
 def test_a_reader_goes_on_while_it_is_written(tmp_path):
     """Half a record is left for the next time."""
     writer = SmallWriter(tmp_path, 10**9, 40)
@@ -103,4 +115,4 @@ def test_what_a_full_disk_refuses_is_counted_and_told(tmp_path, monkeypatch):
     writer.write(2, 0, b"two")
     writer.close()
     assert [(p.data, p.lost) for p in read(tmp_path)] == [(b"one", 0), (b"two", 10)]
-    assert writer.lost == 10
+    assert writer.written == 16

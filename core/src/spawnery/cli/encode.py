@@ -50,6 +50,8 @@ def log_line(chunk: LogChunk) -> dict[str, Any]:
         found["data_base64"] = base64.b64encode(chunk.data).decode()
     found["cursor"] = chunk.cursor
     found["time"] = plain(chunk.time)
-    if chunk.lost:
-        found["lost_bytes"] = chunk.lost
+    if chunk.gap:
+        found["lost_bytes"] = chunk.lost or None
+    if chunk.lost_reason is not None:
+        found["lost_reason"] = chunk.lost_reason
     return found

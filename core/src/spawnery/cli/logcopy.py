@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from spawnery.cli import encode, output
+from spawnery.logtext import gap_in_words
 
 if TYPE_CHECKING:
     from spawnery.cli.app import App
@@ -37,8 +38,10 @@ def copy_log(
         if app.json:
             output.json_line(encode.log_line(chunk))
             continue
-        if chunk.lost:
-            app.warn(f"{chunk.lost} bytes of the log were dropped by the engine")
+        if chunk.gap:
+            app.warn(gap_in_words(chunk))
+        if not chunk.data:
+            continue
         output.write_bytes(chunk.data, sys.stderr if chunk.stream == "stderr" else sys.stdout)
         app.mid_line = not chunk.data.endswith(b"\n")
     return count

@@ -54,10 +54,14 @@ class LogWriter:
         self._size = 0
         self._fd = -1
         self._files: list[tuple[str, int]] = []
-        self.lost = 0
+
+    @property
+    def written(self) -> int:
+        """Bytes of data that were to be appended so far, kept or not."""
+        return self._data_offset
 
     def write(self, stream: int, time_ns: int, data: bytes) -> None:
-        """Append a record of at most ``CHUNK`` bytes; what a full disk refuses is counted."""
+        """Append a record of at most ``CHUNK`` bytes; what a full disk refuses is left out."""
         record = HEADER.pack(stream, time_ns, len(data)) + data
         try:
             if self._fd < 0 or self._size + len(record) > self._largest:
@@ -72,7 +76,6 @@ class LogWriter:
 
     def _lose(self, size: int) -> None:
         """Cut what was written of a record, and go on in another file."""
-        self.lost += size
         self._data_offset += size
         if self._fd >= 0:
             os.ftruncate(self._fd, self._size)

@@ -55,6 +55,11 @@ class LogReader:
             self._file.close()
             self._file = None
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Offset and data offset of the place where the last call stopped."""
+        return self._offset, self._data_offset
+
     def pieces(self) -> Iterator[Piece]:
         """Yield what is there beyond the place where the last call stopped.
 
@@ -136,6 +141,8 @@ def place_before_end(folder: Path, size: int) -> tuple[int, int, int]:
 
     Returns:
         Offset and data offset of a record, and how many bytes of its data are to be left out.
+        Where less is kept the data offset is that of the wanted beginning, so what is missing of
+        it counts as lost.
     """
     listed = files_of(str(folder))
     places: list[tuple[int, int]] = []
@@ -149,6 +156,8 @@ def place_before_end(folder: Path, size: int) -> tuple[int, int, int]:
         if end - data_offset >= size:
             break
     target = max(0, end - size)
+    if places and target < places[0][1]:
+        return places[0][0], target, 0
     fitting = [place for place in places if place[1] <= target] or places[:1] or [(0, 0)]
     best = max(fitting)
     return (*best, max(0, target - best[1]))

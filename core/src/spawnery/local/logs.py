@@ -93,21 +93,29 @@ class _Following:
         pause = _SHORTEST_PAUSE
         with self._reader:
             while not closed.is_set():
-                ended = not self._request.follow or self._ended()
+                # Asked for before reading, so nothing is left out.
+                facts = self._lifecycle.facts(self._request.name)
+                ended = not self._request.follow or facts is None or facts.exit is not None
                 try:
                     found = self._pass_on(put)
                 except FileNotFoundError:
                     msg = f"the log of job {self._request.job_id} was removed while it was read"
                     raise StreamLost(msg, cursor=self._cursor) from None
                 if ended:
+                    self._tell_end(facts, put)
                     return
                 pause = _SHORTEST_PAUSE if found else min(pause * 1.5, _LONGEST_PAUSE)
                 closed.wait(pause)
 
-    def _ended(self) -> bool:
-        """Tell whether nothing more will be written; asked before reading, so nothing is missed."""
-        facts = self._lifecycle.facts(self._request.name)
-        return facts is None or facts.exit is not None
+    def _tell_end(self, facts: Facts | None, put: Callable[[LogChunk], bool]) -> None:
+        """Tell how much was written after the last record that could be kept (a full disk)."""
+        offset, data_offset = self._reader.place
+        if facts is None or facts.exit is None:
+            return
+        end = facts.exit.get("log_bytes", 0)
+        if end > data_offset:
+            lost = end - data_offset
+            put(LogChunk(stream="stdout", data=b"", cursor=f"{offset}.{end}", lost=lost))
 
     def _pass_on(self, put: Callable[[LogChunk], bool]) -> bool:
         found = False

@@ -44,6 +44,7 @@ CAPABILITIES: Final = frozenset(
         "logs.split",
         "logs.resume",
         "logs.after_exit",
+        "logs.gaps",
         "tail",
         "stop.graceful",
         "stop.shorter",

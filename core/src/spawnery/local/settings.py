@@ -26,5 +26,6 @@ class LocalSettings:
     log_max_bytes: int = setting(
         64 * 1024 * 1024,
         check=_enough,
-        description="Bytes of log kept per job; the oldest go first.",
+        description="Bytes of log kept per job, with 13 for each piece that it writes; the oldest"
+        " go first, and readers are told how many.",
     )

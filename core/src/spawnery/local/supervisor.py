@@ -341,7 +341,7 @@ class Supervisor:
             "reason": self._reason,
             **self._started,
             **self._clocks.now().facts("finished"),
-            "log_lost": self._log.lost,
+            "log_bytes": self._log.written,
             **facts,
         }
         for tail in (self._tail.text(), None, None):

@@ -59,6 +59,7 @@ class Bench(ABC):
         hangs: Step of a spawn to the fields of a spec whose spawn hangs there for minutes: an
             image whose registry does not answer, a credential helper that does not end.
         crowd: How many jobs are to end at one moment.
+        short_log: Settings with which the engine keeps much less than 3 MB of a log.
         start_seconds: What a job may take from its spawn until its program runs: deadlines that
             must not strike before that are longer by so much.
     """
@@ -79,6 +80,7 @@ class Bench(ABC):
     starts_at_once: ClassVar[bool] = False
     hangs: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     crowd: ClassVar[int] = 12
+    short_log: ClassVar[Mapping[str, str]] = {}
     start_seconds: ClassVar[float] = 0.0
 
     def __init__(self, folder: Path) -> None:

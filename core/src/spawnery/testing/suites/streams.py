@@ -118,6 +118,26 @@ class Streams(Suite):
         assert spawner.wait("flood", timeout=PATIENCE).state is JobState.SUCCEEDED
 
     @promise("streams")
+    def test_what_is_missing_of_a_log_is_told(self, bench: Bench, spawner: Spawner) -> None:
+        """Who reads a log of which the engine kept the end only learns that a part is missing."""
+        need(spawner, "logs.gaps", "logs.after_exit", "field.retention_seconds")
+        if not bench.short_log:
+            pytest.skip("this bench has no settings with which logs are kept short")
+        variables: dict[str, Any] = dict(bench.short_log)
+        with bench.open(**variables) as short:
+            for job_id, size in (("whole", 6), ("cut", _FLOOD)):
+                command = bench.commands.floods(size)
+                finished(short, bench.spec(command, job_id=job_id, retention_seconds=900))
+            with short.logs("whole") as stream:
+                assert not any(chunk.gap for chunk in read(stream))
+            with short.logs("cut") as stream:
+                chunks = list(read(stream))
+        size = sum(len(chunk.data) for chunk in chunks)
+        assert 0 < size < _FLOOD, "the settings of this bench do not keep logs short"
+        assert any(chunk.gap for chunk in chunks), "nobody is told that a part is missing"
+        assert size + sum(chunk.lost for chunk in chunks) <= _FLOOD
+
+    @promise("streams")
     def test_a_log_after_the_end(self, bench: Bench, spawner: Spawner) -> None:
         """The log of an ended job is there for its retention, as a whole or its last bytes."""
         need(spawner, "logs.after_exit", "field.retention_seconds")
