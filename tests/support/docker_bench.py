@@ -9,7 +9,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from clocks import shifted
 from docker_images import BUSYBOX, make_busybox
@@ -48,6 +48,7 @@ class DockerBench(Bench):
     spawner_type = "docker"
     image = BUSYBOX
     faults_shared = True
+    lingers: ClassVar[Mapping[str, Any]] = {"command": ["sh", "-c", "setsid sleep 600 & sleep 0.2"]}
     fault_points: ClassVar[Mapping[str, FaultPoint]] = {
         "create": FaultPoint("POST", f"{_CONTAINERS}create"),
         "start": FaultPoint("POST", f"{_CONTAINERS}[^/]+/start"),

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _JOBS = "/apis/batch/v1/namespaces/[^/]+/jobs"
 _PODS = "/api/v1/namespaces/[^/]+/pods"
 _ONE = r"/[^/?]+(\?|$)"
+_SIDECAR = {"name": "beside", "image": BUSYBOX, "command": ["sleep", "600"]}
+_BESIDE = {"spec": {"template": {"spec": {"containers": [_SIDECAR]}}}}
 
 
 class KubeBench(Bench):
@@ -44,6 +46,10 @@ class KubeBench(Bench):
     start_seconds = 30.0
     stuck: ClassVar[Mapping[str, Any]] = {
         "options": {"kubernetes": {"node_selector": {"kit.example/node": "none"}}}
+    }
+    lingers: ClassVar[Mapping[str, Any]] = {
+        "command": ["sleep", "0.2"],
+        "options": {"kubernetes": {"patch": _BESIDE}},
     }
     fault_points: ClassVar[Mapping[str, FaultPoint]] = {
         "create": FaultPoint("POST", rf"{_JOBS}(\?|$)"),
@@ -73,6 +79,7 @@ class KubeBench(Bench):
             "KUBECONFIG": self._kubeconfig,
             "SPAWNERY_KUBERNETES_PULL_GRACE_SECONDS": "1",
             "SPAWNERY_KUBERNETES_START_GRACE_SECONDS": "120",
+            "SPAWNERY_KUBERNETES_ALLOW_PATCH": "1",
             **self._clock,
         }
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from spawnery.testing import Bench
 
@@ -31,6 +31,7 @@ class LocalBench(Bench):
     spawner_type = "local"
     crowd = 64
     short_log: ClassVar[Mapping[str, str]] = {"SPAWNERY_LOCAL_LOG_MAX_BYTES": "500000"}
+    lingers: ClassVar[Mapping[str, Any]] = {"command": ["sh", "-c", "setsid sleep 600 & sleep 0.2"]}
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -73,7 +73,6 @@ class Tracker:
         self.ledger = ledger
         self._settle = settle_seconds
         self._logger = logger
-        self.troubles = Troubles(logger)
         self._start_thread = start_thread
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
@@ -84,6 +83,7 @@ class Tracker:
         self.spawning: dict[str, list[Cancellation]] = {}
         self.closed = False
         self.closing = threading.Event()
+        self.troubles = Troubles(logger, closing=self.closing)
         self._waiters: dict[str, list[Waiter]] = {}
         self._listeners: list[Listener] = []
         self._stream: JobStream[WatchEvent] | None = None

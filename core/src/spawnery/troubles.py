@@ -34,13 +34,19 @@ class Troubles:
 
     Args:
         logger: Where they go: as a warning when they are told, else at level INFO.
+        closing: Set when all is being closed: what fails then is no news for anybody.
         monotonic: Seconds of a clock that never steps.
     """
 
     def __init__(
-        self, logger: logging.Logger, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        logger: logging.Logger,
+        *,
+        closing: threading.Event | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._logger = logger
+        self._closing = closing or threading.Event()
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._reasons: dict[str, _Reason] = {}
@@ -52,7 +58,8 @@ class Troubles:
             what: What failed.
             error: Why; the same message is the same reason, whatever failed of it.
         """
-        level = logging.WARNING if self._is_news(error) else logging.INFO
+        news = not self._closing.is_set() and self._is_news(error)
+        level = logging.WARNING if news else logging.INFO
         self._logger.log(level, "%s: %s", what, error.message)
 
     def _is_news(self, error: SpawnerError) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 from spawnery.errors import EngineUnreachable, SpawnerError
@@ -60,3 +61,13 @@ def test_another_reason_is_told_too(caplog: pytest.LogCaptureFixture, clock: Clo
     clock.now += 3600
     troubles.failed("watch failed, trying again", SpawnerError("a bug"))
     assert warned(caplog) == ["watch failed, trying again: a bug"]
+
+
+def test_what_fails_because_all_is_closed(caplog: pytest.LogCaptureFixture, clock: Clock) -> None:
+    """It is no warning: nobody waits any more."""
+    closing = threading.Event()
+    troubles = Troubles(logging.getLogger("spawnery.test"), closing=closing, monotonic=clock)
+    error = SpawnerError("the database is closed")
+    closing.set()
+    troubles.failed("watch failed, trying again", error)
+    assert warned(caplog) == []

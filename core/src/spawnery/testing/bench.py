@@ -58,6 +58,8 @@ class Bench(ABC):
             may run before the record knows the object. It must then be taken up by the next spawn.
         hangs: Step of a spawn to the fields of a spec whose spawn hangs there for minutes: an
             image whose registry does not answer, a credential helper that does not end.
+        lingers: Fields of a spec whose program exits 0 after a moment, while a part of the job
+            goes on for minutes: a child process, a sidecar.
         crowd: How many jobs are to end at one moment.
         short_log: Settings with which the engine keeps much less than 3 MB of a log.
         start_seconds: What a job may take from its spawn until its program runs: deadlines that
@@ -79,6 +81,7 @@ class Bench(ABC):
     crash_steps: ClassVar[int] = 25
     starts_at_once: ClassVar[bool] = False
     hangs: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    lingers: ClassVar[Mapping[str, Any] | None] = None
     crowd: ClassVar[int] = 12
     short_log: ClassVar[Mapping[str, str]] = {}
     start_seconds: ClassVar[float] = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -128,6 +128,32 @@ class Leaks(Suite):
 
             eventually(reaped)
             assert after.status("dead").state in {JobState.SUCCEEDED, JobState.LOST}
+
+    @promise("P6")
+    @pytest.mark.parametrize("deadline", [None, 900])
+    def test_reap_of_what_outlives_its_program(self, bench: Bench, deadline: int | None) -> None:
+        """Nobody watches a program that succeeds and of whose job a part goes on.
+
+        The next process that reaps records the success and leaves nothing.
+        """
+        if bench.lingers is None:
+            pytest.skip("this bench has no job of which a part outlives its program")
+        with bench.open() as before:
+            need(before, *(() if deadline is None else ("field.deadline_seconds",)))
+            fields: dict[str, Any] = {"job_id": "linger", "deadline_seconds": deadline}
+            # So long the end of what is over by itself can be read.
+            if "field.retention_seconds" in before.capabilities:
+                fields["retention_seconds"] = 1
+            before.spawn(bench.spec(**{**fields, **bench.lingers}))
+        with bench.open() as after:
+
+            def reaped() -> bool:
+                """Reap has removed it."""
+                after.reap()
+                return not bench.objects()
+
+            eventually(reaped)
+            assert after.status("linger").state is JobState.SUCCEEDED
 
     @promise("P6")
     def test_reap_of_every_orphan(self, bench: Bench) -> None:
