@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import threading
 import time
 
 import pytest
+from commands import checked
 from dispatcher_case import Dispatcher, until
 from redis_case import free_port
 from spawnery_agent import Agent, AgentError, NotAnswered
@@ -217,8 +217,7 @@ def test_what_is_missing_is_named(environ):
 def test_importing_it_is_light():
     """The library loads no client before it is used."""
     code = "import sys, spawnery_agent; print('redis' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert checked(sys.executable, "-c", code).strip() == "False"
 
 
 # -- without the library -------------------------------------------------------------------------

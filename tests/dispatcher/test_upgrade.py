@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
 import sys
 
 import pytest
+from commands import checked
 from old_version import old_version
 from slack_story import readiness, told
 
@@ -40,8 +40,7 @@ def both(story, old):
 def test_the_version_before_is_what_runs(old):
     """The program of the tests below is the old one."""
     script = "import spawnery, spawnery_dispatcher; print(spawnery.__file__)"
-    command = [sys.executable, "-c", script]
-    path = subprocess.run(command, env=old, capture_output=True, text=True, check=True).stdout
+    path = checked(sys.executable, "-c", script, env=old)
     assert path.startswith(old["PYTHONPATH"].split(os.pathsep, maxsplit=1)[0])
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from commands import checked
 from spawnery.testing import eventually
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def test_corrupt_records_do_not_lose_a_job_that_runs(cli: Cli, tmp_path: Path) -
     assert cli("check").returncode == 1
 
     mend = error["hint"][error["hint"].index("mv ") :]
-    subprocess.run(shlex.split(mend), check=True, timeout=LIMIT)
+    checked(*shlex.split(mend))
     assert cli.json("status", "demo")["state"] == "RUNNING"
     (tmp_path / "go").touch()
     assert cli("wait", "demo").returncode == 5
@@ -107,7 +108,7 @@ def small(cli: Cli, tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a small disk can only be mounted by root")
     yield folder
     cli.close()
-    subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=LIMIT)
+    checked("umount", "--lazy", folder)
 
 
 def test_a_full_disk_loses_no_job_that_runs(cli: Cli, small: Path, tmp_path: Path) -> None:

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from pathlib import Path
 
+from commands import checked
 from tools import need
-
-_SECONDS = 60.0
 
 
 def _openssl(folder: Path, *words: str) -> None:
-    subprocess.run(
-        ["openssl", *words],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
-        check=True,
-        capture_output=True,
-        timeout=_SECONDS,
-    )
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    checked("openssl", *words, cwd=folder, env=environ)
 
 
 def authority(folder: Path) -> Path:

@@ -7,6 +7,7 @@ import subprocess
 import tarfile
 from typing import Final
 
+from commands import checked
 from tools import BUSYBOX as PROGRAM
 from tools import need
 from turns import turn
@@ -17,9 +18,7 @@ BUSYBOX: Final = "spawnery-test/busybox:1"
 def rootfs() -> bytes:
     """Return a tar with busybox, a link for each of its tools, /etc/passwd and a /tmp."""
     need("busybox")
-    names = subprocess.run(
-        [PROGRAM, "--list"], capture_output=True, text=True, check=True
-    ).stdout.split()
+    names = checked(PROGRAM, "--list").split()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for folder in ("bin", "etc", "proc", "sys", "dev", "root"):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
 from typing import Final
 
 import pytest
+from commands import checked
 from docker_images import BUSYBOX
 from kube_case import eventually
 from kubectl import Kubectl
@@ -30,8 +30,7 @@ def restart(kubectl: Kubectl, part: str) -> None:
 
 
 def _restart(part: str) -> None:
-    command = [os.environ[_COMMAND], "restart", part]
-    subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
+    checked(os.environ[_COMMAND], "restart", part, seconds=_SECONDS)
 
 
 def settle(kubectl: Kubectl) -> None:

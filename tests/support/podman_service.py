@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from commands import checked
 from docker_images import make_busybox
 from tools import need
 
@@ -28,7 +29,7 @@ def podman_service() -> Iterator[str]:
     # Podman wants more open files for each container than some machines may give.
     limits = f'[containers]\ndefault_ulimits=["nofile={hard}:{hard}","nproc=4096:4096"]\n'
     (folder / "containers.conf").write_text(limits)
-    _run("ip", "netns", "add", name)
+    checked("ip", "netns", "add", name)
     storage = ["--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver", "vfs"]
     environ = {
         "PATH": os.environ["PATH"],
@@ -51,7 +52,10 @@ def podman_service() -> Iterator[str]:
             )
         try:
             until = time.monotonic() + READY_SECONDS
-            while not (folder / "podman.sock").exists() and time.monotonic() < until:
+            while not (folder / "podman.sock").exists():
+                if time.monotonic() > until or process.poll() is not None:
+                    said = (folder / "log").read_text(errors="replace")[-2000:]
+                    raise RuntimeError(f"podman does not start: {said}")
                 time.sleep(0.05)
             make_busybox(address)
             yield address
@@ -59,9 +63,5 @@ def podman_service() -> Iterator[str]:
             process.terminate()
             process.wait(READY_SECONDS)
     finally:
-        _run("ip", "netns", "delete", name)
+        checked("ip", "netns", "delete", name)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _run(*words: str) -> None:
-    subprocess.run(words, check=True, capture_output=True, timeout=READY_SECONDS)

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Self
 
+from commands import checked
 from docker_images import make_busybox
 from tools import need
 
@@ -57,11 +58,11 @@ class PrivateDocker:
         (self.folder / "root").mkdir()
         if disk_mb is not None:
             size = f"size={disk_mb}m"
-            _run("mount", "-t", "tmpfs", "-o", size, "tmpfs", f"{self.folder}/root")
+            checked("mount", "-t", "tmpfs", "-o", size, "tmpfs", f"{self.folder}/root")
         if clone_of is not None:
             shutil.copy(clone_of.id_file, self.id_file)
-        _run("ip", "netns", "add", self.name)
-        _run("ip", "-n", self.name, "link", "set", "lo", "up")
+        checked("ip", "netns", "add", self.name)
+        checked("ip", "-n", self.name, "link", "set", "lo", "up")
 
     def __enter__(self) -> Self:
         try:
@@ -261,9 +262,9 @@ def _need() -> None:
 
 @functools.cache
 def _major_version() -> int:
-    told = subprocess.run(["dockerd", "--version"], capture_output=True, text=True, check=True)
-    found = re.search(r"version (\d+)", told.stdout)
-    assert found is not None, told.stdout
+    told = checked("dockerd", "--version")
+    found = re.search(r"version (\d+)", told)
+    assert found is not None, told
     return int(found[1])
 
 
@@ -275,7 +276,3 @@ def _commands() -> list[tuple[int, str]]:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
                 found.append((int(entry.name), line.decode("utf-8", "replace")))
     return found
-
-
-def _run(*words: str) -> None:
-    subprocess.run(words, check=True, capture_output=True, timeout=PATIENCE)

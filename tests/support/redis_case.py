@@ -46,23 +46,26 @@ class RedisServer:
     def start(self) -> None:
         """Start it and wait until it answers."""
         need("redis-server")
-        self._process = subprocess.Popen(
-            [
-                "redis-server",
-                *("--port", str(self.port), "--bind", self._host, "--dir", str(self.folder)),
-                *("--protected-mode", "no"),
-                *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        log = self.folder / "log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [
+                    "redis-server",
+                    *("--port", str(self.port), "--bind", self._host, "--dir", str(self.folder)),
+                    *("--protected-mode", "no"),
+                    *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),
+                ],
+                stdout=output,
+                stderr=output,
+            )
         client = self.client()
         until = time.monotonic() + START_SECONDS
         while True:
             try:
                 client.ping()
             except Exception:
-                assert time.monotonic() < until, "redis-server does not answer"
+                if time.monotonic() > until or self._process.poll() is not None:
+                    raise RuntimeError(f"redis-server: {log.read_text()[-2000:]}") from None
                 time.sleep(0.05)
             else:
                 break

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from commands import checked
 from tools import need
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -24,6 +25,8 @@ AGENT: Final = "spawnery-demo-agent"
 SOCKET_PROXY: Final = "spawnery-test/socket-proxy"
 _PACKAGES: Final = "python3,python3-pip,python3-venv,ca-certificates,redis-server"
 _BUILT: Final = ((DISPATCHER, "dispatcher/Dockerfile"), (AGENT, "examples/agent/Dockerfile"))
+_SECONDS: Final = 1800.0
+"""A build fetches packages, over whatever network there is."""
 _CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -67,10 +70,7 @@ def _there(name: str) -> bool:
 
 def _docker(*words: str) -> None:
     environ = {**os.environ, "DOCKER_BUILDKIT": "0"}
-    done = subprocess.run(
-        ["docker", *words], cwd=ROOT, capture_output=True, text=True, check=False, env=environ
-    )
-    assert done.returncode == 0, f"docker {' '.join(words)}\n{done.stdout}\n{done.stderr}"
+    checked("docker", *words, cwd=ROOT, env=environ, seconds=_SECONDS)
 
 
 def _import_base() -> None:
@@ -85,17 +85,12 @@ def _make_tar(tar: Path) -> None:
     need("debootstrap")
     with tempfile.TemporaryDirectory(prefix="spawnery-base-") as folder:
         root = Path(folder) / "root"
-        words = [
-            "--variant=minbase",
-            f"--include={_PACKAGES}",
-            "bookworm",
-            str(root),
-        ]
-        subprocess.run(["debootstrap", *words], check=True, capture_output=True)
+        words = ("--variant=minbase", f"--include={_PACKAGES}", "bookworm", root)
+        checked("debootstrap", *words, seconds=_SECONDS)
         shutil.copy(_CERTIFICATES, root / _CERTIFICATES.relative_to("/"))
         for marker in root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
             marker.unlink()
         (root / "usr/bin/python").symlink_to("python3")
         draft = tar.with_suffix(".draft")
-        subprocess.run(["tar", "-C", str(root), "-cf", str(draft), "."], check=True)
+        checked("tar", "-C", root, "-cf", draft, ".", seconds=_SECONDS)
         draft.rename(tar)

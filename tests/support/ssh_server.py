@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from commands import checked
 from registry import free_port
 from tools import SSHD, need
 
@@ -47,8 +48,7 @@ def running_sshd(folder: Path) -> Iterator[SshServer]:
     port = free_port()
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     for name in ("host", "user"):
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
-        subprocess.run(command, check=True, env={"PATH": "/usr/bin:/bin"}, timeout=READY_SECONDS)
+        checked("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name)
     (folder / "authorized").write_text((folder / "user.pub").read_text())
     host_key = " ".join((folder / "host.pub").read_text().split()[:2])
     (folder / "known").write_text(f"[127.0.0.1]:{port} {host_key}\n")

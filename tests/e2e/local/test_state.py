@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import checked
 from spawnery.errors import StateError
 from spawnery.local import files
 from spawnery.outcomes import JobState
@@ -168,7 +169,7 @@ def test_a_disk_that_fills_up_loses_log_but_not_the_job(make_engine, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         engine.close()
         if mounted:
-            subprocess.run(["umount", str(small)], check=True)
+            checked("umount", small)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\x00\xff"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import threading
 from collections.abc import Iterator
 
@@ -321,12 +320,7 @@ def test_a_kept_job_is_read_later_and_reaped(case: DockerCase) -> None:
         *("--", "sh", "-c", "echo last words; exit 11"),
     )
     assert done.returncode == 0, done.stderr
-    subprocess.run(
-        ["docker", "-H", case.address, "wait", f"{case.prefix}-kept"],
-        check=True,
-        capture_output=True,
-        timeout=PATIENCE,
-    )
+    case.docker("wait", f"{case.prefix}-kept")
     assert case.inspect("kept")["HostConfig"]["AutoRemove"] is False
     assert case.cli("wait", "kept").returncode == 11
     with case.open(SPAWNERY_STATE_DIR=str(case.folder / "elsewhere")) as other:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from commands import checked
 from kube_case import KubeCase, eventually, running, sh
 from spawnery.outcomes import JobState
 from spawnery.spawner import Spawner
@@ -74,13 +74,11 @@ def stopped_kubelet(case: KubeCase) -> Iterator[None]:
     command = os.environ.get("SPAWNERY_TEST_CLUSTER")
     if command is None:
         pytest.skip("SPAWNERY_TEST_CLUSTER names no command that could stop a kubelet")
-    subprocess.run([command, "stop", "kubelet"], check=True, capture_output=True, timeout=SILENT)
+    checked(command, "stop", "kubelet", seconds=SILENT)
     try:
         yield
     finally:
-        subprocess.run(
-            [command, "start", "kubelet"], check=True, capture_output=True, timeout=SILENT
-        )
+        checked(command, "start", "kubelet", seconds=SILENT)
         eventually(lambda: all(ready(node) for node in case.kubectl.get("nodes")["items"]))
 
 

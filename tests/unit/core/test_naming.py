@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import string
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import spawnery
+from commands import checked
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from spawnery import naming
@@ -160,18 +160,14 @@ def test_job_ids_of_keys_are_the_same_in_every_process() -> None:
     code = "from spawnery.naming import job_id_from; print(job_id_from('T024/C012'))"
     source = str(Path(spawnery.__file__).parents[1])
     made = {
-        subprocess.run(
-            [sys.executable, "-c", code],
+        checked(
+            *(sys.executable, "-c", code),
             env={
                 "PATH": os.defpath,
                 "PYTHONPATH": os.pathsep.join([source, *filter(None, sys.path)]),
                 "PYTHONHASHSEED": seed,
             },
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        ).stdout.strip()
+        ).strip()
         for seed in ("1", "2")
     }
     assert made == {naming.job_id_from("T024/C012")}

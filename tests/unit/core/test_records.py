@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
+from commands import checked
 from records_cases import (
     DONE,
     KILL,
@@ -350,7 +351,7 @@ def small_disk(tmp_path):
     if subprocess.run(command, capture_output=True, env={"PATH": os.environ["PATH"]}).returncode:
         pytest.skip("may not mount a small file system here")
     yield folder
-    subprocess.run(["umount", folder], check=True, env={"PATH": os.environ["PATH"]})
+    checked("umount", folder)
 
 
 def fill(folder):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any, Literal
 import attrs
 import jsonschema
 import pytest
+from commands import checked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spawnery.contract import CheckItem
@@ -353,5 +353,4 @@ def test_results_become_json() -> None:
 def test_writing_needs_no_cattrs() -> None:
     """A result is written without loading what only reading needs."""
     code = "import sys, spawnery.serialize as s; s.to_json({}); print('cattrs' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert done.stdout.strip() == "False"
+    assert checked(sys.executable, "-c", code).strip() == "False"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import ssl
-import subprocess
 from pathlib import Path
 
+from commands import checked
 from tools import need
 
 
@@ -14,14 +14,10 @@ def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return a server's context and a client's that trusts it and shows the same certificate."""
     need("openssl")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
-            *("-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
+    checked(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+        *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
+        *("-keyout", key, "-out", certificate),
         env={"PATH": os.environ["PATH"]},
     )
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
