@@ -49,6 +49,7 @@ class DockerBench(Bench):
     image = BUSYBOX
     faults_shared = True
     lingers: ClassVar[Mapping[str, Any]] = {"command": ["sh", "-c", "setsid sleep 600 & sleep 0.2"]}
+    short_log: ClassVar[Mapping[str, str]] = {"SPAWNERY_DOCKER_LOG_MAX_BYTES": "500000"}
     fault_points: ClassVar[Mapping[str, FaultPoint]] = {
         "create": FaultPoint("POST", f"{_CONTAINERS}create"),
         "start": FaultPoint("POST", f"{_CONTAINERS}[^/]+/start"),

@@ -99,7 +99,7 @@ def test_nothing_of_the_host(case: DockerCase, spawner: Spawner, security: str) 
     assert host["Init"] is True
     assert host["LogConfig"] == {
         "Type": "json-file",
-        "Config": {"max-size": str(32 * 1024 * 1024), "max-file": "2"},
+        "Config": {"max-size": str(16 * 1024 * 1024), "max-file": "4"},
     }
     assert [mount["Type"] for mount in shown["Mounts"]] == []
 

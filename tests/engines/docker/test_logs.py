@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -206,6 +207,84 @@ def test_a_flood_is_read_at_the_readers_pace(spawner):
         sizes = [len(next(stream).data) for _ in range(50)]
     assert max(sizes) <= 2**20
     spawner.stop("flood", grace_seconds=0)
+
+
+SEQ = {"SPAWNERY_DOCKER_LOG_MAX_BYTES": "400000"}
+
+
+@pytest.mark.parametrize("driver", ["json-file", "local"])
+@pytest.mark.parametrize("many", [2_000, 30_000])
+def test_a_start_that_was_rotated_away_is_told(docker_socket, tmp_path, driver, many):
+    """At the end of the log, with the setting; a log that is whole says nothing."""
+    with open_spawner(tmp_path, docker_socket, SPAWNERY_DOCKER_LOG_DRIVER=driver, **SEQ) as spawner:
+        job = spawner.spawn(shell(f"seq 1 {many}", retention_seconds=600)).job_id
+        spawner.wait(job, PATIENCE)
+        for how in ({}, {"follow": True}, {"tail_bytes": 10**6}):
+            with spawner.logs(job, **how) as stream:
+                chunks = list(stream)
+            whole = b"".join(chunk.data for chunk in chunks).startswith(b"1\n")
+            assert whole is (many == 2_000)
+            reasons = [chunk.lost_reason for chunk in chunks if chunk.gap]
+            assert len(reasons) == (0 if whole else 1), how
+            assert all("SPAWNERY_DOCKER_LOG_MAX_BYTES" in reason for reason in reasons)
+        with spawner.logs(job, tail_bytes=100) as stream:
+            assert not any(chunk.gap for chunk in stream)
+        spawner.remove(job)
+
+
+def test_a_place_that_was_rotated_away_is_told(docker_socket, tmp_path):
+    """Who goes on from a cursor that the log no longer has is told there, others are not."""
+    script = "echo first; while [ ! -e /tmp/go ]; do sleep 0.1; done; seq 1 30000; echo last"
+    with open_spawner(tmp_path, docker_socket, **SEQ) as spawner:
+        job = spawner.spawn(shell(script, retention_seconds=600))
+        with spawner.logs(job.job_id, follow=True) as stream:
+            first = next(stream)
+        docker(docker_socket, "exec", job.name, "touch", "/tmp/go")
+        spawner.wait(job.job_id, PATIENCE)
+        with spawner.logs(job.job_id, cursor=first.cursor) as stream:
+            chunks = list(stream)
+        assert [chunk.gap for chunk in chunks].index(True) == 0
+        assert sum(chunk.gap for chunk in chunks) == 1
+        with spawner.logs(job.job_id, cursor=chunks[0].cursor) as stream:
+            rest = list(stream)
+        assert not any(chunk.gap for chunk in rest)
+        assert joined(rest) == joined(chunks[1:])
+        spawner.remove(job.job_id)
+
+
+def test_a_follower_that_fell_behind_is_told(docker_socket, tmp_path):
+    """Of all lines each came, or it is said that some may be missing."""
+    with open_spawner(tmp_path, docker_socket, **SEQ) as spawner:
+        job = spawner.spawn(shell("sleep 1; seq 1 300000", retention_seconds=600))
+        with spawner.logs(job.job_id, follow=True) as stream:
+            chunks = list(stream)
+        lines = b"".join(chunk.data for chunk in chunks).splitlines()
+        assert lines[-1] == b"300000"
+        assert len(lines) == 300_000 or any(chunk.gap for chunk in chunks)
+        spawner.remove(job.job_id)
+
+
+def test_the_command_says_what_is_missing(docker_socket, tmp_path):
+    """``spawnery logs`` on stderr, with --json as ``lost_bytes``."""
+    environ = environ_of(tmp_path, docker_socket) | SEQ
+    words = [sys.executable, "-W", "error", "-m", "spawnery"]
+
+    def call(*arguments):
+        return subprocess.run(
+            [*words, *arguments], capture_output=True, env=environ, timeout=PATIENCE, text=True
+        )
+
+    image = ["--image", "spawnery-test/busybox:1"]
+    job = ["--job-id", "seq", "--retention-seconds", "600"]
+    run = call("run", *image, *job, "--", "seq", "1", "30000")
+    assert run.stdout.startswith("1\n") or "may be missing" in run.stderr
+    read = call("logs", "seq")
+    assert not read.stdout.startswith("1\n")
+    assert "a part of the log may be missing" in read.stderr
+    *_, last = map(json.loads, call("logs", "--json", "seq").stdout.splitlines())
+    assert last["lost_bytes"] is None
+    assert last["text"] == ""
+    call("rm", "seq")
 
 
 def test_a_cut_connection_goes_on_in_the_engines_log(led, proxy):

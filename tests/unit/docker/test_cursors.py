@@ -82,6 +82,31 @@ def test_reading_goes_on_anywhere(log, data, engine):
     assert joined(found) == joined(log)
 
 
+def gap(log: Log, position: Position) -> bool:
+    """Tell whether reading on shows that a part is missing."""
+    told = False
+    for message in log:
+        told = told or position.is_gone(*message[:2])
+        position.admit(*message)
+    return told or position.unseen
+
+
+@settings(deadline=None)
+@given(logs(), st.data(), st.sampled_from([older_engine, newer_engine]))
+def test_a_place_that_the_log_lost_is_told(log, data, engine):
+    """Where messages behind the place were dropped, always; where it is still there, never."""
+    reach = data.draw(st.integers(0, len(log)))
+    position = Position()
+    read(log[:reach], position)
+    place = position.place
+    assert not gap(engine(log, place.since), Position(place))
+    dropped = data.draw(st.integers(0, len(log)))
+    rest = log[dropped:]
+    marks = {(STDOUT, place.out.time), (STDERR, place.err.time)}
+    if dropped > reach > 0 and not any(message[:2] in marks for message in rest):
+        assert gap(engine(rest, place.since), Position(place))
+
+
 @settings(deadline=None)
 @given(logs(), st.data())
 def test_reading_goes_on_inside_a_message(log, data):

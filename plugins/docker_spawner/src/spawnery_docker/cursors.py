@@ -140,8 +140,21 @@ class Position:
             self._skip = {STDOUT: [-1, start.out], STDERR: [-1, start.err]}
         elif start is not None:
             self._skip = {stream: mark[:2] for stream, mark in self._marks.items() if mark[0]}
+        # What is older than that is not asked for, so nothing follows from its absence.
+        self._since = place.since
         self._counting = isinstance(start, Counts)
         self._counts = Counts()
+
+    def is_gone(self, stream: int, time: int) -> bool:
+        """Tell whether the log no longer has the place: a message shows that is behind it."""
+        until, left = self._skip.get(stream, (-1, 0))
+        return bool(left) and self._since <= until < time and not self._counting
+
+    @property
+    def unseen(self) -> bool:
+        """Whether the log did not show the place so far."""
+        sought = self._skip.values() if not self._counting else ()
+        return any(left and until >= self._since for until, left in sought)
 
     def admit(self, stream: int, time: int, data: bytes) -> bytes:
         """Take in a message of the log; returns what of it is new."""

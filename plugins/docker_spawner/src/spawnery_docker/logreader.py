@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from spawnery.contract import LogsRequest
@@ -27,13 +28,22 @@ class LogReader:
     Args:
         client: The engine.
         look: Inspects a container by id; None where there is none.
+        now: The engine's present, not earlier than it is.
         timeout: Limit in seconds until the header of an answer.
     """
 
-    def __init__(self, client: DockerClient, look: Look, *, timeout: float) -> None:
+    def __init__(
+        self, client: DockerClient, look: Look, now: Callable[[], datetime], *, timeout: float
+    ) -> None:
         self._client = client
         self.look = look
+        self.now = now
         self._timeout = timeout
+
+    @property
+    def podman(self) -> bool:
+        """Whether it is Podman, whose logs are kept by rules of its own."""
+        return self._client.podman is not None
 
     def open(
         self,
@@ -60,7 +70,7 @@ class LogReader:
         query = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow))}
         if since:
             query["since"] = f"{since // _NANO}.{since % _NANO:09d}"
-        if lines is not None and self._client.podman is None:
+        if lines is not None and not self.podman:
             # Podman 4.3 gives nothing where the last line has no end; it reads what is kept.
             query["tail"] = str(lines)
         path = f"/containers/{engine_id}/logs"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from attrs import evolve
 from spawnery.contract import LogsRequest
 from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
 from spawnery.outcomes import LogChunk
@@ -15,6 +16,7 @@ from spawnery.streams import JobStream
 
 from spawnery_docker.cursors import Counts, Place, Position
 from spawnery_docker.demux import NAMES, Message
+from spawnery_docker.logaccount import Account, limits_of
 from spawnery_docker.logreader import LogReader, Messages
 from spawnery_docker.logtailer import last_bytes
 from spawnery_docker.status import LIVE
@@ -60,8 +62,12 @@ class EngineLog(JobStream[LogChunk]):
         self._start: Place | Counts | None = start
         self._position = Position(start)
         self._waited = False
+        self._gap = False
+        self._over = False
+        self._limits = None if reader.podman else limits_of(shown)
         if request.tail_bytes and start is None:
             self._begin_before_end(request.tail_bytes)
+        self._account = Account(self._limits, reader.now, self._start)
         self._open(follow=request.follow and shown["State"]["Status"] in LIVE)
         self._last = not request.follow or shown["State"]["Status"] not in {"created", *LIVE}
 
@@ -70,11 +76,21 @@ class EngineLog(JobStream[LogChunk]):
         for message, place in pieces:
             if message[1] >= self._since:
                 self._ready.append(_chunk(message, str(place)))
+        got = [message for message, _ in pieces]
+        short = sum(len(data) for _, _, data in got) < size
+        if short and self._limits is not None and self._limits.is_full(got) and self._ready:
+            self._ready[0] = evolve(self._ready[0], lost_reason=self._why())
 
     def _open(self, *, follow: bool) -> None:
-        """Ask for what is behind the position."""
+        """Ask for what is behind the position, or for all where some of it may be missing."""
         self._position = Position(self._start)
-        since = self._since if self._start is None else self._start.since
+        start = self._start
+        if not follow and self._account.doubtful:
+            self._account.check_all()
+            start = self._account.start
+        since = self._since if start is None else start.since
+        self._follows = follow
+        self._from_start = start is None or not start.since
         messages = self._reader.open(self._request, self._engine_id, follow=follow, since=since)
         with self._lock:
             self._messages = messages
@@ -85,9 +101,11 @@ class EngineLog(JobStream[LogChunk]):
         while not self._closed.is_set():
             if self._ready:
                 return self._ready.popleft()
+            if self._over:
+                break
             try:
                 if not self._fill() and not self._go_on():
-                    self._closed.set()
+                    self._end()
             except StreamLost as lost:
                 raise StreamLost(
                     lost.message, cursor=self._position.cursor, job_id=self._request.job_id
@@ -101,12 +119,22 @@ class EngineLog(JobStream[LogChunk]):
         messages = self._messages.some()
         if messages is None:
             return False
+        if self._follows:
+            self._account.follow(messages)
+        else:
+            self._account.read(messages, from_start=self._from_start)
         run: list[Message] = []
         for stream, time, data in messages:
+            if not self._reader.podman and self._position.is_gone(stream, time):
+                if run:
+                    self._put(run)
+                    run = []
+                self._gap = True
             if run and (run[0][0] != stream or time - run[0][1] > _TOGETHER_NS):
                 self._put(run)  # before the position moves on
                 run = []
             new = self._position.admit(stream, time, data)
+            self._account.gave(len(new))
             if new and time >= self._since:
                 run.append((stream, time, new))
         if run:
@@ -116,7 +144,26 @@ class EngineLog(JobStream[LogChunk]):
     def _put(self, run: list[Message]) -> None:
         stream, time, _ = run[0]
         whole = b"".join(data for _, _, data in run)
-        self._ready.append(_chunk((stream, time, whole), self._position.cursor))
+        chunk = _chunk((stream, time, whole), self._position.cursor)
+        if self._gap:
+            chunk, self._gap = evolve(chunk, lost_reason=self._why()), False
+        self._ready.append(chunk)
+
+    def _end(self) -> None:
+        """Come to the end of the log; say what is missing of it, as far as that is known."""
+        self._over = True
+        lost, reason = self._account.missing()
+        if self._gap or (self._last and self._position.unseen and not self._reader.podman):
+            reason = self._why()
+        if lost or reason:
+            cursor = self._position.cursor
+            self._ready.append(
+                LogChunk(stream="stdout", data=b"", cursor=cursor, lost=lost, lost_reason=reason)
+            )
+
+    def _why(self) -> str:
+        """Say why what follows the place of the reader is not there any more."""
+        return "the engine dropped it" if self._limits is None else self._limits.reason
 
     def _go_on(self) -> bool:
         """Go on after the end of an answer; False when the log has ended."""

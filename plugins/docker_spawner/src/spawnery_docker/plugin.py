@@ -55,6 +55,7 @@ CAPABILITIES: Final = frozenset(
         "logs.split",
         "logs.resume",
         "logs.after_exit",
+        "logs.gaps",
         "tail",
         "watch.resume",
         "evidence.identity",

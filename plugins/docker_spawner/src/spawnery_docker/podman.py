@@ -7,6 +7,7 @@ from typing import Final
 
 LACKS: Final[Mapping[str, str]] = {
     "field.resources.gpus": "Podman's Docker API takes a request for GPUs and does not give any",
+    "logs.gaps": "Podman keeps logs by rules of its own and does not tell what it drops",
     "oom": "Podman may not tell when memory ran out: such a job ends as killed.external",
 }
 """Capabilities of this spawner that Podman does not have, with the reason."""

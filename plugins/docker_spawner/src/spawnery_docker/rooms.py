@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from spawnery.plugin import SpawnerRuntime
 
 from spawnery_docker.book import Book
@@ -64,7 +66,13 @@ class Rooms:
             tails=tails,
             book=book,
         )
-        reader = LogReader(client, self.containers.show, timeout=runtime.io_timeout_seconds)
+
+        def latest() -> datetime:
+            present = runtime.engine_clock.now()
+            return runtime.engine_clock.best_guess() if present is None else present.latest
+
+        timeout = runtime.io_timeout_seconds
+        reader = LogReader(client, self.containers.show, latest, timeout=timeout)
         self.logs = Logs(reader, tails, self.containers.own, book)
         self.planning = Planning(client, images, settings)
         self.doctor = Doctor(

@@ -59,7 +59,9 @@ class DockerSettings:
     log_max_bytes: int = setting(
         64 * 1024 * 1024,
         check=_above_zero,
-        description="Bytes of log kept per job (drivers json-file and local); the oldest go first.",
+        description="Bytes on the engine's disk that the log of one job may take, with what the"
+        " driver adds to each line: json-file 70, local 27. The oldest quarter goes first, and"
+        " readers are told.",
     )
     allow_privileged: bool = setting(
         False,  # noqa: FBT003 - the default

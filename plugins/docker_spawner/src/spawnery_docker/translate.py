@@ -21,6 +21,8 @@ from spawnery_docker.status import LABEL_REPLACED_USER
 _NOBODY: Final = "65532:65532"
 """The user that distroless images call ``nonroot``; no host has it by default."""
 _HOME: Final = "/home/job"
+_LOG_FILES: Final = 4
+"""A log loses a quarter at a time: fewer files lose more at once, more make followers miss more."""
 _LEAST_SHARES: Final = 2
 _SHARES_PER_CORE: Final = 1024
 _USER: Final = re.compile(r"(?P<uid>\d+)(:\d+)?\Z")
@@ -197,7 +199,8 @@ def _host(
 
 
 def _log(settings: DockerSettings) -> dict[str, Any]:
-    capped = {"max-size": f"{settings.log_max_bytes // 2}", "max-file": "2"}
+    size = max(1, settings.log_max_bytes // _LOG_FILES)
+    capped = {"max-size": f"{size}", "max-file": f"{_LOG_FILES}"}
     driver = settings.log_driver
     return {"Type": driver, "Config": capped if driver in {"json-file", "local"} else {}}
 
