@@ -26,7 +26,11 @@ def _options() -> dict[str, Any]:
     from redis.backoff import NoBackoff  # noqa: PLC0415 - redis is slow to import
     from redis.retry import Retry  # noqa: PLC0415
 
+    from spawnery_dispatcher.redis_pools import MOST_CONNECTIONS  # noqa: PLC0415
+
     return {
+        "max_connections": MOST_CONNECTIONS,
+        "timeout": _SOCKET_SECONDS,
         "decode_responses": True,
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": _SOCKET_SECONDS,
@@ -59,14 +63,18 @@ def connect(url: str) -> Any:
     """Return a client for asyncio, a ``redis.asyncio.Redis``; nothing is sent yet."""
     from redis.asyncio import Redis  # noqa: PLC0415 - slow to import
 
-    return Redis.from_url(checked(url), **_asyncio_options())
+    from spawnery_dispatcher.redis_pools import TaskPool  # noqa: PLC0415
+
+    return Redis.from_pool(TaskPool.from_url(checked(url), **_asyncio_options()))
 
 
 def connect_blocking(url: str) -> Any:
     """Return a client for threads, a ``redis.Redis``; nothing is sent yet."""
     from redis import Redis  # noqa: PLC0415 - slow to import
 
-    return Redis.from_url(checked(url), **_options())
+    from spawnery_dispatcher.redis_pools import ThreadPool  # noqa: PLC0415
+
+    return Redis.from_pool(ThreadPool.from_url(checked(url), **_options()))
 
 
 def slices(names: Collection[T]) -> Iterator[Sequence[T]]:

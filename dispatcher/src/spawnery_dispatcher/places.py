@@ -87,6 +87,11 @@ class Places:
         self._key: str | None = None
         self._known = Known(rows={}, first=None, joined=frozenset(), key=None, read_at=-1e9)
 
+    @property
+    def key(self) -> str | None:
+        """Key of the present place; None before ``enter``. Nothing is read for it."""
+        return self._key
+
     def known(self, *, fresh: bool = False) -> Known:
         """Return what is known; ``fresh`` reads it in any case."""
         known = self._known

@@ -360,7 +360,7 @@ class RedisRecords:
         return find(self._redis, self._keys, self._places.known(), job_id)
 
     def _of_here(self, record: Record) -> Record:
-        return evolve(record, place=self._places.known().key)
+        return evolve(record, place=self._places.key)
 
     def _set(self, pipe: Any, at: Found, record: Record, **changes: Any) -> Record:
         pipe.multi()
