@@ -23,10 +23,11 @@ demo: $(READY) ## Run one job on this machine, then the dispatcher with an agent
 test: $(READY) ## Run all tests; suites without their engine are skipped and listed
 	@scripts/test.sh
 
-test-all: $(READY) ## Run all tests, then all Docker suites on a newer engine, on both image stores
+test-all: $(READY) ## Run all tests, then the Docker and Podman suites on newer engines
 	@scripts/test.sh
 	@scripts/newer-docker.sh test overlay2 $(DOCKER_SUITES) || [ $$? -eq 69 ]
 	@scripts/newer-docker.sh test containerd $(DOCKER_SUITES) || [ $$? -eq 69 ]
+	@scripts/newer-podman.sh test || [ $$? -eq 69 ]
 
 lint: $(READY) ## Check style, formatting, types and import rules
 	@scripts/lint.sh

@@ -18,6 +18,15 @@ def podman_address() -> Iterator[str]:
         yield address
 
 
+class PodmanBench(DockerBench):
+    """Containers of Podman."""
+
+    def kill_engine_side(self, job_id: str) -> None:
+        """Kill the program, then remove what is left: Podman 5 removes by SIGTERM first."""
+        self.docker("kill", "-s", "KILL", self.name_of(job_id))
+        self.docker("rm", "-f", self.name_of(job_id), check=False)
+
+
 @pytest.mark.engine("podman")
 class TestPodman(SpawnerContract):
     """Containers of Podman, by its Docker-compatible API."""
@@ -27,8 +36,8 @@ class TestPodman(SpawnerContract):
     @pytest.fixture
     def bench(
         self, tmp_path: Path, podman_address: str, second_docker: Callable[[], str]
-    ) -> Iterator[DockerBench]:
+    ) -> Iterator[PodmanBench]:
         """Make a state directory and a name prefix of its own for each test."""
-        made = DockerBench(tmp_path, podman_address, other=second_docker)
+        made = PodmanBench(tmp_path, podman_address, other=second_docker)
         yield made
         made.close()
