@@ -177,7 +177,7 @@ def test_a_log_that_went_with_its_container(spawner, docker_socket):
     eventually(lambda: not docker(docker_socket, "ps", "-aq", *mine))
     with pytest.raises(LogsUnavailable, match=r"gone|removed") as caught:
         spawner.logs(job)
-    assert "--retention-seconds" in caught.value.hint
+    assert "retention_seconds=900" in caught.value.hint
 
 
 def test_a_cursor_of_another_engine(spawner):

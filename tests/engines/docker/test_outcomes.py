@@ -70,7 +70,7 @@ def test_out_of_memory(spawner: Spawner, retention: int) -> None:
     outcome = ended(spawner, sh(HOG, resources=SMALL, retention_seconds=retention))
     assert (outcome.state, outcome.cause) == (JobState.FAILED, "oom")
     assert (outcome.exit_code, outcome.oom) == (137, True)
-    assert "--memory-limit" in (outcome.hint or "")
+    assert "resources.memory_limit=2Gi" in (outcome.hint or "")
 
 
 @pytest.mark.parametrize("code", [0, 9])
@@ -278,8 +278,8 @@ def test_an_image_that_needs_root(spawner: Spawner) -> None:
     outcome = ended(spawner, sh(ROOT_ONLY))
     assert (outcome.state, outcome.cause) == (JobState.FAILED, "security.root_image")
     assert outcome.exit_code == 3
-    assert "--user" in (outcome.hint or "")
-    assert "--security baseline" in (outcome.hint or "")
+    assert "user=1000" in (outcome.hint or "")
+    assert "security=baseline" in (outcome.hint or "")
 
 
 def test_an_image_that_needs_root_when_its_end_comes_late(
@@ -350,6 +350,6 @@ def test_more_cpus_than_the_engine_has(case: DockerCase, spawner: Spawner, name:
     with pytest.raises(InvalidSpec) as caught:
         spawner.spawn(spec)
     assert caught.value.field == f"resources.{name}"
-    assert f"--{name.replace('_', '-')} {there}" in (caught.value.hint or "")
+    assert f"resources.{name}={there}" in (caught.value.hint or "")
     assert case.containers() == set()
     assert spawner.records.get("wide") is None

@@ -194,5 +194,5 @@ def test_check_with_a_probe_that_has_no_image(case: DockerCase) -> None:
     done = case.cli("--json", "check", "--probe")
     items = {item["name"]: item for item in json.loads(done.stdout)}
     assert items["probe"]["level"] == "failed"
-    assert "--image" in items["probe"]["hint"]
+    assert "image=" in items["probe"]["hint"]
     assert done.returncode == 1

@@ -185,8 +185,8 @@ def test_an_image_with_a_user_that_the_profile_forbids(
     )
     outcome = given_up(case, spec, SPAWNERY_KUBERNETES_ALLOW_PATCH="1")
     assert outcome.cause == "security.root_image"
-    assert "--user 1000" in (outcome.hint or "")
-    assert "--security baseline" in (outcome.hint or "")
+    assert "user=1000" in (outcome.hint or "")
+    assert "security=baseline" in (outcome.hint or "")
 
 
 # -- what the pod needs ----------------------------------------------------------------------
@@ -334,7 +334,7 @@ def test_a_profile_that_the_namespace_forbids(case: KubeCase) -> None:
     outcome = given_up(case, sh("exit 0", security="baseline"))
     assert outcome.cause == "security.forbidden"
     assert 'violates PodSecurity "restricted' in outcome.message
-    assert "--security restricted" in (outcome.hint or "")
+    assert "security=restricted" in (outcome.hint or "")
 
 
 @contextmanager

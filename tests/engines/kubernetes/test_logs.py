@@ -212,7 +212,7 @@ def test_a_log_that_went_with_its_pod(case: KubeCase) -> None:
         with pytest.raises(LogsUnavailable, match="no pod") as told:
             _read(spawner, "went")
         assert told.value.hint is not None
-        assert "--retention-seconds" in told.value.hint
+        assert "retention_seconds=900" in told.value.hint
 
 
 def test_a_foreign_pod(case: KubeCase) -> None:

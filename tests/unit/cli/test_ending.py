@@ -22,7 +22,7 @@ def test_an_exit_needs_no_more_words() -> None:
         started_at=START,
         finished_at=START + timedelta(seconds=65),
     )
-    assert ending.sentence("demo", outcome) == "demo: FAILED, exit code 3, after 1m5s"
+    assert ending.sentence(App(), "demo", outcome) == "demo: FAILED, exit code 3, after 1m5s"
 
 
 def test_an_exit_code_is_told_once() -> None:
@@ -34,15 +34,15 @@ def test_an_exit_code_is_told_once() -> None:
         exit_code=143,
     )
     line = "demo: CANCELLED: stopped on request (exit code 143) [cancelled]"
-    assert ending.sentence("demo", outcome) == line
+    assert ending.sentence(App(), "demo", outcome) == line
 
 
 def test_another_end_has_its_message_and_its_cause() -> None:
     """The cause is the word to look up."""
     outcome = Outcome(state=JobState.LOST, cause="lost.missing", message="it is gone")
-    assert ending.sentence("demo", outcome) == "demo: LOST: it is gone [lost.missing]"
+    assert ending.sentence(App(), "demo", outcome) == "demo: LOST: it is gone [lost.missing]"
     bare = Outcome(state=JobState.LOST, cause="lost.missing")
-    assert ending.sentence("demo", bare) == "demo: LOST [lost.missing]"
+    assert ending.sentence(App(), "demo", bare) == "demo: LOST [lost.missing]"
 
 
 def test_the_hint_is_told_where_it_helps(capfd) -> None:
@@ -66,4 +66,4 @@ def test_the_engines_code_of_a_failed_start_is_not_told_as_the_jobs() -> None:
     outcome = Outcome(
         state=JobState.FAILED, cause="start.failed", message="no address left", exit_code=128
     )
-    assert ending.sentence("demo", outcome) == "demo: FAILED: no address left [start.failed]"
+    assert ending.sentence(App(), "demo", outcome) == "demo: FAILED: no address left [start.failed]"

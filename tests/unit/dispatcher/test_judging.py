@@ -75,6 +75,6 @@ def test_both_witnesses_are_told():
 def test_hints_are_for_people_in_a_chat():
     """What the engine advises is handed on; what is about flags of a command is not."""
     oom = Outcome(state=F, cause="oom", hint="more memory")
-    code = Outcome(state=F, cause="exit.nonzero", hint="--retention-seconds 15m")
+    code = Outcome(state=F, cause="exit.nonzero", hint="retention_seconds=900")
     assert judge(oom, None, now=NOW).hint == "more memory"
     assert judge(code, None, now=NOW).hint is None

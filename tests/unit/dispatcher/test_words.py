@@ -38,7 +38,7 @@ FAILED = Ending(
     state=JobState.FAILED,
     cause="oom",
     message="memory ran out",
-    hint="--memory-limit 2Gi",
+    hint="resources.memory_limit=2Gi",
     log_tail="the end ``` <!channel>",
     ended_at=datetime(2030, 1, 1, tzinfo=UTC),
 )
@@ -75,7 +75,7 @@ def test_a_failure_says_cause_hint_and_tail():
     """Whoever asked can act on it."""
     shown = words.view(evolve(ENTRY, phase=Phase.ENDED, ending=FAILED))
     text = shown.text()
-    for part in ("failed", "memory ran out", "oom", "--memory-limit 2Gi", "the end"):
+    for part in ("failed", "memory ran out", "oom", "resources.memory_limit=2Gi", "the end"):
         assert part in text
     made = json.dumps(blocks("demo-58-abc", shown), ensure_ascii=False)
     assert "<!channel>" not in made

@@ -113,7 +113,7 @@ def test_missing_image_says_what_to_do() -> None:
     assert error.cause == "image.not_found"
     assert "agent:1" in error.message
     assert "never" in error.message
-    for words in ("docker pull agent:1", "docker build -t agent:1 .", "--pull-policy"):
+    for words in ("docker pull agent:1", "docker build -t agent:1 .", "pull_policy=if-not-present"):
         assert words in error.hint
 
 

@@ -209,5 +209,5 @@ def test_a_denial_as_a_replaced_user_is_told_as_an_image_that_needs_root() -> No
     assert told.seen(tail="nothing of that kind\n").outcome.cause == "exit.nonzero"
     outcome = told.seen(tail=tail).outcome
     assert outcome.cause == "security.root_image"
-    assert "--user 1000" in outcome.hint
-    assert "--security baseline" in outcome.hint
+    assert "user=1000" in outcome.hint
+    assert "security=baseline" in outcome.hint

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from spawnery.errors import SpawnerError
 
 if TYPE_CHECKING:
+    from spawnery.cli.app import App
     from spawnery.models import JobSpec
 
 
@@ -53,11 +54,10 @@ def on_error(spec: JobSpec, error: SpawnerError) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def added(spec: JobSpec) -> Iterator[None]:
-    """Add our hints to an error of a job."""
+def added(app: App, spec: JobSpec) -> Iterator[None]:
+    """Let our hints be told with an error of a job."""
     try:
         yield
     except SpawnerError as error:
-        hints = on_error(spec, error)
-        error.hint = "\n".join([*([error.hint] if error.hint else []), *hints]) or None
+        app.advice = on_error(spec, error)
         raise

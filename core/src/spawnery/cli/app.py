@@ -23,6 +23,8 @@ class App:
     """One call of the command: its global options, filled in while click parses them.
 
     Attributes:
+        advice: Hints for the error that ends the command, beside its own.
+        job_file: Whether the job comes from a file.
         mid_line: Whether what was printed last did not end its line.
     """
 
@@ -34,6 +36,8 @@ class App:
         self.verbose = False
         self.quiet = False
         self.json = False
+        self.job_file = False
+        self.advice: Sequence[str] = ()
         self.mid_line = False
 
     def talk(self, text: str) -> None:

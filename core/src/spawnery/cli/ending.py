@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from spawnery.cli import ages, encode, exits
+from spawnery.cli import ages, encode, exits, fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ _EXIT: Final = "(exit code "
 """In messages that have the exit code themselves."""
 
 
-def sentence(job_id: str, outcome: Outcome) -> str:
+def sentence(app: App, job_id: str, outcome: Outcome) -> str:
     """Return one line on how a job ended."""
     parts = [str(outcome.state)]
     ran = not exits.never_ran(outcome)
@@ -30,7 +30,7 @@ def sentence(job_id: str, outcome: Outcome) -> str:
     text = f"{job_id}: {', '.join(parts)}"
     if outcome.cause in _PLAIN:
         return text
-    why = f": {outcome.message}" if outcome.message else ""
+    why = f": {fields.message(app, outcome.message)}" if outcome.message else ""
     return f"{text}{why} [{outcome.cause}]"
 
 
@@ -49,7 +49,7 @@ def tell(app: App, job_id: str, outcome: Outcome, *, advice: Sequence[str] = ())
         outcome: How it ended.
         advice: More hints.
     """
-    app.talk(sentence(job_id, outcome))
-    hint = None if outcome.cause in _PLAIN else outcome.hint
-    for line in [*(hint or "").splitlines(), *advice]:
+    app.talk(sentence(app, job_id, outcome))
+    hint = "" if outcome.cause in _PLAIN else fields.hint(app, outcome.hint or "")
+    for line in [*hint.splitlines(), *advice]:
         app.talk(f"hint: {line}")

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from spawnery.cli import output
+from spawnery.cli import fields, output
 
 if TYPE_CHECKING:
     from spawnery.cli.app import App
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 def tell_error(app: App, error: SpawnerError) -> None:
     """Print an error of ours on stderr."""
+    field = getattr(error, "field", None)
+    hint = error.hint if app.json else fields.hint(app, error.hint or "")
     _tell(
         app,
-        message=error.message,
+        message=error.message if app.json else fields.message(app, error.message, field),
         cause=error.cause,
-        hint=error.hint,
+        hint="\n".join(filter(None, [hint, *app.advice])) or None,
         job_id=error.job_id,
-        field=getattr(error, "field", None),
+        field=field,
         retryable=error.retryable,
     )
 

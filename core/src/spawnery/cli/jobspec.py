@@ -32,7 +32,7 @@ def spec_of(app: App, flags: Mapping[str, Any], *, retention_seconds: float | No
     """Return the job that a command was given.
 
     Args:
-        app: For our own environment.
+        app: For our own environment; learns whether there is a job file.
         flags: What click made of the options of ``jobflags``.
         retention_seconds: Taken where neither file nor flag sets it.
 
@@ -40,7 +40,8 @@ def spec_of(app: App, flags: Mapping[str, Any], *, retention_seconds: float | No
         InvalidSpec: A field is not allowed.
         click.BadParameter: A flag cannot be read.
     """
-    base = _from_file(flags["job_file"]) if flags["job_file"] is not None else None
+    app.job_file = flags["job_file"] is not None
+    base = _from_file(flags["job_file"]) if app.job_file else None
     changes = _changes(app, flags, base)
     if base is None:
         return JobSpec(**{"retention_seconds": retention_seconds} | changes)

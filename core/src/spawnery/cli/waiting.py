@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from attrs import evolve
 
-from spawnery.cli import ages
+from spawnery.cli import ages, fields
 from spawnery.outcomes import JobState
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ _AFTER_SECONDS: Final = 1.5
 _WAITING: Final = frozenset({JobState.QUEUED, JobState.PENDING})
 
 
-def sentence(status: JobStatus) -> str:
+def sentence(app: App, status: JobStatus) -> str:
     """Return one line on what a job waits for; empty where nobody says it."""
     if not status.message and not status.cause:
         return ""
-    why = f": {_why(status)}" if status.message else ""
+    why = f": {fields.message(app, _why(status))}" if status.message else ""
     cause = f" [{status.cause}]" if status.cause else ""
     state = "is held back" if status.state is JobState.QUEUED else "waits to start"
     return f"{status.job_id} {state}{why}{cause}"
@@ -53,6 +53,7 @@ class Waiting:
     def __init__(
         self, app: App, spawner: Spawner, job_id: str, *, say: Callable[[str], None] | None = None
     ) -> None:
+        self._app = app
         self._silent = app.quiet or app.json
         self._spawner = spawner
         self._job_id = job_id
@@ -143,14 +144,14 @@ class Waiting:
             if status.state is JobState.RUNNING and self._said:
                 self._said = ""
                 self._say(f"{self._job_id} runs")
-            text = sentence(status) if status.state in _WAITING else ""
+            text = sentence(self._app, status) if status.state in _WAITING else ""
             # A line for each megabyte would be too many.
-            same = sentence(evolve(status, progress=None)) if text else ""
+            same = sentence(self._app, evolve(status, progress=None)) if text else ""
             if not text or same == self._said:
                 return
             self._said = same
             self._say(text)
-            hint = status.hint or ""
+            hint = fields.hint(self._app, status.hint or "")
             if hint != self._hint:
                 self._hint = hint
                 for line in hint.splitlines():

@@ -48,7 +48,7 @@ def _facts(lifecycle: Lifecycle, request: LogsRequest) -> Facts:
     if facts is not None:
         return facts
     msg = f"the log of job {request.job_id} is not here: the job was removed, or never was"
-    hint = "keep ended jobs for a while with retention_seconds (--retention-seconds 15m)"
+    hint = "keep ended jobs for a while: retention_seconds=900"
     raise LogsUnavailable(msg, hint=hint, job_id=request.job_id)
 
 

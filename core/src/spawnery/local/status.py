@@ -111,7 +111,7 @@ def _verdict(
 def _read_log(job: Mapping[str, Any]) -> str:
     if job["retention_seconds"]:
         return f"read its log: spawnery logs {job['job_id']}"
-    return "read the end of its log; to keep all of it for a while: --retention-seconds 15m"
+    return "read the end of its log; to keep all of it for a while: retention_seconds=900"
 
 
 def _signalled(job: Mapping[str, Any], number: int) -> tuple[JobState, str, str, str | None]:

@@ -74,7 +74,7 @@ def _live_restore(info: Mapping[str, Any]) -> CheckItem:
             name="live-restore",
             level="warning",
             detail="on, but this version may kill jobs without retention when the engine restarts",
-            hint="Docker 25 or newer, or keep ended jobs: --retention-seconds 900",
+            hint="Docker 25 or newer, or keep ended jobs: retention_seconds=900",
         )
     return CheckItem(name="live-restore", detail="on: jobs survive a restart of the engine")
 
@@ -99,7 +99,7 @@ def _init(info: Mapping[str, Any]) -> Iterator[CheckItem]:
         level="failed",
         detail=f"the engine has no init program ({info.get('InitBinary')}): no job can start",
         hint="install it beside the engine (package tini or docker-init), or run each job without:"
-        " --option docker.init=false",
+        " options.docker.init=false",
     )
 
 

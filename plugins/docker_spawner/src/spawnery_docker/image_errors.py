@@ -74,7 +74,7 @@ def missing(reference: Reference, policy: PullPolicy, *, job_id: str | None = No
     else:
         hint = _get_it(reference)
         if policy is PullPolicy.NEVER:
-            hint += f"\nor let it be pulled: --pull-policy {PullPolicy.IF_NOT_PRESENT}"
+            hint += f"\nor let it be pulled: pull_policy={PullPolicy.IF_NOT_PRESENT}"
     return SpawnFailed(msg, cause="image.not_found", hint=hint, job_id=job_id)
 
 

@@ -126,6 +126,6 @@ def _refusal(error: ApiError, request: LogsRequest) -> SpawnerError:
         return LogsUnavailable(msg, hint=hint, job_id=request.job_id)
     if error.status in _GONE:
         msg = f"the log of job {request.job_id} is gone with its container: {error.message}"
-        hint = "keep ended jobs for a while: --retention-seconds 15m"
+        hint = "keep ended jobs for a while: retention_seconds=900"
         return LogsUnavailable(msg, hint=hint, job_id=request.job_id)
     return in_words(error, f"read the log of {request.name}", job_id=request.job_id)

@@ -99,7 +99,7 @@ def gone(request: LogsRequest) -> LogsUnavailable:
         f"the log of job {request.job_id} is not here: there is no container {request.name}; it"
         " was removed, and its log with it, or never was"
     )
-    hint = "keep ended jobs for a while: --retention-seconds 15m"
+    hint = "keep ended jobs for a while: retention_seconds=900"
     return LogsUnavailable(msg, hint=hint, job_id=request.job_id)
 
 
@@ -108,5 +108,5 @@ def _cut_off(request: LogsRequest) -> LogsUnavailable:
         f"the rest of the log of job {request.job_id} is lost: the connection to the engine broke"
         f" and the container {request.name} is gone, its log with it"
     )
-    hint = "keep ended jobs for a while: --retention-seconds 15m"
+    hint = "keep ended jobs for a while: retention_seconds=900"
     return LogsUnavailable(msg, hint=hint, job_id=request.job_id)

@@ -51,13 +51,13 @@ _KINDS: Final = (
         "start.failed",
         "the engine cannot find its own init program; the job's program was not looked for",
         "install it beside the engine (package tini or docker-init), or run without one:"
-        " --option docker.init=false",
+        " options.docker.init=false",
     ),
     _kind(
         r"network .* not found|could not find network|no such network",
         "network.not_found",
         "the network to join does not exist",
-        "see which there are: docker network ls; the engine's default: --network bridge",
+        "see which there are: docker network ls; the engine's default: network=bridge",
     ),
     _kind(
         r"chdir to cwd|mkdir.* not a directory|cannot chdir|working directory",
@@ -69,7 +69,7 @@ _KINDS: Final = (
         r"unable to find user|no matching entries in passwd|unable to find group",
         "start.failed",
         "the image does not know this user",
-        "name it by number: --user 1000",
+        "name it by number: user=1000",
     ),
     _kind(
         r"error mounting|invalid mount|failed to mount|mount destination",
@@ -94,7 +94,7 @@ _KINDS: Final = (
         r"permission denied|is a directory|operation not permitted",
         "start.not_executable",
         "the program cannot be executed",
-        "chmod +x in the image; a file that only root may run needs: --security baseline",
+        "chmod +x in the image; a file that only root may run needs: security=baseline",
     ),
     _kind(
         r"unknown or invalid runtime|unknown runtime",

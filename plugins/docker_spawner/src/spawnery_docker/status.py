@@ -40,7 +40,7 @@ _NEVER: Final = "0001-01-01"
 _FRACTION: Final = re.compile(r"\.(\d{1,6})\d*")
 LABEL_REPLACED_USER: Final = "spawnery.dev/replaced-user"
 """The image's own user (root, or a name), where the profile has put another one in its place."""
-_BASELINE: Final = "--security baseline"
+_BASELINE: Final = "security=baseline"
 NEVER_RAN: Final = "the program never ran"
 NOT_HEARD: Final = "nobody was listening to it"
 
@@ -212,7 +212,7 @@ def outcome_of(
     if cause == "exit.nonzero" and replaced and denied_by_kernel(tail):
         cause = "security.root_image"
         message += f"; it was denied what its image's own user, {replaced}, may do"
-        hint = "name a user that may: --user 1000, or let it run as its image says: " + _BASELINE
+        hint = "name a user that may: user=1000, or let it run as its image says: " + _BASELINE
     return Outcome(
         state=state,
         cause=cause,
@@ -237,7 +237,7 @@ def _judge(end: End) -> tuple[JobState, str, str, str | None]:
         return JobState.SUCCEEDED, "exit.zero", "exit code 0", None
     if end.oom and end.code == _KILLED:
         message = "memory ran out: the kernel killed it (exit code 137, OOM seen by the engine)"
-        return JobState.FAILED, "oom", message, "give it more: --memory-limit 2Gi"
+        return JobState.FAILED, "oom", message, "give it more: resources.memory_limit=2Gi"
     if end.code == _KILLED:
         message = "killed by SIGKILL, which was not ours (exit code 137)"
         hint = (
@@ -245,7 +245,7 @@ def _judge(end: End) -> tuple[JobState, str, str, str | None]:
             " the engine: dmesg | grep -i oom"
         )
         return JobState.FAILED, "killed.external", message, hint
-    hint = "read the end of its log; to keep all of it for a while: --retention-seconds 15m"
+    hint = "read the end of its log; to keep all of it for a while: retention_seconds=900"
     if end.code in {_SIGNALLED + number for number in signal.Signals}:
         name = signal.Signals(end.code - _SIGNALLED).name
         message = f"ended by {name}, or by itself with exit code {end.code}"

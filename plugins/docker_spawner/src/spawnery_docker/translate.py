@@ -40,7 +40,7 @@ def refuse(request: SpawnRequest, settings: DockerSettings, *, podman: bool = Fa
     job = request.job
     if job.image is None:
         msg = "image: a job on Docker needs one"
-        hint = "name it: --image busybox"
+        hint = "name it: image=busybox"
         raise InvalidSpec(msg, field="image", hint=hint, job_id=job.job_id)
     checks.kernel_variables(request.env, request.secrets, job_id=job.job_id)
     limit = job.resources.memory_limit if job.resources else None
@@ -76,7 +76,7 @@ def limit_refused(job: JobSpec, text: str) -> InvalidSpec | None:
     count = there["count"]
     field = f"resources.{name}"
     msg = f"{field}: {value} is more than the engine has ({count} CPUs)"
-    hint = f"ask for at most --{name.replace('_', '-')} {count}"
+    hint = f"ask for at most resources.{name}={count}"
     return InvalidSpec(msg, field=field, hint=hint, job_id=job.job_id)
 
 

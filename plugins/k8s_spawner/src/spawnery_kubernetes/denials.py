@@ -41,7 +41,7 @@ KINDS: Final = (
         words=r"violates PodSecurity",
         cause="security.forbidden",
         message="the namespace's Pod Security level forbids this pod",
-        hint="use --security restricted, or another namespace;"
+        hint="use security=restricted, or another namespace;"
         " its level: kubectl get namespace {ns} --show-labels",
     ),
     Kind(

@@ -25,7 +25,7 @@ _CONFIG: Final = (
         cause="security.root_image",
         message="the image wants to run as root, or as a user without a number,"
         " and the profile restricted forbids it",
-        hint="name a user: --user 1000, or let it run as its image says: --security baseline",
+        hint="name a user: user=1000, or let it run as its image says: security=baseline",
     ),
     Kind(
         words=r"couldn't find key .* in Secret",

@@ -30,7 +30,7 @@ _DISRUPTIONS: Final = {
     ),
     "TerminationByKubelet": (
         "its node put it out",
-        f"ask for what it really needs (--memory-request, --ephemeral-storage), then {_AGAIN}",
+        "ask for what it really needs: resources.memory_request, resources.ephemeral_storage",
     ),
 }
 _LOST: Final = frozenset({"DeletionByPodGC", "NodeLost"})

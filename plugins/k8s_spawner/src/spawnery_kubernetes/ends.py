@@ -39,7 +39,7 @@ _UNKNOWN: Final = "ContainerStatusUnknown"
 _NOT_FOUND_CODE: Final = 127
 _NOT_RUN_CODE: Final = 126
 """What shells, and other engines, say of a program that could not be run; the runtime says 128."""
-_LOG: Final = "read the end of its log; to keep all of it for a while: --retention-seconds 15m"
+_LOG: Final = "read the end of its log; to keep all of it for a while: retention_seconds=900"
 
 
 @frozen(kw_only=True)
@@ -181,7 +181,7 @@ def _judge(seen: _Evidence) -> tuple[Finding, bool | None]:
             cause="deadline",
             message=f"stopped at its deadline ({seen.coded}); the cluster says {overdue.reason}:"
             f" {overdue.message}",
-            hint="give it more time: --deadline-seconds; or find out why it hangs, by its log",
+            hint="give it more time: deadline_seconds; or find out why it hangs, by its log",
             state=JobState.TIMED_OUT,
         )
         return finding, None
@@ -236,7 +236,9 @@ def _by_code(seen: _Evidence, end: Terminated) -> Finding:
     oom = end.reason == "OOMKilled"
     if oom and end.code == _KILLED:
         message = "memory ran out: the kernel killed it (exit code 137, OOMKilled)"
-        return Finding(cause="oom", message=message, hint="give it more: --memory-limit 2Gi")
+        return Finding(
+            cause="oom", message=message, hint="give it more: resources.memory_limit=2Gi"
+        )
     if end.code == _KILLED:
         message = "killed by SIGKILL, which was not ours (exit code 137)"
         hint = f"somebody killed it, or the node ran out of memory: {seen.look}"
@@ -254,8 +256,8 @@ def _by_code(seen: _Evidence, end: Terminated) -> Finding:
             cause="security.root_image",
             message=f"{message}; it was denied something as user {user}, which the profile"
             " restricted puts in the place of the image's own",
-            hint="name a user that may: --user 1000, or let it run as its image says:"
-            " --security baseline",
+            hint="name a user that may: user=1000, or let it run as its image says:"
+            " security=baseline",
         )
     return Finding(cause="exit.nonzero", message=message, hint=_LOG)
 

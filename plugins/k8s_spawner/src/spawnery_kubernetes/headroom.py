@@ -145,6 +145,6 @@ def _limit(limit: Mapping[str, Any], defaults: Mapping[str, tuple[str, str]]) ->
     if not refused:
         return CheckItem(name=name, detail=detail)
     detail += f"; a job of default size is refused: {', '.join(refused)}"
-    hint = "let jobs say what they need: --memory-limit, --cpu-limit, --memory-request,"
-    hint += " --cpu-request, or change the LimitRange"
+    hint = "let jobs say what they need: resources.memory_limit, resources.cpu_limit,"
+    hint += " resources.memory_request, resources.cpu_request, or change the LimitRange"
     return CheckItem(name=name, level="warning", detail=detail, hint=hint)

@@ -130,7 +130,7 @@ def image_failure(reason: str, message: str, image: str, look: str) -> Finding:
         return Finding(
             cause="image.not_found",
             message=f"the image {image} is not on the node, and is not to be pulled; {said}",
-            hint="load it there, or let it be pulled: --pull-policy if-not-present",
+            hint="load it there, or let it be pulled: pull_policy=if-not-present",
         )
     # A reference may have any of the words in it.
     kind = kind_of(_KINDS, message.replace(image, "")) or _OTHER

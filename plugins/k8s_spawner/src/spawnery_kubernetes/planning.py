@@ -78,11 +78,13 @@ def _notes(
     notes = [f"pull policy: {policy}"]
     if (job.security or Security.RESTRICTED) is Security.RESTRICTED:
         if job.user is None and by_cluster:
-            notes.append("user: the cluster chooses it (--user)")
+            notes.append("user: the cluster chooses it (user=UID)")
         elif job.user is None:
-            notes.append("user 65532: Kubernetes does not know the image's own (--user)")
+            notes.append("user 65532: Kubernetes does not know the image's own (user=UID)")
         if job.workdir is None:
-            notes.append("workdir /home/job: Kubernetes does not know the image's own (--workdir)")
+            notes.append(
+                "workdir /home/job: Kubernetes does not know the image's own (workdir=PATH)"
+            )
     values = values_of(spawn)
     if values:
         keys = ", ".join(sorted(values))

@@ -31,7 +31,7 @@ from spawnery_kubernetes.transport import LineStream
 
 _SILENT_SECONDS: Final = 300.0
 """A job may say nothing for long, but then it is made sure that the connection still lives."""
-_KEEP: Final = "keep ended jobs for a while: --retention-seconds 15m"
+_KEEP: Final = "keep ended jobs for a while: retention_seconds=900"
 
 
 @frozen(kw_only=True)

@@ -21,7 +21,7 @@ _KINDS: Final = (
         words=r"unable to find (user|group)|no matching entries in|no users found",
         cause="start.failed",
         message="the image does not know this user",
-        hint="name it by number: --user 1000",
+        hint="name it by number: user=1000",
     ),
     Kind(
         words=r"error mounting|invalid mount|failed to mount|mount destination",
@@ -52,7 +52,7 @@ _KINDS: Final = (
         words=r"permission denied|is a directory|operation not permitted",
         cause="start.not_executable",
         message="the program cannot be executed",
-        hint="chmod +x in the image; a file that only root may run needs: --security baseline",
+        hint="chmod +x in the image; a file that only root may run needs: security=baseline",
     ),
     Kind(
         words=r"argument list too long",

@@ -59,7 +59,7 @@ def refuse(request: SpawnRequest, settings: KubernetesSettings) -> None:
     job = request.job
     if job.image is None:
         msg = "image: a job on Kubernetes needs one"
-        hint = "name it: --image busybox"
+        hint = "name it: image=busybox"
         raise InvalidSpec(msg, field="image", hint=hint, job_id=job.job_id)
     checks.kernel_variables(request.env, request.secrets, job_id=job.job_id)
     for label in job.labels:
@@ -82,7 +82,7 @@ def _refuse_user(request: SpawnRequest) -> None:
         hint = "look the number up in the image: id -u NAME"
     elif numbers[0] == 0 and _restricted(request):
         problem = "0 is root, which a restricted job is not on Kubernetes"
-        hint = "a job that needs root: --security baseline"
+        hint = "a job that needs root: security=baseline"
     else:
         return
     msg = f"user: {problem}"

@@ -32,7 +32,7 @@ def command(app: App, *, probe: bool, image: str | None) -> int:
     if app.json:
         output.document(encode.plain(items))
     else:
-        _table(items)
+        _table(app, items)
     return exits.FINDING if any(item.level == "failed" for item in items) else exits.OK
 
 
@@ -56,14 +56,15 @@ def _items(app: App, *, probe: bool, image: str | None) -> list[CheckItem]:
         return [*items, failed]
 
 
-def _table(items: Sequence[CheckItem]) -> None:
-    from spawnery.cli import tables
+def _table(app: App, items: Sequence[CheckItem]) -> None:
+    from spawnery.cli import fields, tables
 
     rows = [
         (
             tables.state(item.level),
             item.name,
-            item.detail + (f"\nhint: {item.hint}" if item.hint else ""),
+            fields.message(app, item.detail)
+            + (f"\nhint: {fields.hint(app, item.hint)}" if item.hint else ""),
         )
         for item in items
     ]

@@ -83,4 +83,4 @@ def _explain(app: App, status: JobStatus) -> None:
     if status.outcome is not None and status.outcome.started_at is None:
         ending.tell(app, status.job_id, status.outcome)
     elif status.started_at is None and not status.state.terminal:
-        app.talk(sentence(status) or f"{status.job_id} is {status.state}: it has not started")
+        app.talk(sentence(app, status) or f"{status.job_id} is {status.state}: it has not started")

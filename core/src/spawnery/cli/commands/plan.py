@@ -35,21 +35,21 @@ def command(app: App, /, *, validate: bool, **flags: Any) -> int:
     from spawnery.cli.jobspec import DETACHED_RETENTION_SECONDS, spec_of
 
     spec = spec_of(app, flags, retention_seconds=DETACHED_RETENTION_SECONDS)
-    with advice.added(spec), app.open(creates=True) as spawner:
+    with advice.added(app, spec), app.open(creates=True) as spawner:
         plan = spawner.plan(spec, validate=validate)
     if app.json:
         output.document(encode.plain(plan))
     else:
-        _show(plan)
+        _show(app, plan)
     return exits.FINDING if plan.plan.problems else exits.OK
 
 
-def _show(plan: JobPlan) -> None:
+def _show(app: App, plan: JobPlan) -> None:
     import yaml
 
     from spawnery.cli import encode, output, tables
 
-    tables.show(("", ""), [(name, value) for name, value in _rows(plan) if value])
+    tables.show(("", ""), [(name, value) for name, value in _rows(app, plan) if value])
     output.line("")
     shown = encode.plain(plan.plan.engine_object)
     # YAML escapes what could drive the terminal; long lines stay whole, to be pasted.
@@ -58,7 +58,9 @@ def _show(plan: JobPlan) -> None:
     )
 
 
-def _rows(plan: JobPlan) -> Iterator[tuple[str, str]]:
+def _rows(app: App, plan: JobPlan) -> Iterator[tuple[str, str]]:
+    from spawnery.cli import fields
+
     yield "spawner", plan.spawner
     yield "job id", plan.spec.job_id
     yield "object", plan.name
@@ -70,6 +72,6 @@ def _rows(plan: JobPlan) -> Iterator[tuple[str, str]]:
     yield "ignored", ", ".join(plan.ignored)
     yield "unused options", ", ".join(plan.unused_options)
     for note in plan.plan.notes:
-        yield "note", note
+        yield "note", fields.hint(app, note)
     for problem in plan.plan.problems:
-        yield "problem", problem
+        yield "problem", fields.message(app, problem)

@@ -52,7 +52,7 @@ def _table(app: App, jobs: Sequence[JobStatus], *, now: datetime, ended_too: boo
             tables.state(job.state),
             ages.age(job.accepted_at, now=now) if human else _time(job),
             _exit(job),
-            _cause(job, now=now, human=human),
+            _cause(app, job, now=now, human=human),
         )
         for job in jobs
     ]
@@ -68,13 +68,13 @@ def _exit(job: JobStatus) -> str:
     return "" if found is None else str(found)
 
 
-def _cause(job: JobStatus, *, now: datetime, human: bool) -> str:
-    from spawnery.cli import ages
+def _cause(app: App, job: JobStatus, *, now: datetime, human: bool) -> str:
+    from spawnery.cli import ages, fields
 
     if job.outcome is not None:
         return job.outcome.cause
     if human and job.cause and job.message:
         far = "" if job.progress is None else f", {job.progress}"
         since = "" if job.since is None else f", for {ages.age(job.since, now=now)}"
-        return f"{job.cause}: {job.message}{far}{since}"
+        return f"{job.cause}: {fields.message(app, job.message)}{far}{since}"
     return job.cause or ""

@@ -51,7 +51,7 @@ def command(app: App, /, **flags: Any) -> int:
     spec = spec_of(app, flags, retention_seconds=None)
     progress = Progress(app, spec.job_id)
     with (
-        advice.added(spec),
+        advice.added(app, spec),
         app.open([progress], creates=True) as spawner,
         StopOnSignal(app, spawner, spec.job_id) as signals,
     ):

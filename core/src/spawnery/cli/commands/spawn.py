@@ -35,7 +35,7 @@ def command(app: App, /, **flags: Any) -> None:
 
     spec = spec_of(app, flags, retention_seconds=DETACHED_RETENTION_SECONDS)
     progress = Progress(app, spec.job_id)
-    with advice.added(spec), app.open([progress], creates=True) as spawner:
+    with advice.added(app, spec), app.open([progress], creates=True) as spawner:
         try:
             handle = spawner.spawn(spec)
         finally:

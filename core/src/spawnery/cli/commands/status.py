@@ -32,24 +32,24 @@ def command(app: App, job_id: str) -> None:
     if app.json:
         output.document(encode.plain(status))
         return
-    rows = [(name, value) for name, value in _rows(status, now) if value]
+    rows = [(name, value) for name, value in _rows(app, status, now) if value]
     tables.show(("", ""), rows)
     tail = status.outcome.log_tail if status.outcome is not None else None
     if tail:
         app.talk(f"end of its log:\n{tail.rstrip()}")
 
 
-def _rows(status: JobStatus, now: datetime) -> Iterator[tuple[str, str | Cell | None]]:
-    from spawnery.cli import tables
+def _rows(app: App, status: JobStatus, now: datetime) -> Iterator[tuple[str, str | Cell | None]]:
+    from spawnery.cli import fields, tables
 
     yield "job id", status.job_id
     yield "state", tables.state(status.state)
     if status.outcome is not None:
-        yield from _ending(status.outcome)
+        yield from _ending(app, status.outcome)
     else:
         yield "cause", status.cause
-        yield "message", status.message
-        yield "hint", status.hint
+        yield "message", fields.message(app, status.message or "")
+        yield "hint", fields.hint(app, status.hint or "")
         yield "progress", status.progress
         yield "since", _moment(status.since, now)
     yield "accepted", _moment(status.accepted_at, now)
@@ -64,11 +64,13 @@ def _rows(status: JobStatus, now: datetime) -> Iterator[tuple[str, str | Cell | 
     yield "labels", " ".join(f"{key}={value}" for key, value in sorted(status.labels.items()))
 
 
-def _ending(outcome: Outcome) -> Iterator[tuple[str, str | None]]:
+def _ending(app: App, outcome: Outcome) -> Iterator[tuple[str, str | None]]:
+    from spawnery.cli import fields
+
     yield "exit code", None if outcome.exit_code is None else str(outcome.exit_code)
     yield "cause", outcome.cause
-    yield "message", outcome.message
-    yield "hint", outcome.hint
+    yield "message", fields.message(app, outcome.message)
+    yield "hint", fields.hint(app, outcome.hint or "")
     yield "out of memory", "yes" if outcome.oom else None
     yield "image digest", outcome.image_digest
     yield "log tail", outcome.log_tail_missing

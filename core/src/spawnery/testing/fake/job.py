@@ -239,7 +239,7 @@ def _told(end: End, *, outside: bool) -> tuple[JobState, str, int | None, str, s
         return JobState.FAILED, "killed.external", None, "it was stopped before it ran", hint
     if end.kind == "oom":
         code = _SIGNAL_BASE + 9
-        hint = "give it more memory: --memory-limit 2Gi"
+        hint = "give it more memory: resources.memory_limit=2Gi"
         return JobState.FAILED, "oom", code, "it ran out of memory (SIGKILL)", hint
     if end.kind == "signal":
         name = _SIGNALS.get(end.number, f"signal {end.number}")

@@ -229,7 +229,7 @@ def open_log(
             job = next((ghost for ghost in heard if ghost.follow), None)
         if job is None or job.instance != instance:
             msg = f"the fake engine has no object {name}, and the log went with it"
-            hint = "keep the next one for a while: --retention-seconds 900"
+            hint = "keep the next one for a while: retention_seconds=900"
             raise LogsUnavailable(msg, hint=hint)
         env = environment(job.env)
         written = sum(piece.size(env) for _, piece in job.output(now))

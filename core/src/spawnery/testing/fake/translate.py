@@ -81,7 +81,7 @@ def refuse_missing(request: SpawnRequest) -> None:
         raise SpawnFailed(msg, cause="image.not_found", hint=hint, job_id=request.job.job_id)
     if network is not None and network.name.startswith(MISSING):
         msg = f"the fake engine has no network {network.name} (asked for by: {network.source})"
-        hint = "name one that exists: --network fake"
+        hint = "name one that exists: network=fake"
         raise SpawnFailed(msg, cause="network.not_found", hint=hint, job_id=request.job.job_id)
 
 
