@@ -154,6 +154,15 @@ class PrivateDocker:
         self.kill()
         self.start()
 
+    def reinstall(self) -> None:
+        """Start it anew under its address: another id, and nothing of what was in it."""
+        self.stop()
+        (self.folder / "root").rename(self.folder / f"root-{time.monotonic_ns()}")
+        (self.folder / "root").mkdir()
+        self.id_file.unlink(missing_ok=True)
+        self.start()
+        make_busybox(self.address)
+
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve
 
 from spawnery.ending import Ending
-from spawnery.errors import Ambiguous, JobNotFound, JobRunning, SpawnerError, WaitTimeout
+from spawnery.errors import Ambiguous, JobRunning, SpawnerError, WaitTimeout
 from spawnery.naming import check_job_id, object_name
 from spawnery.outcomes import EventKind, JobState, JobStatus, KillReason, Outcome
 from spawnery.records import Record, Step
@@ -124,7 +124,9 @@ class Jobs:
             record = record or self._ledger.records.get(job_id)
             found = None if record is None else (record, False)
         if found is None:
-            raise self._unknown(job_id)
+            raise self._ledger.unknown(job_id)
+        if seen is None:
+            self._must_be_reached(found[0])
         waiting = seen or self._tracker.live.get(job_id)
         record = self._ledger.kill(found[0], KillReason.STOP, waiting, new=found[1])
         if record.outcome is not None:
@@ -143,7 +145,7 @@ class Jobs:
         record = self.record(job_id)
         seen = self._engine.status(job_id)
         if seen is None and record is None:
-            raise self._unknown(job_id)
+            raise self._ledger.unknown(job_id)
         if seen is not None and seen.outcome is None and seen.launched:
             if not force:
                 msg = f"job {job_id} is {seen.state}"
@@ -153,11 +155,21 @@ class Jobs:
         if seen is not None:
             self._ending.remove(seen)
         elif record is not None:
+            self._must_be_reached(record)
             name = object_name(self._ledger.prefix, job_id)
             self._ending.remove(evolve(record, name=name))
         self._ledger.records.forget(job_id)
         self._tracker.on_gone(job_id)
         self._ledger.observers.tell(EventKind.REMOVED, job_id)
+
+    def _must_be_reached(self, record: Record) -> None:
+        """Refuse to act on a job that is not seen here and may live on where it was spawned.
+
+        One that is still being created hears of its end from its record, wherever it is.
+        """
+        open_ = record.created_at is not None and record.outcome is None
+        if open_ and not self._ledger.records.absence_counts(record):
+            raise self._ledger.out_of_reach(record)
 
     def list(self) -> Sequence[JobStatus]:
         """See ``Spawner.list``."""
@@ -200,7 +212,7 @@ class Jobs:
         """Say what is known of a job that the engine does not have (any more)."""
         record = record or self._ledger.records.get(job_id)
         if record is None:
-            raise self._unknown(job_id)
+            raise self._ledger.unknown(job_id)
         if record.created_at is not None or record.kill is not None:
             with contextlib.suppress(WaitTimeout):
                 self.wait(job_id, self._settings.settle_seconds * 2 + 1)
@@ -266,17 +278,7 @@ class Jobs:
     def must_be_known(self, job_id: str) -> None:
         """Raise ``JobNotFound`` where neither the engine nor the records know a job."""
         if self.record(job_id) is None and self._engine.status(job_id) is None:
-            raise self._unknown(job_id)
-
-    def _unknown(self, job_id: str) -> JobNotFound:
-        msg = f"no job {job_id}: neither the engine {self._engine.name} nor the records know it"
-        there = self._ledger.records.elsewhere(job_id)
-        if there:
-            titles = ", ".join(f"{found.place.title} ({found.key})" for found in there)
-            msg = f"no job {job_id} in this place"
-            hint = f"it lives in another one, {titles}: spawnery places lists them"
-            return JobNotFound(msg, job_id=job_id, hint=hint)
-        return JobNotFound(msg, job_id=job_id, hint="spawnery ps --all shows what is there")
+            raise self._ledger.unknown(job_id)
 
 
 def _amounts(step: Step) -> str | None:

@@ -25,7 +25,7 @@ from spawnery.outcomes import (
 from spawnery.placement import Placement
 from spawnery.plugin import Clock
 from spawnery.policy import Present
-from spawnery.records import JobRecords, Kill, Record
+from spawnery.records import JobRecords, Kill, KnownPlace, Record
 from spawnery.secret import Masker
 from spawnery.verdict import verdict
 
@@ -198,6 +198,24 @@ class Ledger:
             self.observers.tell(EventKind.FINISHED, record.job_id, outcome=record.outcome)
         return ended
 
+    def unknown(self, job_id: str) -> JobNotFound:
+        """Return the error for an id that is not known here; it names the places where it is."""
+        there = self.records.elsewhere(job_id)
+        if there:
+            msg = f"no job {job_id} in this place"
+            hint = f"it lives in another one, {_titles(there)}: spawnery places lists them"
+            return JobNotFound(msg, job_id=job_id, hint=hint)
+        msg = f"no job {job_id}: neither the engine nor the records know it"
+        return JobNotFound(msg, job_id=job_id, hint="spawnery ps --all shows what is there")
+
+    def out_of_reach(self, record: Record) -> JobNotFound:
+        """Return the error for a job that is not seen here, where absence proves nothing."""
+        known = [found for found in self.records.places() if found.key == record.place]
+        where = f", {_titles(known)}" if known else ""
+        msg = f"job {record.job_id} is not seen here; it may live where it was spawned{where}"
+        hint = "point the spawner to where it was spawned: spawnery places lists the places"
+        return JobNotFound(msg, job_id=record.job_id, hint=hint)
+
     def not_created(self, job_id: str, *, record: Record | None) -> JobNotFound:
         """Return the error for who waits for a job that was being created and never was.
 
@@ -247,3 +265,7 @@ def _lasting(status: JobStatus) -> str | None:
     """Return the hint of a job that is about to be removed, without commands about its object."""
     lines = (status.hint or "").splitlines()
     return "\n".join(line for line in lines if not status.name or status.name not in line) or None
+
+
+def _titles(places: Sequence[KnownPlace]) -> str:
+    return ", ".join(f"{found.place.title} ({found.key})" for found in places)

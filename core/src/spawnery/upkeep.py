@@ -239,8 +239,7 @@ class Upkeep:
         if job_id in self._coming:
             self._coming.discard(job_id)
             return self._tracker.ledger.not_created(job_id, record=None)
-        msg = f"no job {job_id}: neither the engine nor the records know it"
-        return JobNotFound(msg, job_id=job_id)
+        return self._tracker.ledger.unknown(job_id)
 
     def _listed(self, status: JobStatus) -> JobStatus | None:
         """Return the end of a job in no record only while its object is there (``present``)."""
