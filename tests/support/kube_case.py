@@ -133,6 +133,12 @@ def sh(script: str, **fields: Any) -> JobSpec:
     return JobSpec(**(given | fields))
 
 
+def beside(kind: str, script: str, **fields: Any) -> dict[str, Any]:
+    """Return the options of a job with another container in its pod, of this kind."""
+    container = {"name": "other", "image": BUSYBOX, "command": ["sh", "-c", script], **fields}
+    return {"kubernetes": {"patch": {"spec": {"template": {"spec": {kind: [container]}}}}}}
+
+
 def eventually(probe: Callable[[], T], patience: float = PATIENCE) -> T:
     """Call something until it returns what is true, and return that."""
     return polled(probe, patience=patience, pause=0.1)

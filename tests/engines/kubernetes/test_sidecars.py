@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from docker_images import BUSYBOX
-from kube_case import PATIENCE, KubeCase, eventually, sh
+from kube_case import PATIENCE, KubeCase, beside, eventually, sh
 from spawnery.models import JobSpec
 from spawnery.outcomes import JobState, JobStatus
 from spawnery.spawner import Spawner
 
 pytestmark = pytest.mark.engine("kubernetes")
-
-
-def beside(kind: str, script: str, **fields: Any) -> dict[str, Any]:
-    """Return the options of a job with another container in its pod."""
-    container = {"name": "other", "image": BUSYBOX, "command": ["sh", "-c", script], **fields}
-    return {"kubernetes": {"patch": {"spec": {"template": {"spec": {kind: [container]}}}}}}
 
 
 @pytest.fixture

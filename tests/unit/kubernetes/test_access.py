@@ -96,7 +96,7 @@ def test_home(tmp_path: Path) -> None:
         resolve({"HOME": str(tmp_path)})
     assert "KUBECONFIG is not set, this is no pod of a cluster" in str(caught.value)
     assert str(tmp_path / ".kube" / "config") in str(caught.value)
-    assert "export KUBECONFIG=" in str(caught.value)
+    assert "SPAWNERY_KUBERNETES_KUBECONFIG" in str(caught.value)
     (tmp_path / ".kube").mkdir()
     write(tmp_path / ".kube" / "config", TOKEN, SERVER)
     assert resolve({"HOME": str(tmp_path)}).namespace == "default"

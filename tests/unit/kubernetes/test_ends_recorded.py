@@ -93,7 +93,8 @@ def test_an_end_without_a_pod_has_the_time_of_the_job() -> None:
     [
         ("command-not-found", "never ran"),
         ("init-container-fails", "never ran"),
-        ("deadline", "nobody had read it"),
+        ("deadline", "nobody saw it run"),
+        ("pod-deleted-seen", "nobody had read it"),
     ],
 )
 def test_a_log_that_is_not_there_has_its_reason(name, words) -> None:
@@ -106,7 +107,7 @@ def test_a_log_that_is_not_there_has_its_reason(name, words) -> None:
 
 def test_the_reader_of_logs_knows_better_why_there_is_none() -> None:
     """Its reason is told where the program ran."""
-    outcome = recorded("deadline").seen(tail_missing="it is masked").outcome
+    outcome = recorded("pod-deleted-seen").seen(tail_missing="it is masked").outcome
     assert outcome is not None
     assert outcome.log_tail_missing == "it is masked"
 

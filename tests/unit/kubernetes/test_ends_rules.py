@@ -133,15 +133,10 @@ def test_exit_zero_of_what_never_started_is_lost() -> None:
 def test_a_pod_that_has_ended_before_it_was_put_out_ended_by_itself() -> None:
     """An eviction after the end changes nothing; one before it is the cause, even of exit 0."""
     found = silent(recorded("exit-zero"))
-    end = found.pods[0].main.terminated
-
-    def put_out(at: object) -> Outcome:
-        condition = Condition(type="DisruptionTarget", status=True, reason="EvictionByEvictionAPI")
-        return ended(pod_is(found, conditions=(evolve(condition, at=at),)))
-
-    assert put_out(end.finished_at).cause == "evicted"
-    assert put_out(end.started_at.replace(year=2020)).cause == "evicted"
-    assert put_out(end.finished_at.replace(year=2030)).state is JobState.SUCCEEDED
+    condition = Condition(type="DisruptionTarget", status=True, reason="EvictionByEvictionAPI")
+    late = pod_is(found, conditions=(condition,), ended_first=True)
+    assert ended(late).state is JobState.SUCCEEDED
+    assert ended(pod_is(late, ended_first=False)).cause == "evicted"
 
 
 @pytest.mark.parametrize(

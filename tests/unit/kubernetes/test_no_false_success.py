@@ -140,10 +140,9 @@ def no_false_success(job: JobFacts, pods: list[PodFacts]) -> None:
     seen = end.code == 0 and end.reason != "ContainerStatusUnknown"
     assert complete or (seen and end.started_at is not None)
     assert seen or end.reason == "ContainerStatusUnknown"
-    put_out = pod.condition("DisruptionTarget")
-    at, over = (put_out.at if put_out is not None else None), end.finished_at
     # What ended before it was put out had ended.
-    assert pod.reason not in {"Evicted", "NodeLost"} or (at is not None and over and over < at)
+    first = pod.disruption is not None and pod.ended_first
+    assert first or (pod.disruption is None and pod.reason not in {"Evicted", "NodeLost"})
     assert complete or not job.suspended or said(job, "Failed")
     if pod.deleting or pod.gone:
         # Who deleted it must have been heard.
@@ -188,6 +187,7 @@ def near_success(chance: Random) -> tuple[JobFacts, list[PodFacts]]:
         created_at=moment(0),
         deleting=chance.random() < 0.2,
         gone=chance.random() < 0.2,
+        ended_first=chance.random() < 0.5,
         conditions=near_conditions(chance, "DisruptionTarget"),
         main=ContainerFacts(name="job", terminated=chance.choice([end, end, end, None])),
     )

@@ -96,7 +96,7 @@ def resolve_access(
     if not path.exists():
         msg = "no cluster is known: KUBECONFIG is not set, this is no pod of a cluster, and there"
         msg += f" is no {path}"
-        hint = "export KUBECONFIG=FILE, or SPAWNERY_KUBERNETES_KUBECONFIG=FILE"
+        hint = "name a kubeconfig in KUBECONFIG, or in SPAWNERY_KUBERNETES_KUBECONFIG"
         raise ConfigurationError(msg, hint=hint)
     return _of_kubeconfig([path], settings, environ, "the default place")
 
@@ -108,7 +108,7 @@ def _of_kubeconfig(
     name = settings.context or config.current
     if not name:
         msg = f"the kubeconfig {config.files} has no current context"
-        hint = "kubectl config use-context NAME, or export SPAWNERY_KUBERNETES_CONTEXT=NAME"
+        hint = "name one in SPAWNERY_KUBERNETES_CONTEXT; there are: kubectl config get-contexts"
         raise ConfigurationError(msg, hint=hint)
     context = config.entry("contexts", name).value
     cluster = config.entry("clusters", str(context.get("cluster") or ""))
@@ -146,7 +146,7 @@ def _server(cluster: kubeconfig.Entry) -> str:
     if urlsplit(server).scheme not in {"http", "https"} or not urlsplit(server).hostname:
         msg = f"the kubeconfig {cluster.file} has no address of a server in its cluster"
         msg += f" {cluster.name!r}: {server!r}"
-        hint = f"kubectl config set-cluster {cluster.name} --server https://HOST:PORT"
+        hint = "its server must begin with https://: kubectl config set-cluster --help"
         raise ConfigurationError(msg, hint=hint)
     return server
 
@@ -181,7 +181,9 @@ def _of_own_pod(settings: KubernetesSettings, environ: Mapping[str, str], accoun
         own = (account / "namespace").read_text(encoding="utf-8").strip()
     except OSError as error:
         msg = f"our own pod has no service account to use: {error.filename}: {error.strerror}"
-        hint = "its spec needs automountServiceAccountToken: true; or export KUBECONFIG=FILE"
+        hint = (
+            "its spec needs automountServiceAccountToken: true; or name a kubeconfig in KUBECONFIG"
+        )
         raise ConfigurationError(msg, hint=hint) from None
     return Access(
         server=server,

@@ -117,7 +117,7 @@ class Book:
         absent = [pod for pod in pods if not pod.gone and pod.uid not in there]
         absent = [pod for pod in absent if not _newer(pod, version)]
         for pod in absent:
-            self.saw_pod(evolve(pod, gone=True))
+            self.saw_pod(evolve(pod, gone=True, unheard=True))
         return {pod.job_uid for pod in absent if pod.job_uid is not None}
 
     def _all(self) -> list[Entry]:
@@ -167,7 +167,12 @@ class Book:
 
 def _with(pods: tuple[PodFacts, ...], facts: PodFacts) -> tuple[PodFacts, ...]:
     known = {pod.uid: pod for pod in pods}
-    known[facts.uid] = _later(known.get(facts.uid), facts)
+    before = known.get(facts.uid)
+    now = known[facts.uid] = _later(before, facts)
+    if before is not None and now is not before:
+        ended = before.main is not None and before.main.terminated is not None
+        first = before.ended_first or (ended and before.disruption is None)
+        known[facts.uid] = evolve(now, ran=before.started, ended_first=now.ended_first or first)
     return tuple(known.values())
 
 

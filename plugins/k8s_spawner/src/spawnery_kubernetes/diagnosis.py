@@ -12,7 +12,7 @@ from typing import Final
 
 from spawnery_kubernetes.denials import denial
 from spawnery_kubernetes.facts import ContainerFacts, EventFacts, JobFacts, PodFacts
-from spawnery_kubernetes.findings import Finding, Kind, Patience, describe, events, kind_of, quote
+from spawnery_kubernetes.findings import Finding, Kind, Patience, events, kind_of, quote
 from spawnery_kubernetes.image_words import IMAGE_REASONS, image_failure
 from spawnery_kubernetes.start_words import start_failure
 
@@ -38,8 +38,8 @@ _CONFIG: Final = (
         words=r"secret .*not found",
         cause="secret.not_found",
         message="a Secret that the job needs does not exist",
-        hint="make it: kubectl -n {ns} create secret generic NAME --from-literal=KEY=VALUE;"
-        " what is there: kubectl -n {ns} get secrets",
+        hint="make it (kubectl create secret generic --help); what is there: kubectl -n {ns} get"
+        " secrets",
         patience=Patience.START,
     ),
     Kind(
@@ -77,7 +77,7 @@ def diagnose(
         return Finding(
             cause="unschedulable",
             message=message,
-            hint=f"ask for less, or add a node: {describe(pod)}",
+            hint=f"ask for less, or add a node\n{events(pod)}",
             patience=Patience.ENDLESS,
         )
     return _by_events(job, pod, told)
@@ -122,13 +122,13 @@ def waits_for_own_secret(job: JobFacts, pod: PodFacts | None) -> bool:
 
 def _container(job: JobFacts, pod: PodFacts, container: ContainerFacts) -> Finding | None:
     reason, said = container.waiting or "", container.message
+    image = job.image if container is pod.main else container.image
     if reason in IMAGE_REASONS:
-        image = job.image if container is pod.main else container.image
-        return image_failure(reason, said, image, describe(pod))
+        return image_failure(reason, said, image, events(pod))
     if reason == "CreateContainerConfigError":
         return _config(job, pod, said)
     if reason in _START_REASONS:
-        return start_failure(said, describe(pod))
+        return start_failure(said, image, events(pod))
     return None if container is pod.main else _init(pod, container)
 
 
@@ -149,7 +149,7 @@ def _init(pod: PodFacts, init: ContainerFacts) -> Finding | None:
     return Finding(
         cause="start.init",
         message=message,
-        hint=f"kubectl -n {pod.namespace} logs {pod.name} -c {init.name}",
+        hint=f"its log: kubectl -n {pod.namespace} logs {pod.name} -c {init.name}",
         patience=Patience.ENDLESS,
     )
 
@@ -167,12 +167,12 @@ def _config(job: JobFacts, pod: PodFacts, text: str) -> Finding:
     if kind is None:
         message = f"its container cannot be configured; {said}"
         return Finding(
-            cause="start.failed", message=message, hint=describe(pod), patience=Patience.START
+            cause="start.failed", message=message, hint=events(pod), patience=Patience.START
         )
     return Finding(
         cause=kind.cause,
         message=f"{kind.message}; {said}",
-        hint=f"{kind.hint.replace('{ns}', pod.namespace)}\n{describe(pod)}",
+        hint=f"{kind.hint.replace('{ns}', pod.namespace)}\n{events(pod)}",
         patience=kind.patience,
     )
 
@@ -206,6 +206,6 @@ def _by_events(job: JobFacts, pod: PodFacts, told: Sequence[EventFacts]) -> Find
     return Finding(
         cause=kind.cause if kind is not None else "start.failed",
         message=f"the node cannot make its pod ready; it says {last.reason}: {quote(last.message)}",
-        hint=describe(pod),
+        hint=events(pod),
         patience=Patience.START if kind is not None else Patience.ENDLESS,
     )

@@ -10,8 +10,8 @@ from typing import Final
 
 from spawnery.outcomes import JobState
 
-from spawnery_kubernetes.facts import PodFacts, Terminated
-from spawnery_kubernetes.findings import Finding, describe, events, quote
+from spawnery_kubernetes.facts import JobFacts, PodFacts, Terminated
+from spawnery_kubernetes.findings import Finding, events, quote
 from spawnery_kubernetes.start_words import start_failure
 
 _AGAIN: Final = "spawn it again"
@@ -22,7 +22,7 @@ _DISRUPTIONS: Final = {
     ),
     "DeletionByTaintManager": (
         "its node does not keep it: a taint with NoExecute",
-        f"{_AGAIN}, or let it stay: options.kubernetes.tolerations; kubectl describe node",
+        f"{_AGAIN}, or let it stay: options.kubernetes.tolerations; kubectl describe node {{node}}",
     ),
     "EvictionByEvictionAPI": (
         "it was evicted, as when a node is drained",
@@ -37,24 +37,29 @@ _LOST: Final = frozenset({"DeletionByPodGC", "NodeLost"})
 _PUT_OUT: Final = frozenset({"Evicted", "Preempting", "Terminated", "Shutdown", "NodeShutdown"})
 
 
-def ended_by_cluster(pod: PodFacts, end: Terminated | None) -> Finding | None:
+def ended_by_cluster(job: JobFacts, pod: PodFacts, end: Terminated | None) -> Finding | None:
     """Tell whether the cluster ended a pod, or never let it start, and why.
 
     Args:
+        job: Its Job.
         pod: A pod that is over.
         end: How the job's container ended, where that is known.
     """
-    disruption = pod.condition("DisruptionTarget")
-    if disruption is not None and disruption.status:
-        finished = None if end is None else end.finished_at
-        if finished is not None and disruption.at is not None and finished < disruption.at:
+    disruption = pod.disruption
+    if disruption is not None:
+        if end is not None and pod.ended_first:
             return None
         return _disrupted(pod, disruption.reason, disruption.message)
-    if pod.reason in _PUT_OUT or pod.reason in _LOST:
+    if was_put_out(pod):
         return _disrupted(pod, pod.reason, pod.message)
     if pod.started or end is not None:
         return None
-    return _never_started(pod)
+    return _never_started(job, pod)
+
+
+def was_put_out(pod: PodFacts) -> bool:
+    """Tell whether the cluster says that it ended a pod, or that the pod's node went."""
+    return pod.disruption is not None or pod.reason in _PUT_OUT or pod.reason in _LOST
 
 
 def _disrupted(pod: PodFacts, reason: str, message: str) -> Finding:
@@ -68,21 +73,24 @@ def _disrupted(pod: PodFacts, reason: str, message: str) -> Finding:
             state=JobState.LOST,
         )
     what, hint = _DISRUPTIONS.get(reason, _DISRUPTIONS["TerminationByKubelet"])
+    hint = hint.replace("{node}", pod.node or "")
     return Finding(cause="evicted", message=f"{what}; the cluster says {said}", hint=hint)
 
 
-def _never_started(pod: PodFacts) -> Finding | None:
+def _never_started(job: JobFacts, pod: PodFacts) -> Finding | None:
     """Tell why a pod failed whose program never ran."""
     init = pod.init
     if init is not None and init.terminated is not None:
         said = f"the init container {init.name} ended with exit code {init.terminated.code}"
         hint = f"its log: kubectl -n {pod.namespace} logs {pod.name} -c {init.name}"
+        if pod.gone or pod.deleting or not job.retention_seconds:
+            hint = f"{events(pod)}\nto read its log, keep the ended job: --retention-seconds 15m"
         return Finding(cause="start.failed", message=said, hint=hint)
     if not pod.reason:
         return None
     said = f"{pod.reason}: {quote(pod.message)}"
     if pod.reason.startswith("OutOf"):
         message = f"the node that it was given to had no room for it; it says {said}"
-        hint = f"{_AGAIN}, or ask for less: {describe(pod)}"
+        hint = f"{_AGAIN}, or ask for less: {events(pod)}"
         return Finding(cause="unschedulable", message=message, hint=hint)
-    return start_failure(said, events(pod))
+    return start_failure(said, job.image, events(pod))

@@ -195,7 +195,8 @@ class Doctor:
         if found.refused or found.waits:
             level = "failed" if found.refused else "warning"
             detail = f"a job that asks for nothing: {'; '.join((*found.refused, *found.waits))}"
-            yield CheckItem(name="job", level=level, detail=detail, hint="spawnery plan --validate")
+            hint = "the same for another job: spawnery plan --validate, with its arguments"
+            yield CheckItem(name="job", level=level, detail=detail, hint=hint)
         else:
             yield CheckItem(name="job", detail="; ".join(found.notes))
 

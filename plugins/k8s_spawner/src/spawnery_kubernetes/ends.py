@@ -16,7 +16,7 @@ from spawnery.denials import denied_by_kernel
 from spawnery.outcomes import JobState, KillReason, Outcome
 
 from spawnery_kubernetes.diagnosis import diagnose
-from spawnery_kubernetes.disruptions import ended_by_cluster
+from spawnery_kubernetes.disruptions import ended_by_cluster, was_put_out
 from spawnery_kubernetes.facts import (
     ANNOTATION_REPLACED_USER,
     ANNOTATION_STOPPED,
@@ -31,11 +31,14 @@ from spawnery_kubernetes.start_words import start_failure
 
 NEVER_RAN: Final = "the program never ran"
 NOT_HEARD: Final = "nobody had read it when its pod went"
+NOT_SEEN: Final = "nobody saw it run, and its pod is gone"
 _SIGNALLED: Final = 128
 _KILLED: Final = _SIGNALLED + signal.SIGKILL
 _NOT_STARTED: Final = frozenset({"StartError", "ContainerCannotRun"})
 _UNKNOWN: Final = "ContainerStatusUnknown"
 """The kubelet found no trace of the container: its exit code 137 is made up."""
+_REJECTED: Final = "Pod was rejected"
+"""The kubelet's words where it takes no pod, whatever the reason (pkg/kubelet, rejectPod)."""
 _NOT_FOUND_CODE: Final = 127
 _NOT_RUN_CODE: Final = 126
 """What shells, and other engines, say of a program that could not be run; the runtime says 128."""
@@ -114,8 +117,9 @@ def outcome_of(
     if end is not None and _not_run(end):
         code = _NOT_FOUND_CODE if told.cause == "start.command_not_found" else _NOT_RUN_CODE
     if tail is None:
-        never = pod is not None and not pod.started
-        tail_missing = NEVER_RAN if never else tail_missing or NOT_HEARD
+        ran = has_run(job, pod)
+        unread = NOT_SEEN if ran is None else NOT_HEARD
+        tail_missing = NEVER_RAN if ran is False else tail_missing or unread
     return Outcome(
         state=told.state,
         cause=told.cause,
@@ -129,6 +133,33 @@ def outcome_of(
         log_tail=tail,
         log_tail_missing=None if tail is not None else tail_missing,
     )
+
+
+def has_run(job: JobFacts, pod: PodFacts | None) -> bool | None:
+    """Tell whether the program of a job that has ended ever ran; None where nobody knows.
+
+    A pod that was not seen to run may have run after the last look, and a node that lost a
+    container says the same of one that ran as of one that was never made.
+
+    Args:
+        job: The Job.
+        pod: The pod that counts, None where none was seen.
+    """
+    if pod is None:
+        return False if _last_word(job) is not None and job.pods_made == 0 else None
+    main = pod.main
+    if pod.started:
+        return True
+    if main is not None and main.terminated is not None:
+        return False if main.terminated.reason != _UNKNOWN and _not_run(main.terminated) else None
+    if pod.unheard and not pod.terminated:
+        return None
+    if pod.node is None or pod.message.startswith(_REJECTED):
+        return False
+    if not pod.terminated:
+        return None
+    # The node says that it failed, and has nothing of the program, or has it waiting still.
+    return False if main is not None or not was_put_out(pod) else None
 
 
 def _last_word(job: JobFacts) -> Condition | None:
@@ -185,7 +216,7 @@ def _judge(seen: _Evidence) -> tuple[Finding, bool | None]:
             state=JobState.TIMED_OUT,
         )
         return finding, None
-    by_cluster = None if seen.pod is None else ended_by_cluster(seen.pod, seen.end)
+    by_cluster = None if seen.pod is None else ended_by_cluster(seen.job, seen.pod, seen.end)
     if by_cluster is not None:
         return by_cluster, None
     if seen.end is None:
@@ -208,7 +239,7 @@ def _stopped(seen: _Evidence, reason: str) -> Finding:
 def _by_itself(seen: _Evidence, end: Terminated) -> Finding:
     """Say how a container ended that neither we nor the cluster are known to have ended."""
     if _not_run(end):
-        return start_failure(end.message or end.reason, seen.look)
+        return start_failure(end.message or end.reason, seen.job.image, seen.look)
     if end.code == 0 and not (seen.job.gone and seen.deleted and not seen.complete):
         return _exit_zero(seen, end)
     if seen.deleted:
@@ -283,5 +314,8 @@ def _unseen(seen: _Evidence) -> Finding:
         found = _deleted(seen)
         message = found.message if seen.deleted else "its pod is gone, with how its program ended"
         return Finding(cause=found.cause, message=message + said, hint=found.hint)
+    if seen.pod.started:
+        message = f"its pod failed, and its node does not know any more how its program ended{said}"
+        return Finding(cause="killed.external", message=message, hint=seen.look)
     message = f"its pod failed, and nothing tells of its program{said}"
     return Finding(cause="start.failed", message=message, hint=seen.look)

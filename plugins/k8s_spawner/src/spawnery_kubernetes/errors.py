@@ -36,6 +36,7 @@ _STARTING: Final = "not yet ready to handle request"
 _NO_NAMESPACE: Final = re.compile(r'^namespaces "(?P<name>[^"]+)" not found')
 _UNKNOWN_FIELD: Final = re.compile(r'unknown field "(?P<field>[^"]+)"')
 _IN_NAMESPACE: Final = re.compile(r"/namespaces/([^/?]+)/")
+_PLAN: Final = "spawnery plan shows it, with the arguments of the job"
 _UNWELL: Final = "how the API server is: kubectl get --raw /readyz"
 
 
@@ -125,11 +126,11 @@ def in_words(error: ApiError, doing: str, *, job_id: str | None = None) -> Spawn
     if error.status == HTTPStatus.FORBIDDEN:
         return EngineDenied(msg, hint="what we may: spawnery check", job_id=job_id)
     if missing := _NO_NAMESPACE.search(error.message):
-        hint = f"kubectl create namespace {missing['name']}, or name another one"
+        hint = f"kubectl create namespace {missing['name']}\nor name another one"
         return EngineError(msg, cause="namespace.not_found", hint=hint, job_id=job_id)
     malformed = error.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
     if malformed and error.method != "GET":
-        hint = "what was sent: spawnery plan"
+        hint = f"what was sent: {_PLAN}"
         return InvalidSpec(msg, field=_field(error), hint=hint, job_id=job_id)
     return _failed(error, msg, job_id)
 
@@ -145,7 +146,7 @@ def _rule_hint(rule: re.Match[str]) -> str:
 def _not_admitted(error: ApiError, doing: str, job_id: str | None) -> SpawnerError:
     """Say which admission plugin was against it; nothing was created or changed then."""
     where = _IN_NAMESPACE.search(error.path)
-    found = denial(error.message, where[1] if where else "default", "spawnery plan")
+    found = denial(error.message, where[1] if where else "default", _PLAN)
     about_us = error.method != "POST" or found.cause.startswith(("engine.", "namespace."))
     kind: type[SpawnerError] = EngineError if about_us else SpawnFailed
     return kind(

@@ -26,6 +26,8 @@ ANNOTATION_SECRET_ENV: Final = "spawnery.dev/secret-env"  # noqa: S105 - a name
 cannot mask it."""
 ANNOTATION_REPLACED_USER: Final = "spawnery.dev/replaced-user"
 """The user that the profile has put in the place of the image's own."""
+DISRUPTION: Final = "DisruptionTarget"
+"""Type of the condition of a pod that the cluster puts out."""
 LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
 _KEPT: Final = (
     LABEL_SPEC_HASH,
@@ -106,6 +108,9 @@ class PodFacts:
         gone: Whether it is no longer there: this is what was seen of it last.
         conditions: Its conditions.
         told_at: When the API server took in the last news of its status; not a time of the node.
+        ran: Whether an earlier look saw its container run.
+        unheard: Whether it went without a last word: it may have run since it was seen last.
+        ended_first: Whether its container was told to have ended before the cluster put it out.
         main: The container of the job, None before the kubelet tells of it.
         init: The first init container that did not get through.
     """
@@ -125,6 +130,9 @@ class PodFacts:
     gone: bool = False
     conditions: tuple[Condition, ...] = ()
     told_at: datetime | None = None
+    ran: bool = False
+    unheard: bool = False
+    ended_first: bool = False
     main: ContainerFacts | None = None
     init: ContainerFacts | None = None
 
@@ -132,8 +140,8 @@ class PodFacts:
     def started(self) -> bool:
         """Whether the job's container was ever seen to run."""
         main = self.main
-        if main is None:
-            return False
+        if self.ran or main is None:
+            return self.ran
         return main.running_since is not None or (
             main.terminated is not None and main.terminated.started_at is not None
         )
@@ -143,6 +151,12 @@ class PodFacts:
         """Whether the job's container has ended, or never will run."""
         ended = self.main is not None and self.main.terminated is not None
         return ended or self.phase in {"Failed", "Succeeded"}
+
+    @property
+    def disruption(self) -> Condition | None:
+        """The condition in which the cluster says that it puts the pod out."""
+        found = self.condition(DISRUPTION)
+        return found if found is not None and found.status else None
 
     def condition(self, kind: str) -> Condition | None:
         """Return a condition by its type."""
@@ -165,6 +179,8 @@ class JobFacts:
         image: The image of the job's container.
         conditions: Its conditions.
         told_at: When the API server took in the last news of its status.
+        pods_made: How many pods its controller has counted, whatever became of them; None where it
+            does not keep count.
     """
 
     name: str
@@ -181,6 +197,7 @@ class JobFacts:
     image: str = ""
     conditions: tuple[Condition, ...] = ()
     told_at: datetime | None = None
+    pods_made: int | None = None
 
     def condition(self, kind: str) -> Condition | None:
         """Return a condition by its type."""
@@ -189,6 +206,14 @@ class JobFacts:
     def note(self, key: str) -> str | None:
         """Return one of our own notes on it, be it an annotation or a label."""
         return self.annotations.get(key, self.labels.get(key))
+
+    @property
+    def retention_seconds(self) -> float:
+        """How long it is kept when it has ended."""
+        try:
+            return float(self.note(LABEL_RETENTION) or 0)
+        except ValueError:
+            return 0.0
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -298,6 +323,48 @@ def _told_at(meta: Mapping[str, Any]) -> datetime | None:
     return max((at for at in times if at is not None), default=None)
 
 
+def _ended_first(
+    meta: Mapping[str, Any], status: Mapping[str, Any], main: ContainerFacts | None
+) -> bool:
+    """Tell whether a container was told to have ended before the cluster put its pod out.
+
+    The node's time of an end and the time in a condition are of two clocks. Both were written
+    through the API server, whose clock tells when (``managedFields``); the eviction API has no
+    manager of its own, and its condition is by that same clock. Within a second it is not known.
+    """
+    if main is None or main.terminated is None:
+        return False
+    conditions = status.get("conditions") or ()
+    found = [c for c in conditions if c["type"] == DISRUPTION and c["status"] == "True"]
+    if not found:
+        return False
+    key = f'k:{{"type":"{DISRUPTION}"}}'
+    ends, disruptions = [], []
+    for part in meta.get("managedFields") or ():
+        fields, at = (part.get("fieldsV1") or {}).get("f:status") or {}, moment(part.get("time"))
+        if at is not None and "f:containerStatuses" in fields:
+            ends.append(at)
+        if at is not None and key in (fields.get("f:conditions") or {}):
+            disruptions.append(at)
+    if not disruptions and found[0].get("reason") == "EvictionByEvictionAPI":
+        at = moment(found[0].get("lastTransitionTime"))
+        disruptions = [] if at is None else [at]
+    return bool(ends and disruptions) and max(ends) < min(disruptions)
+
+
+def _pods_made(status: Mapping[str, Any]) -> int | None:
+    """Count the pods that a Job's controller knows of or has known of.
+
+    No pod goes uncounted where it keeps the list of those that are still to be counted.
+    Source: kubernetes.io/docs/concepts/workloads/controllers/job, "Job tracking with finalizers".
+    """
+    uncounted = status.get("uncountedTerminatedPods")
+    if uncounted is None:
+        return None
+    counts = (status.get(key) or 0 for key in ("active", "succeeded", "failed", "terminating"))
+    return sum(counts) + sum(len(uncounted.get(key) or ()) for key in ("succeeded", "failed"))
+
+
 def _resumed_at(meta: Mapping[str, Any], status: Mapping[str, Any]) -> datetime | None:
     """Return when a Job was resumed; None of one that was never suspended.
 
@@ -335,6 +402,7 @@ def facts_of_job(shown: Mapping[str, Any]) -> JobFacts:
         image=next((c.get("image") or "" for c in containers if c["name"] == CONTAINER), ""),
         conditions=_conditions(status),
         told_at=_told_at(meta),
+        pods_made=_pods_made(status),
     )
 
 
@@ -343,6 +411,7 @@ def facts_of_pod(shown: Mapping[str, Any]) -> PodFacts:
     meta, spec, status = shown["metadata"], shown["spec"], shown.get("status") or {}
     containers = status.get("containerStatuses") or ()
     owners = meta.get("ownerReferences") or ()
+    main = next((_container(c) for c in containers if c["name"] == CONTAINER), None)
     return PodFacts(
         name=meta["name"],
         namespace=meta["namespace"],
@@ -360,7 +429,8 @@ def facts_of_pod(shown: Mapping[str, Any]) -> PodFacts:
         deleting="deletionTimestamp" in meta,
         conditions=_conditions(status),
         told_at=_told_at(meta),
-        main=next((_container(c) for c in containers if c["name"] == CONTAINER), None),
+        ended_first=_ended_first(meta, status, main),
+        main=main,
         init=_unfinished(
             status.get("initContainerStatuses") or (), spec.get("initContainers") or ()
         ),

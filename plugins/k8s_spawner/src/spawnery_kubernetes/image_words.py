@@ -7,6 +7,7 @@ The words are the kubelet's (kubernetes, pkg/kubelet/images/types.go), container
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Final
 
 from spawnery_kubernetes.findings import Finding, Kind, Patience, kind_of, quote
@@ -23,7 +24,8 @@ IMAGE_REASONS: Final = frozenset(
     }
 )
 """Reasons for which a container waits that are about its image."""
-_GET_IT: Final = "is it in the registry? docker pull {image}\nor make it: docker build -t {image} ."
+_GET_IT: Final = "is it in the registry? docker pull {image}"
+_MAKE_IT: Final = "or make it: docker build -t {image} ."
 _LOG_IN: Final = (
     "name a Secret with a login of that registry: SPAWNERY_KUBERNETES_IMAGE_PULL_SECRETS;"
     " kubectl create secret docker-registry --help"
@@ -48,8 +50,7 @@ _KINDS: Final = (
         words=r"no match for platform|no matching manifest|does not match the specified platform",
         cause="image.platform",
         message="the image is for another processor",
-        hint="build it for the node's: docker build --platform ...;"
-        " kubectl get nodes -L kubernetes.io/arch",
+        hint="build it for the nodes': kubectl get nodes -L kubernetes.io/arch",
     ),
     Kind(
         words=r"repository does not exist or may require",
@@ -125,6 +126,7 @@ def image_failure(reason: str, message: str, image: str, look: str) -> Finding:
     pause = _PAUSE.match(message)
     if pause is not None:
         reason, message = pause["reason"], pause["message"]
+    quoted = shlex.quote(image)
     said = f"the node says {reason}: {quote(message)}"
     if reason == "ErrImageNeverPull":
         return Finding(
@@ -136,9 +138,12 @@ def image_failure(reason: str, message: str, image: str, look: str) -> Finding:
     kind = kind_of(_KINDS, message.replace(image, "")) or _OTHER
     if reason == "InvalidImageName":
         kind = next(known for known in _KINDS if known.cause == "image.invalid")
+    hint = kind.hint
+    if kind.cause == "image.not_found" and "@" not in image:  # nobody can build a digest
+        hint = hint.replace(_GET_IT, f"{_GET_IT}\n{_MAKE_IT}")
     return Finding(
         cause=kind.cause,
         message=f"the image {image} could not be pulled: {kind.message}; {said}",
-        hint=f"{kind.hint.replace('{image}', image)}\n{look}",
+        hint=f"{hint.replace('{image}', quoted)}\n{look}",
         patience=kind.patience,
     )

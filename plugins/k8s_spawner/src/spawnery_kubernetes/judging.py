@@ -165,8 +165,8 @@ class Judge:
             self._book.saw_pod(pod)
         entry, there = self._book.get(job.uid), {pod.uid for pod in found.items}
         for pod in () if entry is None else entry.pods:
-            if pod.uid not in there:
-                self._book.saw_pod(evolve(pod, gone=True))
+            if pod.uid not in there and not pod.gone:
+                self._book.saw_pod(evolve(pod, gone=True, unheard=True))
 
     def _judged(
         self, entry: Entry, job: JobFacts, *, tail: str | None = None, missing: str | None = None

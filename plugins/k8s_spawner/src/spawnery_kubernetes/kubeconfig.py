@@ -98,7 +98,7 @@ def _content(path: Path) -> Mapping[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         msg = f"the kubeconfig {path} cannot be read: {error.strerror}"
-        raise ConfigurationError(msg, hint="name another one: export KUBECONFIG=...") from None
+        raise ConfigurationError(msg, hint="name another one in KUBECONFIG") from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}," if mark is not None else f"{path}"
@@ -108,7 +108,7 @@ def _content(path: Path) -> Mapping[str, Any]:
         return {}  # as kubectl does it: of a list of files some may be empty
     if not isinstance(content, Mapping):
         msg = f"the kubeconfig {path} is no kubeconfig at all"
-        raise ConfigurationError(msg, hint="name another one: export KUBECONFIG=...")
+        raise ConfigurationError(msg, hint="name another one in KUBECONFIG")
     return content
 
 

@@ -5,6 +5,7 @@ The words are runc's, containerd's and the kubelet's (kubernetes, pkg/kubelet/ku
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 from spawnery_kubernetes.findings import Finding, Kind, quote
@@ -33,14 +34,13 @@ _KINDS: Final = (
         words=r"exec format error",
         cause="image.platform",
         message="the program is for another processor, or a script without a first line #!/bin/sh",
-        hint="build the image for the node's processor: docker build --platform ...;"
-        " kubectl get nodes -L kubernetes.io/arch",
+        hint="build the image for the nodes' processor: kubectl get nodes -L kubernetes.io/arch",
     ),
     Kind(
         words=r"executable file not found|exec: .*no such file or directory|stat .*no such file",
         cause="start.command_not_found",
         message="the program was not found in the image",
-        hint="give its whole path; what is there: docker run --rm --entrypoint ls IMAGE /bin",
+        hint="give its whole path; what is there: docker run --rm --entrypoint ls {image} /bin",
     ),
     Kind(
         words=r"no command specified",
@@ -63,16 +63,18 @@ _KINDS: Final = (
 )
 
 
-def start_failure(text: str, hint: str) -> Finding:
+def start_failure(text: str, image: str, hint: str) -> Finding:
     """Tell why a start failed.
 
     Args:
         text: The cluster's words.
+        image: The container's.
         hint: What to do where they tell nothing that is known.
     """
     said = f"the node says: {quote(text)}" if text else "the node gives no reason"
     for kind in _KINDS:
         if kind.words.search(text):
-            return Finding(cause=kind.cause, message=f"{kind.message}; {said}", hint=kind.hint)
+            do = kind.hint.replace("{image}", shlex.quote(image))
+            return Finding(cause=kind.cause, message=f"{kind.message}; {said}", hint=do)
     message = f"the container could not be started; {said}"
     return Finding(cause="start.failed", message=message, hint=hint)

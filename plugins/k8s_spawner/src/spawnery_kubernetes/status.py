@@ -16,7 +16,6 @@ from spawnery.plugin import (
     LABEL_INSTANCE,
     LABEL_JOB_ID,
     LABEL_RECORD_ID,
-    LABEL_RETENTION,
     LABEL_SPEC_HASH,
     LABEL_START_DEADLINE,
 )
@@ -24,7 +23,7 @@ from spawnery.plugin import (
 from spawnery_kubernetes.diagnosis import diagnose, failing_since, waits_for_own_secret
 from spawnery_kubernetes.ends import outcome_of, the_pod
 from spawnery_kubernetes.facts import LABEL_QUEUE, EventFacts, JobFacts, PodFacts
-from spawnery_kubernetes.findings import Finding, Patience, describe
+from spawnery_kubernetes.findings import Finding, Patience, describe, events
 
 
 @frozen
@@ -84,7 +83,7 @@ def status_of(
         ended_at=None if outcome is None else _ended_at(job, the_pod(pods)),
         deadline_seconds=_seconds(job, LABEL_DEADLINE),
         start_deadline_seconds=_seconds(job, LABEL_START_DEADLINE),
-        retention_seconds=_seconds(job, LABEL_RETENTION) or 0,
+        retention_seconds=job.retention_seconds,
         cause=None if why is None else why.cause,
         message=None if why is None else why.message,
         hint=None if why is None else why.hint,
@@ -138,8 +137,7 @@ def _place(job: JobFacts, pod: PodFacts | None, events: Sequence[EventFacts]) ->
 def _held_back(job: JobFacts) -> Finding:
     queue = job.labels.get(LABEL_QUEUE)
     by = f"the queue {queue} holds it back" if queue else "its Job is suspended"
-    hint = f"kubectl -n {job.namespace} describe job {job.name}"
-    return Finding(cause="queued", message=by, hint=hint, patience=Patience.ENDLESS)
+    return Finding(cause="queued", message=by, hint=events(job), patience=Patience.ENDLESS)
 
 
 def _gated(message: str) -> Finding:

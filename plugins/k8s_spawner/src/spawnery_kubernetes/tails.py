@@ -22,7 +22,7 @@ from spawnery.secret import Secret
 from spawnery_kubernetes.book import Entry
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.ears import Ear
-from spawnery_kubernetes.ends import NEVER_RAN, NOT_HEARD, the_pod
+from spawnery_kubernetes.ends import NEVER_RAN, NOT_HEARD, NOT_SEEN, has_run, the_pod
 from spawnery_kubernetes.errors import ApiError
 from spawnery_kubernetes.facts import ANNOTATION_SECRET_ENV, CONTAINER, JobFacts, PodFacts
 
@@ -104,7 +104,11 @@ class Tails:
         """
         job, pod = entry.job, the_pod(entry.pods)
         if job is None or pod is None or not pod.started:
-            return None, NEVER_RAN
+            ran = None if job is None else has_run(job, pod)
+            if ran is False:
+                return None, NEVER_RAN
+            if job is None or pod is None or pod.gone:
+                return None, NOT_SEEN
         with self._lock:
             reason, ear = self._reason(job), self._ears.get(pod.uid)
         if reason:
