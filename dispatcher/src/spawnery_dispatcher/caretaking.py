@@ -44,7 +44,7 @@ class Caretaking:
             except SpawnerError as error:
                 if self._health.engine_down is None:
                     self._logger.warning("engine_away", cause=error.cause, error=error.message)
-                self._health.engine_answers(error.message)
+                self._health.engine_answers(error)
             await asyncio.sleep(_PROBE_SECONDS)
 
     async def watch(self) -> None:

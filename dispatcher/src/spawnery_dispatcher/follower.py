@@ -217,7 +217,7 @@ class Follower:
                     hint="look at what it was to produce, then ask again",
                 )
             except SpawnerError as error:
-                self._health.engine_answers(error.message)
+                self._health.engine_answers(error)
                 self._logger.warning("wait_again", job=job_id, cause=error.cause)
                 await asyncio.sleep(_ENGINE_PAUSE)
 

@@ -190,7 +190,7 @@ class Intake:
             entry = await self._store.get(job_id)
             if entry is not None:
                 shown = words.view(entry)
-                standing = " ".join([*shown.lines[:1], entry.notice]).strip()
+                standing = " ".join([*shown.lines[:1], entry.notice.partition("\n")[0]]).strip()
                 lines.append(f"{shown.title}: {standing}")
         return Reply(text="\n".join(lines) or "Nothing runs here.")
 

@@ -96,7 +96,7 @@ class Memory:
                 return list(await self._spawner.list())
             except SpawnerError as error:
                 if isinstance(error, EngineError):
-                    self._health.engine_answers(error.message)
+                    self._health.engine_answers(error)
                 self._logger.warning("memory_unknown", cause=error.cause, error=error.message)
                 await asyncio.sleep(_PAUSE)
 

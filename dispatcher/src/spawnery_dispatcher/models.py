@@ -177,7 +177,8 @@ class Entry:
         ending: How it ended.
         message: Timestamp of the job's one message; empty until it is posted.
         read: Id of the last entry of the agent's stream that was taken in.
-        notice: What a person should know of the job's way (engine not reachable, ...).
+        notice: What a person should know of the job's way (engine not reachable, ...); what to do
+            next is on a line of its own.
         cancelled_by: Who asked for its cancellation.
         readopted: Whether it was found at the engine after the state was lost.
         spec: Its job spec as JSON, as it was when it was first spawned: a changed configuration

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from attrs import define
-from spawnery.errors import StateError
+from spawnery.errors import SpawnerError, StateError
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Health:
     Attributes:
         redis_down: Seconds of the monotonic clock.
         engine_down: Likewise.
-        engine_problem: What the engine's last error says.
+        engine_problem, engine_hint: What the engine's last error says, and what to do next.
         slack_down: Likewise, of Socket Mode; None where it is not used.
         slack_problem: Cause and words of why Slack cannot be heard.
         remembers: Whether it is known what Redis remembers of us.
@@ -41,6 +41,7 @@ class Health:
     redis_down: float | None = None
     engine_down: float | None = None
     engine_problem: str = ""
+    engine_hint: str = ""
     slack_down: float | None = None
     slack_problem: str = ""
     remembers: bool = False
@@ -50,9 +51,10 @@ class Health:
         """Note whether Redis answers."""
         self.redis_down = None if yes else self.redis_down or time.monotonic()
 
-    def engine_answers(self, problem: str | None) -> None:
+    def engine_answers(self, problem: SpawnerError | None) -> None:
         """Note whether the engine answers (None) or what it says instead."""
-        self.engine_problem = problem or ""
+        self.engine_problem = problem.message if problem is not None else ""
+        self.engine_hint = (problem.hint or "") if problem is not None else ""
         self.engine_down = None if problem is None else self.engine_down or time.monotonic()
 
     def slack_answers(self, problem: str | None) -> None:

@@ -24,15 +24,18 @@ from spawnery.serialize import spec_from_json
 from spawnery_dispatcher.models import Ending, Entry
 from spawnery_dispatcher.patience import Health
 from spawnery_dispatcher.steps import Step, reached
+from spawnery_dispatcher.words import not_taken_yet
 
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
+_OTHER_ENGINE: Final = frozenset({"engine.too_new", "engine.too_old", "engine.not_docker"})
+"""What answers is no engine that the spawner can speak to: being upgraded, or the wrong address."""
 
 
 def may_pass(error: SpawnerError) -> bool:
-    """Tell whether the same spawn may succeed later without a change by anybody."""
+    """Tell whether the same spawn may succeed later, without a change of the job."""
     lasting = isinstance(error, EngineUnreachable | EngineDenied | Ambiguous | StateError)
-    return lasting or error.retryable
+    return lasting or error.retryable or error.cause in _OTHER_ENGINE
 
 
 class Spawns:
@@ -73,8 +76,8 @@ class Spawns:
                     return error
                 self._logger.warning("spawn_again", job=job.job_id, cause=error.cause)
                 if isinstance(error, EngineError):
-                    self._health.engine_answers(error.message)
-                await notice(f"The engine does not take it yet: {error.message}")
+                    self._health.engine_answers(error)
+                await notice(not_taken_yet(error.message, error.hint))
                 await asyncio.sleep(pause * random.uniform(0.7, 1.0))  # noqa: S311 - jitter
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:

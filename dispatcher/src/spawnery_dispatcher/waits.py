@@ -51,7 +51,8 @@ class Waits:
     def see(self, status: JobStatus) -> None:
         """Take in how a job stands."""
         if status.state in _WAITING:
-            self._add(status.job_id, waits_to_start(status.message, status.cause), spawning=False)
+            notice = waits_to_start(status.message, status.cause, status.hint)
+            self._add(status.job_id, notice, spawning=False)
         else:
             self._remove(status.job_id)
 

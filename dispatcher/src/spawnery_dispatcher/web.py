@@ -119,6 +119,7 @@ def _readiness(parts: Parts) -> Callable[[Request], Awaitable[Response]]:
             "redis": _since(health.redis_down),
             "engine": _since(health.engine_down),
             "engine_problem": health.engine_problem,
+            "engine_hint": health.engine_hint,
             "memory": (health.lost_memory or "kept") if health.remembers else "not known yet",
         }
         if parts.config.slack.intake is Intake.SOCKET:

@@ -83,12 +83,21 @@ def view(entry: Entry) -> View:
     )
 
 
-def waits_to_start(message: str | None, cause: str | None) -> str:
+def not_taken_yet(message: str, hint: str | None) -> str:
+    """Say that the engine is asked for a job again, and what to do next where that is known."""
+    return f"The engine does not take it yet: {message}{_next(hint)}"
+
+
+def waits_to_start(message: str | None, cause: str | None, hint: str | None = None) -> str:
     """Say what a job waits for; empty where the engine does not say."""
     if not message and not cause:
         return ""
     why = f": {message}" if message else ""
-    return f"{_WAITS}{why}{f' [{cause}]' if cause else ''}"
+    return f"{_WAITS}{why}{f' [{cause}]' if cause else ''}{_next(hint)}"
+
+
+def _next(hint: str | None) -> str:
+    return f"\nNext: {hint}" if hint else ""
 
 
 def is_waiting(notice: str) -> bool:

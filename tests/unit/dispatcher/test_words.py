@@ -120,3 +120,14 @@ def test_button_values_round_trip():
     """A choice may hold anything but what separates."""
     assert read_value(answer_value("j", "q", "a\nb")) == ("j", "q", "a\nb")
     assert read_value("j") == ("j", "", "")
+
+
+def test_a_notice_says_what_to_do_next():
+    """On a line of its own, where it is known; it is still told what kind of notice it is."""
+    notice = words.not_taken_yet("the engine is too new", "update the spawner")
+    shown = words.view(evolve(ENTRY, phase=Phase.SPAWNING, notice=notice))
+    assert shown.lines[1].splitlines()[1:] == ["Next: update the spawner"]
+    assert words.not_taken_yet("no answer", None).endswith("no answer")
+    waits = words.waits_to_start("no room", "unschedulable", "add a node")
+    assert words.is_waiting(waits)
+    assert waits.splitlines() == ["It waits to start: no room [unschedulable]", "Next: add a node"]
