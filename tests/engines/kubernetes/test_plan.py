@@ -52,6 +52,9 @@ def test_a_plan_asks_nothing_and_tells_no_secret(led: KubeCase, proxy: Transport
     (container,) = manifest["spec"]["template"]["spec"]["containers"]
     assert container["command"][-1] == "echo $$X"
     assert MASK in shown.stdout
+    assert "HOME /home/job: Kubernetes does not know the image's own (--env HOME=PATH)" in (
+        shown.stdout
+    )
 
 
 def test_the_cluster_takes_it(led: KubeCase, proxy: TransportProxy) -> None:

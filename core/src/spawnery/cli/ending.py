@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spawnery.outcomes import Outcome
 
 _PLAIN: Final = frozenset({"exit.zero", "exit.nonzero"})
-"""Causes that state and exit code tell already."""
+"""Causes that state and exit code tell already; their first hint is to read the log."""
 _EXIT: Final = "(exit code "
 """In messages that have the exit code themselves."""
 
@@ -50,6 +50,6 @@ def tell(app: App, job_id: str, outcome: Outcome, *, advice: Sequence[str] = ())
         advice: More hints.
     """
     app.talk(sentence(app, job_id, outcome))
-    hint = "" if outcome.cause in _PLAIN else fields.hint(app, outcome.hint or "")
-    for line in [*hint.splitlines(), *advice]:
+    lines = fields.hint(app, outcome.hint or "").splitlines()
+    for line in [*lines[outcome.cause in _PLAIN :], *advice]:
         app.talk(f"hint: {line}")

@@ -9,7 +9,7 @@ from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError
 from spawnery_docker.images import ImageFacts, Images
 from spawnery_docker.settings import DockerSettings
-from spawnery_docker.translate import body_of, pull_policy, refuse
+from spawnery_docker.translate import body_of, home_of, pull_policy, refuse
 
 
 class Planning:
@@ -43,6 +43,9 @@ class Planning:
             if image is None:
                 notes.append(f"the image {name} is not in the engine: its user is not known")
         facts = image or ImageFacts(reference=name, id="")
+        home = home_of(spawn, facts)
+        if home is not None and image is not None:
+            notes.append(f"HOME {home}, not the one of the image (env.HOME=PATH)")
         body = body_of(spawn, self._settings, facts, podman=self._client.podman is not None)
         return Plan(
             engine_object={"POST": f"/containers/create?name={spawn.name}", "body": body},

@@ -40,6 +40,11 @@ _NEVER: Final = "0001-01-01"
 _FRACTION: Final = re.compile(r"\.(\d{1,6})\d*")
 LABEL_REPLACED_USER: Final = "spawnery.dev/replaced-user"
 """The image's own user (root, or a name), where the profile has put another one in its place."""
+_ROOT: Final = frozenset({"root", "0"})
+_HOME_HINT: Final = (
+    "it did not run as its image's user {user}, and with another HOME; if it misses files of that"
+    " home, name the user by number, and the home: user=UID env.HOME=PATH"
+)
 _BASELINE: Final = "security=baseline"
 NEVER_RAN: Final = "the program never ran"
 NOT_HEARD: Final = "nobody was listening to it"
@@ -213,6 +218,8 @@ def outcome_of(
         cause = "security.root_image"
         message += f"; it was denied what its image's own user, {replaced}, may do"
         hint = "name a user that may: user=1000, or let it run as its image says: " + _BASELINE
+    elif cause == "exit.nonzero" and replaced and replaced.partition(":")[0] not in _ROOT:
+        hint = f"{hint}\n{_HOME_HINT.format(user=replaced)}"
     return Outcome(
         state=state,
         cause=cause,

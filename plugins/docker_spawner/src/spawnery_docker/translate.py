@@ -102,7 +102,7 @@ def body_of(
     workdir = job.workdir or (_HOME if restricted and not image.workdir else "")
     body: dict[str, Any] = {
         "Image": job.image,
-        "Env": _environment(request, image, home=restricted),
+        "Env": _environment(request, image),
         "Labels": labels_of(request, image),
         "AttachStdin": False,
         "AttachStdout": True,
@@ -156,10 +156,20 @@ def _restricted_user(of_image: str) -> str:
     return of_image if match and int(match["uid"]) != 0 else _NOBODY
 
 
-def _environment(request: SpawnRequest, image: ImageFacts, *, home: bool) -> list[str]:
-    values: dict[str, str] = {}
-    if home and "HOME" not in image.env:
-        values["HOME"] = _HOME
+def home_of(request: SpawnRequest, image: ImageFacts) -> str | None:
+    """Return the home folder that we give a job; None where it is its own or its image's.
+
+    For the image's own user the engine takes it from the image's /etc/passwd, as ``docker run``
+    does; any other user would find nothing there, or could not write.
+    """
+    own_user = bool(image.user) and _user(request, image) == image.user
+    named = "HOME" in {*image.env, *request.env, *request.secrets}
+    return _HOME if _restricted(request) and not own_user and not named else None
+
+
+def _environment(request: SpawnRequest, image: ImageFacts) -> list[str]:
+    home = home_of(request, image)
+    values: dict[str, str] = {} if home is None else {"HOME": home}
     values |= request.env
     values |= {k: v.reveal() for k, v in request.secrets.items() if isinstance(v, Secret)}
     return [f"{key}={value}" for key, value in values.items()]

@@ -81,6 +81,8 @@ def _notes(
             notes.append("user: the cluster chooses it (user=UID)")
         elif job.user is None:
             notes.append("user 65532: Kubernetes does not know the image's own (user=UID)")
+        if "HOME" not in {*spawn.env, *spawn.secrets}:
+            notes.append("HOME /home/job: Kubernetes does not know the image's own (env.HOME=PATH)")
         if job.workdir is None:
             notes.append(
                 "workdir /home/job: Kubernetes does not know the image's own (workdir=PATH)"
