@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -117,6 +118,34 @@ def test_broken_connections(led: KubeCase, proxy: TransportProxy, fault: Fault) 
     assert proxy.count(path="/log.*follow=true") >= 7
 
 
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (404, "the server could not find the requested resource ( pods/log x)"),
+        (400, "failed to try resolving symlinks in path /var/log/0.log: no such file or directory"),
+    ],
+)
+def test_a_node_that_gives_no_log_for_a_while(
+    led: KubeCase, proxy: TransportProxy, status: int, why: str
+) -> None:
+    """A kubelet that was restarted, or begins a new file, is asked again while the pod is there."""
+    body = json.dumps({"kind": "Status", "status": "Failure", "code": status, "message": why})
+    cut = Rule(Fault.CUT_MID_STREAM, path="/log.*follow=true", times=1, after_bytes=100)
+    refusal = Rule(
+        Fault.ERROR_500,
+        path="/log.*follow=true",
+        times=3,
+        status=status,
+        body=body.encode(),
+    )
+    proxy.arm(cut)
+    proxy.arm(refusal)
+    with led.open() as spawner:
+        spawner.spawn(sh(COUNTS.format(count=60, pause="sleep 0.05"), job_id="away", **KEPT))
+        assert _text(_read(spawner, "away", follow=True)) == _lines(60)
+    assert proxy.count(path="/log.*follow=true") >= 5
+
+
 @pytest.mark.alone
 def test_the_api_server_is_restarted(case: KubeCase) -> None:
     """Over a restart of the API server nothing is lost and nothing comes twice."""
@@ -138,6 +167,33 @@ def test_the_api_server_is_restarted(case: KubeCase) -> None:
         assert not reader.is_alive()
         assert spawner.wait("over", timeout=PATIENCE).state is JobState.SUCCEEDED
     assert _text(found) == _lines(300)
+
+
+def test_what_a_rotation_drops_is_told(case: KubeCase) -> None:
+    """To a new reader, to one whose place is gone, and to a follower that lost any."""
+    script = "seq 1 400000; until [ -e /tmp/go ]; do sleep 0.2; done; seq 400001 500000; echo end"
+    with case.open() as spawner:
+        spawner.spawn(sh(script, job_id="rotated", **KEPT))
+        followed: list[LogChunk] = []
+        reader = threading.Thread(
+            target=lambda: followed.extend(_read(spawner, "rotated", follow=True)), daemon=True
+        )
+        reader.start()
+        eventually(lambda: followed or _text(_read(spawner, "rotated")))
+        eventually(lambda: not _text(_read(spawner, "rotated")).startswith(b"1\n"))
+        pod = case.pods("rotated")[0]["metadata"]["name"]
+        case.kubectl("exec", "-n", case.namespace, pod, "--", "touch", "/tmp/go")
+        assert spawner.wait("rotated", timeout=PATIENCE).state is JobState.SUCCEEDED
+        reader.join(PATIENCE)
+        chunks = _read(spawner, "rotated")
+        assert [chunk.gap for chunk in chunks].index(True) == len(chunks) - 1
+        assert not _text(chunks).startswith(b"1\n")
+        resumed = _read(spawner, "rotated", cursor=followed[0].cursor)
+        assert [chunk.gap for chunk in resumed] == [True, *[False] * (len(resumed) - 1)]
+        assert not any(chunk.gap for chunk in _read(spawner, "rotated", cursor=chunks[0].cursor))
+    lines = _text(followed).splitlines()
+    assert lines[-1] == b"end"
+    assert len(lines) == 500_001 or any(chunk.gap for chunk in followed)
 
 
 @pytest.mark.parametrize("size", [1, 6, 7, 300, 16_000, 50_000, 10**6])

@@ -69,6 +69,25 @@ def test_places_after_a_resumption_are_exact_too(
     assert had == whole
 
 
+@given(log=_logs(), cuts=st.integers(1, 7), data=st.data())
+def test_a_place_that_was_dropped_is_told(log: list[Piece], cuts: int, data: st.DataObject) -> None:
+    """Where all that was read is gone and more is there; never where the place is still there."""
+    chunks = _read(log, Place(), cuts)
+    taken = data.draw(st.integers(1, len(chunks)))
+    place = parse(chunks[taken - 1][1])
+    whole = Position(place)
+    for line in _given(log, place):
+        whole.admit(line)
+    assert not whole.gap
+    assert not whole.unseen
+    rest = [line for line in _given(log, place) if line.time > place.newest]
+    dropped = Position(place)
+    for line in rest:
+        dropped.admit(line)
+    assert dropped.gap is bool(rest)
+    assert dropped.unseen is not bool(rest)
+
+
 def test_a_log_whose_older_part_was_dropped() -> None:
     """After the node has begun a new file, what is new is not taken for what was read."""
     before = [Piece(50 * _NANO + n, b"old %d\n" % n) for n in range(5)]

@@ -4,7 +4,8 @@ The log can be read from a second on (``sinceTime``), not from a byte, and lines
 are not quite in the order of their times. But what the kubelet gives from a second on is always
 the same: every line of that time or later, in the order of the log. So a place is a second and how
 many bytes of this were read. Should the node have dropped the older part of the log meanwhile
-(rotation), fewer bytes are there to be left out: what is later than all that was read is new.
+(rotation), fewer bytes are there to be left out: what is later than all that was read is new. Where
+nothing of what was read is there, something that was not may have been dropped with it.
 """
 
 from __future__ import annotations
@@ -68,9 +69,13 @@ class Position:
 
     Args:
         start: Where reading goes on.
+
+    Attributes:
+        gap: Whether something may be missing between the start and what came first.
     """
 
     def __init__(self, start: Place) -> None:
+        self.gap = False
         self._start = start
         self._skip = start.size
         self._sizes: dict[int, int] = {}
@@ -85,6 +90,7 @@ class Position:
         """
         data, second = piece.data, piece.time // _NANO
         if self._skip and piece.time > self._start.newest:
+            self.gap = self.unseen
             self._skip = 0
             self._sizes.clear()
         self._sizes[second] = self._sizes.get(second, 0) + len(data)
@@ -95,6 +101,11 @@ class Position:
         new = data[self._skip :]
         self._skip -= len(data) - len(new)
         return new
+
+    @property
+    def unseen(self) -> bool:
+        """Whether something was read before the start, and nothing of it came so far."""
+        return 0 < self._skip == self._start.size
 
     @property
     def place(self) -> Place:

@@ -16,6 +16,7 @@ from spawnery.streams import JobStream
 
 from spawnery_kubernetes.cursors import Place, Position, parse
 from spawnery_kubernetes.facts import PodFacts
+from spawnery_kubernetes.logloss import ROTATED, Beginning
 from spawnery_kubernetes.podlogs import Found, Pieces, PodLogs, gone, refused
 from spawnery_kubernetes.stamps import Piece
 
@@ -84,6 +85,11 @@ class JobLog(JobStream[LogChunk]):
         self._again = False
         self._last = found.over or not request.follow
         self._position = Position(start or Place(self._since // _NANO))
+        self._told = False
+        self._over = False
+        # Who waits for the program, or asks for a part, does not ask where the log begins.
+        partly = start is not None or request.since is not None or request.tail_bytes
+        self._beginning = Beginning() if self._pod is not None and not partly else None
         if self._pod is None:
             return
         if request.tail_bytes and start is None:
@@ -96,7 +102,7 @@ class JobLog(JobStream[LogChunk]):
         """Ask for what is behind the position."""
         place = self._position.place
         pieces = self._pods.open(self._request, pod, place, follow=not self._last)
-        self._position = Position(place)
+        self._position, self._told = Position(place), False
         with self._lock:
             self._pieces = pieces
         if self._closed.is_set():
@@ -124,9 +130,11 @@ class JobLog(JobStream[LogChunk]):
         while not self._closed.is_set():
             if self._ready:
                 return self._ready.popleft()
+            if self._over:
+                break
             try:
                 if not self._fill() and not self._go_on():
-                    self._closed.set()
+                    self._end()
             except SpawnerError as error:
                 if self._closed.is_set():
                     break
@@ -141,7 +149,7 @@ class JobLog(JobStream[LogChunk]):
         if self._pieces is None:
             return False
         chunk = self._chunk(self._pieces)
-        if chunk is not None and chunk.data:
+        if chunk is not None and (chunk.data or chunk.gap):
             self._ready.append(chunk)
         return chunk is not None
 
@@ -153,12 +161,31 @@ class JobLog(JobStream[LogChunk]):
         new = [
             data for piece in found if (data := self._position.admit(piece)) and self._wanted(piece)
         ]
+        if self._beginning is not None:
+            self._beginning.read(found[0].time, new)
+        gap = self._position.gap and not self._told
+        self._told = self._position.gap
         return LogChunk(
             stream="stdout",
             data=b"".join(new),
             cursor=str(self._position.place),
             time=datetime.fromtimestamp(found[0].time / _NANO, UTC),
+            lost_reason=ROTATED if gap else None,
         )
+
+    def _end(self) -> None:
+        """Come to the end of the log; say what may be missing of it."""
+        self._over = True
+        reason = None
+        if self._beginning is not None and self._pod is not None:
+            reason = self._beginning.doubt(self._pod)
+        if self._last and self._position.unseen:
+            reason = ROTATED
+        if reason is not None:
+            cursor = str(self._position.place)
+            self._ready.append(
+                LogChunk(stream="stdout", data=b"", cursor=cursor, lost_reason=reason)
+            )
 
     def _wanted(self, piece: Piece) -> bool:
         return piece.time >= self._since

@@ -119,6 +119,7 @@ class PodLogs:
 
         Raises:
             LogsUnavailable: It is not there, or not any more.
+            StreamLost: The pod is there, and its node gives no log at the moment.
             SpawnerError: The cluster does not answer.
         """
         query = {"container": CONTAINER, "timestamps": "true"}
@@ -133,6 +134,9 @@ class PodLogs:
                 path, query=query, timeout=self._timeout, idle_timeout=silent
             )
         except ApiError as error:
+            if _may_come(error) and self.look(pod) is not None:
+                msg = f"the node does not give the log of the pod {pod.name}: {error.message}"
+                raise StreamLost(msg, job_id=request.job_id) from None
             if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}:
                 raise _unreadable(request, error.message) from None
             doing = f"read the log of the pod {pod.name}"
@@ -173,6 +177,16 @@ class Pieces:
     def close(self) -> None:
         """End it; a reader that waits wakes up."""
         self._stream.close()
+
+
+def _may_come(error: ApiError) -> bool:
+    """Tell whether a node may give a log later that it refuses now.
+
+    A kubelet that was restarted knows its pods some seconds later (404), and while it begins a new
+    file of the log there is none.
+    """
+    missing = error.status == HTTPStatus.BAD_REQUEST and "no such file" in error.message
+    return missing or error.status == HTTPStatus.NOT_FOUND
 
 
 def _newest_owner(pods: Sequence[PodFacts]) -> str | None:
