@@ -165,6 +165,10 @@ class BadServer:
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
+    def add(self, answer: Body) -> None:
+        """Give one more answer."""
+        self._answers.put(answer)
+
     def _next(self) -> Body:
         try:
             return self._answers.get_nowait()

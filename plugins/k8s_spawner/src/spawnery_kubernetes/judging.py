@@ -110,15 +110,24 @@ class Judge:
         """Judge Jobs as ``status`` does, several at once.
 
         Where very many have ended, the ends of logs that took too long are left out this time.
+        Jobs about which nothing is to be asked wait for nobody.
 
         Raises:
             SpawnerError: The cluster does not answer.
         """
-        submit = self.workers.submit
-        found = [(uid, submit(functools.partial(self.status, uid))) for uid in uids]
+        found = [(uid, self._begun(uid)) for uid in uids]
         until = time.monotonic() + self._runtime.io_timeout_seconds / 2
-        statuses = (self._in_time(uid, future, until) for uid, future in found)
+        statuses = (
+            self.look(uid) if future is None else self._in_time(uid, future, until)
+            for uid, future in found
+        )
         return [status for status in statuses if status is not None]
+
+    def _begun(self, uid: str) -> Future[JobStatus | None] | None:
+        """Have a worker find out all about an end; None where there is none to be looked into."""
+        if self._unsettled(uid) is None:
+            return None
+        return self.workers.submit(functools.partial(self.status, uid))
 
     def _in_time(self, uid: str, found: Future[JobStatus | None], until: float) -> JobStatus | None:
         try:
