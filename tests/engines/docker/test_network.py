@@ -250,6 +250,7 @@ def test_a_network_without_a_free_address(case: DockerCase, retention: int, subn
             outcome = spawner.wait(spawner.spawn(spec).job_id, 60)
             assert (outcome.state, outcome.started_at) == (JobState.FAILED, None)
             assert "no available IPv4 addresses" in outcome.message
+            assert "docker network create --subnet" in outcome.hint
             spawner.remove("first", force=True)
     finally:
         for name in case.containers():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from docker_case import PATIENCE, DockerCase, eventually, output, running, sh
@@ -15,6 +16,7 @@ from spawnery.outcomes import JobState, Outcome
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy
+from spawnery_docker import spawning
 
 pytestmark = pytest.mark.engine("docker")
 
@@ -126,6 +128,92 @@ def test_a_start_that_fails(
     assert found.hint
     if retention == 0:
         eventually(lambda: not case.containers())
+
+
+ENGINE_ALONE = {
+    "a device": (
+        {"Devices": [{"PathOnHost": "/dev/nosuch", "PathInContainer": "/dev/nosuch"}]},
+        "/dev/nosuch",
+    ),
+    "a mount's source": (
+        {"Mounts": [{"Type": "bind", "Source": "/no/such/folder", "Target": "/x"}]},
+        "/no/such/folder",
+    ),
+    "a limit": ({"Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2**40}]}, "rlimit"),
+}
+"""What no option of ours asks for: parts of the request, and a word of what the engine says."""
+
+
+@pytest.mark.parametrize("retention", [0, 600])
+@pytest.mark.parametrize("part", ENGINE_ALONE.values(), ids=ENGINE_ALONE.keys())
+def test_the_engines_own_words_on_a_start_that_fails(
+    case: DockerCase,
+    spawner: Spawner,
+    monkeypatch: pytest.MonkeyPatch,
+    part: tuple[dict[str, object], str],
+    retention: int,
+) -> None:
+    """Whatever the engine cannot start, its words are told, also where it removes the container."""
+    asked, word = part
+    asked_too(monkeypatch, asked)
+    found: Outcome | SpawnFailed
+    try:
+        found = ended(spawner, sh("echo ran", retention_seconds=retention))
+        assert (found.state, found.started_at) == (JobState.FAILED, None)
+    except SpawnFailed as error:
+        found = error
+    assert found.cause == "start.failed"
+    assert word in found.message
+    assert "no reason" not in found.message
+    if retention == 0:
+        eventually(lambda: not case.containers())
+
+
+@pytest.mark.parametrize("retention", [0, 600])
+def test_a_port_that_is_taken(
+    case: DockerCase, spawner: Spawner, monkeypatch: pytest.MonkeyPatch, retention: int
+) -> None:
+    """A port that another container has is what the engine says of the start."""
+    name = f"{case.prefix}-other"
+    case.docker("run", "-d", "--name", name, "-p", "127.0.0.1::80", BUSYBOX, "sleep", "600")
+    port = case.docker("port", name, "80").rpartition(":")[2]
+    binding = [{"HostIp": "127.0.0.1", "HostPort": port}]
+    asked_too(monkeypatch, {"PortBindings": {"80/tcp": binding}}, ExposedPorts={"80/tcp": {}})
+    outcome = ended(spawner, sh("echo ran", network="bridge", retention_seconds=retention))
+    assert (outcome.state, outcome.started_at) == (JobState.FAILED, None)
+    assert (outcome.cause, f":{port}" in outcome.message) == ("start.failed", True)
+
+
+def asked_too(monkeypatch: pytest.MonkeyPatch, host: dict[str, object], **body: object) -> None:
+    """Ask for more than our options know in each request for a container."""
+    body_of = spawning.body_of
+
+    def with_part(*given: Any, **more: Any) -> dict[str, Any]:
+        made = body_of(*given, **more)
+        return {**made, **body, "HostConfig": {**made["HostConfig"], **host}}
+
+    monkeypatch.setattr(spawning, "body_of", with_part)
+
+
+NEVER_RAN = {
+    "mount": (["--option", 'docker.tmpfs={"/etc/passwd":"1Mi"}', "--", "true"], 125),
+    "runtime": (["--option", "docker.runtime=nosuch", "--", "true"], 125),
+    "user": (["--user", "nobody-here", "--", "true"], 125),
+    "workdir": (["--workdir", "/etc/passwd", "--", "true"], 125),
+    "program": (["--", "/no/such"], 127),
+    "program, no init": (["--option", "docker.init=false", "--", "/no/such"], 127),
+    "not executable": (["--option", "docker.init=false", "--", "/etc/passwd"], 126),
+}
+
+
+@pytest.mark.parametrize(("words", "code"), NEVER_RAN.values(), ids=NEVER_RAN.keys())
+def test_run_of_what_never_runs(case: DockerCase, words: list[str], code: int) -> None:
+    """``run`` exits as docker does, 125 to 127, with the reason; nothing stays."""
+    done = case.cli("run", "--image", BUSYBOX, *words)
+    assert done.returncode == code, done.stderr
+    assert "no reason" not in done.stderr
+    assert "hint: " in done.stderr
+    assert case.containers() == set()
 
 
 @pytest.mark.parametrize("retention", [0, 600])

@@ -11,7 +11,8 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-_QUOTE_LIMIT: Final = 400
+_QUOTE_LIMIT: Final = 600
+"""Of runc's chain of errors the last one says most."""
 
 
 IMAGE: Final = "IMAGE"
@@ -58,6 +59,24 @@ _KINDS: Final = (
         "network.not_found",
         "the network to join does not exist",
         "see which there are: docker network ls; the engine's default: network=bridge",
+    ),
+    _kind(
+        r"no available IPv[46] addresses|no available addresses",
+        "start.failed",
+        "the network has no free address",
+        "end what runs on it, or make one with a larger subnet: docker network create --subnet",
+    ),
+    _kind(
+        r"bad nameserver address",
+        "start.failed",
+        "options.docker.dns has something that is no address",
+        "name servers by address: --option 'docker.dns=[\"192.0.2.1\"]'",
+    ),
+    _kind(
+        r"error setting rlimit|setting rlimits for",
+        "start.failed",
+        "the engine may not set the limits that it has as defaults",
+        "lower default-ulimits in the engine's daemon.json",
     ),
     _kind(
         r"chdir to cwd|mkdir.* not a directory|cannot chdir|working directory",
