@@ -44,6 +44,7 @@ secretGenerator:
       - SLACK_BOT_TOKEN={token}
       - SLACK_SIGNING_SECRET={secret}
       - GITHUB_TOKEN={planted}
+      - OPENAI_API_KEY=
 """
 
 
@@ -150,6 +151,7 @@ def test_fix_on_kubernetes(town):
         env = {item["name"]: item for item in container["env"]}
         assert env["REDIS_URL"]["value"] == f"redis.{OURS}.svc:6379"
         assert "secretKeyRef" in env["GITHUB_TOKEN"]["valueFrom"]
+        assert not [name for name in env if name.endswith("_API_KEY")]
         assert "Which branch shall I work on?" in message.words()
         town.press(port, message)
         until(lambda: ": done" in message.text, why="the answer", instead=town.log)

@@ -106,6 +106,7 @@ def project(name: str, folder: Path, *files: str, **environ: str) -> Iterator[Pr
             "SLACK_BOT_TOKEN": TOKEN,
             "SLACK_SIGNING_SECRET": SECRET,
             "GITHUB_TOKEN": PLANTED,
+            "ANTHROPIC_API_KEY": "",
             **environ,
         }
         made = Project(name, files, slack, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -48,11 +49,19 @@ def until(
     return found
 
 
+def instance_of(folder: Path) -> str:
+    """Return the instance of the dispatchers in a folder, unlike that of any other test's.
+
+    Tests share engines: what another one left behind is not to be taken for one's own.
+    """
+    return f"case-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+
+
 class Dispatcher:
     """``spawnery-dispatcher serve`` with a configuration of a test's own.
 
     Args:
-        folder: For configuration, state and log.
+        folder: For configuration, state and log; dispatchers side by side are of one instance.
         redis_url: Its Redis.
         slack_api: Address of Slack's API; Slack is off without one.
         intake: How Slack's events come in.
@@ -84,7 +93,7 @@ class Dispatcher:
         config.write_text(
             "\n".join(
                 [
-                    'instance = "case"',
+                    f'instance = "{instance_of(folder.parent)}"',
                     'default_project = "demo"',
                     f'[redis]\nurl = "{redis_url}"',
                     f"[server]\nport = {self.port}",
