@@ -124,12 +124,29 @@ async def _engine(config: Config, environ: Mapping[str, str]) -> AsyncIterator[C
     try:
         for item in await spawner.check():
             yield item
+        for item in await _elsewhere(spawner):
+            yield item
         for name in sorted(config.projects):
             yield await _planned(spawner, config, name)
     except SpawnerError as error:
         yield _failed("engine", error.message, error.hint)
     finally:
         await spawner.close()
+
+
+async def _elsewhere(spawner: AsyncSpawner) -> list[CheckItem]:
+    """Look for places other than the present one where jobs have not ended."""
+    items = []
+    for found in await spawner.places():
+        if found.here or not found.unfinished:
+            continue
+        detail = f"{found.unfinished} jobs live at another engine, {found.place.title}"
+        hint = (
+            "connect a dispatcher to it; if it is gone for good:"
+            f" spawnery-dispatcher places --give-up {found.key}"
+        )
+        items.append(CheckItem(name="places", level="warning", detail=detail, hint=hint))
+    return items
 
 
 async def _planned(spawner: AsyncSpawner, config: Config, name: str) -> CheckItem:

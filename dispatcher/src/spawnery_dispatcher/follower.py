@@ -25,8 +25,7 @@ from spawnery_dispatcher.store import Store
 from spawnery_dispatcher.taking import take_in
 from spawnery_dispatcher.waits import Waits
 from spawnery_dispatcher.whereabouts import Whereabouts
-from spawnery_dispatcher.whereabouts import is_away as is_elsewhere
-from spawnery_dispatcher.words import is_waiting
+from spawnery_dispatcher.words import is_elsewhere, is_waiting
 
 _ENGINE_PAUSE: Final = 5.0
 _GAP: Final = "Some of what the agent said was lost: it wrote faster than we could read."

@@ -172,7 +172,8 @@ class Intake:
                 state=JobState.CANCELLED, cause="cancelled", message=message, ended_at=now
             )
             await self._store.end(entry.job_id, ending)
-        return Reply(text=f"{entry.job_id} is being cancelled.", entry=changed or entry)
+        latest = changed or entry
+        return Reply(text=words.being_cancelled(entry.job_id, latest), entry=latest)
 
     async def log_of(self, entry: Entry) -> Reply:
         """Return the end of a job's log."""

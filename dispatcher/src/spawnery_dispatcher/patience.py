@@ -32,6 +32,7 @@ class Health:
         redis_down: Seconds of the monotonic clock.
         engine_down: Likewise.
         engine_problem, engine_hint: What the engine's last error says, and what to do next.
+        elsewhere: Jobs that live at other engines, and which no dispatcher follows.
         slack_down: Likewise, of Socket Mode; None where it is not used.
         slack_problem: Cause and words of why Slack cannot be heard.
         remembers: Whether it is known what Redis remembers of us.
@@ -42,6 +43,7 @@ class Health:
     engine_down: float | None = None
     engine_problem: str = ""
     engine_hint: str = ""
+    elsewhere: int = 0
     slack_down: float | None = None
     slack_problem: str = ""
     remembers: bool = False

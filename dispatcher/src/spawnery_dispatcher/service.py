@@ -203,7 +203,7 @@ class Service:
         started = await store.live() - set(await store.waiting())
         ours = await self._whereabouts.split(started)
         await self._take(ours)
-        await self._whereabouts.tell(started - ours)
+        self.parts.health.elsewhere = await self._whereabouts.tell(started - ours)
 
     async def _take(self, job_ids: Collection[str]) -> None:
         for job_id in await self._ownership.take(job_ids) - self._follower.job_ids:

@@ -120,6 +120,7 @@ def _readiness(parts: Parts) -> Callable[[Request], Awaitable[Response]]:
             "engine": _since(health.engine_down),
             "engine_problem": health.engine_problem,
             "engine_hint": health.engine_hint,
+            "jobs_elsewhere": health.elsewhere,
             "memory": (health.lost_memory or "kept") if health.remembers else "not known yet",
         }
         if parts.config.slack.intake is Intake.SOCKET:

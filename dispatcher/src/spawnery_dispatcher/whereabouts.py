@@ -11,9 +11,10 @@ from spawnery.errors import SpawnerError
 from spawnery.records import KnownPlace
 
 from spawnery_dispatcher.connection import slices
-from spawnery_dispatcher.models import Entry
+from spawnery_dispatcher.models import Entry, Phase
 from spawnery_dispatcher.records import RedisRecords
 from spawnery_dispatcher.store import Store
+from spawnery_dispatcher.words import elsewhere
 
 
 class Whereabouts:
@@ -58,20 +59,25 @@ class Whereabouts:
         here = await self.here() if any(there.values()) else ()
         return {job_id for job_id, key in there.items() if not key or key in here}
 
-    async def tell(self, job_ids: Collection[str]) -> None:
-        """Say of jobs in other places where they are, unless a dispatcher there follows them."""
+    async def tell(self, job_ids: Collection[str]) -> int:
+        """Say of jobs in other places where they are, unless a dispatcher there follows them.
+
+        Returns:
+            How many nobody follows.
+        """
         alone = await _unowned(self._store, job_ids)
         if not alone:
-            return
+            return 0
         titles = {place.key: place.place.title for place in await self._spawner.places()}
         for job_id, key in (await engine_places(self._store, alone)).items():
-            words = away(titles.get(key) or key)
 
-            def change(entry: Entry, words: str = words) -> dict[str, str] | None:
+            def change(entry: Entry, title: str = titles.get(key) or key) -> dict[str, str] | None:
+                words = elsewhere(title, started=entry.phase is Phase.RUNNING)
                 return None if entry.notice == words else {"notice": words}
 
             if await self._store.change(job_id, change):
                 self._logger.warning("job_elsewhere", job=job_id, place=key)
+        return len(alone)
 
     async def note(self, job_id: str) -> bool:
         """Write down that a job lives in another place; False where none has a record of it."""
@@ -105,16 +111,3 @@ async def _unowned(store: Store, job_ids: Collection[str]) -> list[str]:
         owners = await store.redis.mget([store.keys.owner(job_id) for job_id in part])
         found += [job_id for job_id, who in zip(part, owners, strict=True) if who is None]
     return found
-
-
-_AWAY = "It lives at another engine"
-
-
-def away(title: str) -> str:
-    """Say that a job is in a place to which no dispatcher is connected."""
-    return f"{_AWAY}, {title}; no dispatcher is connected to it. It goes on there."
-
-
-def is_away(notice: str) -> bool:
-    """Tell whether a notice says that."""
-    return notice.startswith(_AWAY)

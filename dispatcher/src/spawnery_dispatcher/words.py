@@ -17,6 +17,7 @@ TAIL_SHOWN: Final = 2000
 """Characters of the end of a log that a chat shows."""
 _BAR: Final = 10
 _WAITS: Final = "It waits to start"
+_ELSEWHERE: Final = "It lives at another engine"
 _ICONS: Final = {
     JobState.SUCCEEDED: "✅",
     JobState.FAILED: "❌",
@@ -69,10 +70,10 @@ def view(entry: Entry) -> View:
     lines = [_standing(entry)]
     if entry.progress.detail:
         lines.append(entry.progress.detail)
-    if entry.cancelled_by:
-        lines.append("It is being cancelled.")
-    elif entry.notice:
+    if is_elsewhere(entry.notice) or (entry.notice and not entry.cancelled_by):
         lines.append(entry.notice)
+    if entry.cancelled_by:
+        lines.append(being_cancelled("It", entry))
     if entry.readopted:
         lines.append("It was found running after our memory was lost; earlier messages are gone.")
     return View(
@@ -86,6 +87,29 @@ def view(entry: Entry) -> View:
 def not_taken_yet(message: str, hint: str | None) -> str:
     """Say that the engine is asked for a job again, and what to do next where that is known."""
     return f"The engine does not take it yet: {message}{_next(hint)}"
+
+
+def elsewhere(title: str, *, started: bool) -> str:
+    """Say that a job is in a place to which no dispatcher is connected.
+
+    Args:
+        title: Of the place.
+        started: Whether the engine there has it for certain.
+    """
+    goes_on = "It goes on there." if started else "It may not have been started there."
+    return f"{_ELSEWHERE}, {title}; no dispatcher is connected to it. {goes_on}"
+
+
+def is_elsewhere(notice: str) -> bool:
+    """Tell whether a notice says that."""
+    return notice.startswith(_ELSEWHERE)
+
+
+def being_cancelled(what: str, entry: Entry) -> str:
+    """Say that a job is cancelled, or when it will be."""
+    if is_elsewhere(entry.notice):
+        return f"{what} is cancelled when a dispatcher is connected to its engine again."
+    return f"{what} is being cancelled."
 
 
 def waits_to_start(message: str | None, cause: str | None, hint: str | None = None) -> str:
