@@ -45,6 +45,9 @@ def test_a_mount_is_not_taken_for_the_program(cli: Cli, verb: str, mount: list[s
         (["--cpus", "2"], b"--cpu-limit"),
         (["--pull=always"], b"--pull-policy"),
         (["-n", "jobs"], b"kubernetes.namespace"),
+        (["--ulimit", "nofile=1"], b"there is none for it here"),
+        (["--init"], b"docker.init=false"),
+        (["--pids-limit", "9"], b"docker.pids_limit"),
     ],
 )
 def test_an_option_of_docker_is_translated(cli: Cli, flags: list[str], ours: bytes) -> None:
@@ -53,6 +56,13 @@ def test_an_option_of_docker_is_translated(cli: Cli, flags: list[str], ours: byt
     assert done.returncode == 125
     assert ours in done.stderr
     assert b"no such option " + flags[0][:2].encode() in done.stderr
+
+
+def test_an_option_without_its_value(cli: Cli) -> None:
+    """The help of the command is named, not that of all commands."""
+    done = cli("run", "-e")
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert b"hint: spawnery run -h\n" in done.stderr
 
 
 @pytest.mark.parametrize(

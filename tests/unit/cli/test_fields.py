@@ -33,6 +33,7 @@ def test_every_field_has_its_option():
         ("more time: deadline_seconds; or", "more time: --deadline-seconds; or"),
         ("resources.memory_limit, resources.cpu_limit", "--memory-limit, --cpu-limit"),
         ("without: options.docker.init=false", "without: --option docker.init=false"),
+        ('options.docker.dns=["1.2.3.4"]', "--option 'docker.dns=[\"1.2.3.4\"]'"),
         ("(options.kubernetes.tolerations)", "(--option kubernetes.tolerations)"),
         ("first\npull_policy=never\nuser=3", "first\n--pull-policy never\n--user 3"),
         ("give it: env.HOME=/home/app", "give it: --env HOME=/home/app"),

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +38,24 @@ def test_steps_are_lines_where_there_is_no_terminal(capfd: pytest.CaptureFixture
     progress.close()
     progress.job_event(event("too late"))
     assert capfd.readouterr().err == "pulling alpine\n"
+
+
+def test_a_step_soon_after_another_is_told_later(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it still goes on then; a step that is over, and what was spawned, is not told of."""
+    monkeypatch.setattr("spawnery.cli.progress._LINE_EVERY_SECONDS", 0.5)
+    progress = Progress(App({}), "demo")
+    for message in ("asking a helper", "pulling alpine", "pulling alpine"):
+        progress.job_event(event(message))
+    time.sleep(1.5)
+    assert capfd.readouterr().err == "asking a helper\npulling alpine\n"
+    progress.job_event(event("unpacking alpine"))
+    progress.job_event(event("creating it"))
+    progress.job_event(event("", kind=EventKind.SPAWNED))
+    time.sleep(1.5)
+    assert capfd.readouterr().err == "unpacking alpine\n"
+    progress.close()
 
 
 @pytest.mark.parametrize("name", ["quiet", "json"])

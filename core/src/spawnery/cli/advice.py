@@ -33,7 +33,7 @@ def _not_found(command: tuple[str, ...], *, image: str | None) -> Iterator[str]:
             f"{shlex.quote(program)} is one argument, so it is the name of one program; for words"
             f" leave out the quotes, for a shell: -- sh -c {shlex.quote(program)}"
         )
-    if image is not None:
+    if image is not None and not program.startswith("/"):
         words = program.split() if len(command) == 1 else command
         arguments = " ".join(f"--arg {shlex.quote(word)}" for word in words)
         yield f"COMMAND replaces the image's ENTRYPOINT; as arguments of that program: {arguments}"

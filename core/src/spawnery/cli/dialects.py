@@ -68,6 +68,30 @@ _OPTIONS: Final = {
     "--userns": _PROFILE,
     "--pid": _PROFILE,
     "--ipc": _PROFILE,
+    "--init": "leave it out: on Docker every job has an init process, unless"
+    " --option docker.init=false takes it away",
+    "--env-host": "name what is to be passed on: --env NAME, or --secret NAME",
+    "--label-file": "docker's --label-file is --label KEY=VALUE here, once for each",
+    "--pids-limit": "the operator sets it: --set docker.pids_limit=NUMBER",
+    "--log-driver": "the operator sets it: --set docker.log_driver=NAME",
+    "--log-opt": "the operator sets how much is kept: --set docker.log_max_bytes=BYTES",
+    "--cidfile": "spawnery status prints the container's id; spawnery spawn --json does too",
+    "--attach": _TERMINAL,
+    "-a": _TERMINAL,
+    "--memory-swap": "leave it out: a job has no swap beside its --memory-limit",
+    "--stop-signal": "leave it out: a job is ended by SIGTERM, and by SIGKILL after its grace",
+    "--storage-opt": "disk is asked for by --ephemeral-storage QUANTITY, where the engine can",
+    "--device": "for GPUs: --gpus NUMBER; no other devices are passed on",
+    **dict.fromkeys(
+        (
+            *("--ulimit", "--sysctl", "--group-add", "--link", "--ip", "--ip6", "--network-alias"),
+            *("--domainname", "--mac-address", "--cpuset-cpus", "--cpuset-mems", "--cpu-period"),
+            *("--cpu-quota", "--cgroup-parent", "--cgroupns", "--oom-kill-disable", "--isolation"),
+            *("--oom-score-adj", "--health-cmd", "--no-healthcheck", "--sig-proxy", "--uts"),
+            *("--disable-content-trust", "--detach-keys", "--blkio-weight", "--memory-swappiness"),
+        ),
+        "docker has this option; there is none for it here",
+    ),
     "--limits": "kubectl's --limits are --memory-limit and --cpu-limit here",
     "--requests": "kubectl's --requests are --memory-request and --cpu-request here",
     "--overrides": "kubectl's --overrides is --option 'kubernetes.patch={...}' here, where the"
@@ -116,6 +140,9 @@ class JobCommand(click.Command):
         given = list(args)
         try:
             rest = super().parse_args(ctx, args)
+        except click.BadOptionUsage as error:
+            error.ctx = error.ctx or ctx
+            raise
         except click.NoSuchOption as error:
             words = _translation(error.option_name, given)
             if words is None:

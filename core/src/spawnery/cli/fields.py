@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -76,10 +77,14 @@ def _begun(field: str) -> str:
 
 
 def _replace(text: str, *, plain_words: bool) -> str:
-    text = re.sub(_OPTION, lambda found: f"{options()['options']} {found['option']}", text)
+    text = re.sub(_OPTION, _engine_option, text)
     if plain_words:
         text = re.sub(_PART, lambda found: f"{options()[found['field']]} {found['pair']}", text)
     return _pattern(plain_words).sub(_option_of, text)
+
+
+def _engine_option(found: re.Match[str]) -> str:
+    return f"{options()['options']} {shlex.quote(found['option'])}"
 
 
 @functools.cache

@@ -32,7 +32,8 @@ class Progress:
         self._bar: Any = None
         self._task: Any = None
         self._said = ""
-        self._said_at = 0.0
+        self._said_at = -_LINE_EVERY_SECONDS
+        self._timer: threading.Timer | None = None
         self._over = False
 
     @hookimpl
@@ -40,6 +41,9 @@ class Progress:
         """Show a step of our job."""
         if event.job_id != self._job_id:
             return
+        if event.kind is EventKind.SPAWNED:
+            with self._lock:
+                self._cancel()
         if self._app.verbose and event.kind is not EventKind.PROGRESS:
             self._app.tell(f"{event.kind}: {event.message or event.job_id}")
         if event.kind is EventKind.PROGRESS and not (self._app.quiet or self._app.json):
@@ -51,6 +55,7 @@ class Progress:
         """Take the bar away: what follows is the job's own output."""
         with self._lock:
             self._over = True
+            self._cancel()
             if self._bar is not None:
                 self._bar.stop()
                 self._bar = None
@@ -66,15 +71,33 @@ class Progress:
     def _show(self, event: JobEvent) -> None:
         if output.coloured(sys.stderr, self._app.environ):
             self._draw(event)
-        elif event.message and self._due(event.message):
-            self._app.talk(event.message)
+        elif event.message:
+            self._line(event.message)
 
-    def _due(self, message: str) -> bool:
-        now = time.monotonic()
-        if message == self._said or now - self._said_at < _LINE_EVERY_SECONDS:
-            return False
-        self._said, self._said_at = message, now
-        return True
+    def _line(self, message: str) -> None:
+        """Say what is done now; soon after another line only if it is still done later."""
+        self._cancel()
+        if message == self._said:
+            return
+        wait = self._said_at + _LINE_EVERY_SECONDS - time.monotonic()
+        if wait > 0:
+            self._timer = threading.Timer(wait, self._late, [message])
+            self._timer.daemon = True
+            self._timer.start()
+            return
+        self._said, self._said_at = message, time.monotonic()
+        self._app.talk(message)
+
+    def _late(self, message: str) -> None:
+        with self._lock:
+            if not self._over and self._timer is threading.current_thread():
+                self._line(message)
+
+    def _cancel(self) -> None:
+        """Say nothing of a step that is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _draw(self, event: JobEvent) -> None:
         from rich.filesize import decimal

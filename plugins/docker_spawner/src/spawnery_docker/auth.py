@@ -105,9 +105,7 @@ def _look_up(  # noqa: PLR0917 - all of one look
     asking: Callable[[str], None] | None,
 ) -> Mapping[str, str]:
     helper = _helper(config, registry)
-    if helper and asking is not None:
-        asking(f"asking the credential helper {helper} for {registry}")
-    found = _helped(helper, path, registry, environ, stop) if helper else None
+    found = _helped(helper, path, registry, environ, stop, asking) if helper else None
     found = found or _of_file(config, registry)
     if found is None:
         msg = f"has no credentials for {registry}"
@@ -123,8 +121,13 @@ def _helper(config: Mapping[str, Any], registry: str) -> str | None:
     return f"docker-credential-{name}" if name else None
 
 
-def _helped(
-    helper: str, path: Path, registry: str, environ: Mapping[str, str], stop: Cancellation
+def _helped(  # noqa: PLR0917 - all of one look
+    helper: str,
+    path: Path,
+    registry: str,
+    environ: Mapping[str, str],
+    stop: Cancellation,
+    asking: Callable[[str], None] | None,
 ) -> Mapping[str, str] | None:
     """Ask a helper; None when it knows nothing of the registry."""
     program = shutil.which(helper, path=environ.get("PATH"))
@@ -135,6 +138,8 @@ def _helped(
             f" {path} and log in again: docker login{_argument(registry)}"
         )
         raise _NoCredentialsError(msg, hint)
+    if asking is not None:
+        asking(f"asking the credential helper {helper} for {registry}")
     try:
         code, said = _run(program, _key(registry).encode(), environ, stop)
         if code != 0 and _NOT_FOUND in said:

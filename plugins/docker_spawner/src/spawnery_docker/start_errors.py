@@ -70,7 +70,7 @@ _KINDS: Final = (
         r"bad nameserver address",
         "start.failed",
         "options.docker.dns has something that is no address",
-        "name servers by address: --option 'docker.dns=[\"192.0.2.1\"]'",
+        'name servers by address: options.docker.dns=["192.0.2.1"]',
     ),
     _kind(
         r"error setting rlimit|setting rlimits for",
@@ -204,9 +204,11 @@ def _of_init(match: re.Match[str]) -> StartFailure:
         return StartFailure(kind.cause, f"{said}; {_INTERPRETER}", _first_line(name))
     if kind.cause == "start.command_not_found" and len(name.split()) > 1:
         said += "; a command is a list of words, and this is one word with spaces in it"
+        return StartFailure(kind.cause, said, _WORDS)
     return StartFailure(kind.cause, said, kind.hint)
 
 
+_WORDS: Final = "give each word by itself, or the whole to a shell: sh -c SCRIPT"
 _INTERPRETER: Final = "it is not in the image, or what its first line names is not"
 
 

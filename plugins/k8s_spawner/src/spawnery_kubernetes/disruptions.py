@@ -84,7 +84,7 @@ def _never_started(job: JobFacts, pod: PodFacts) -> Finding | None:
         said = f"the init container {init.name} ended with exit code {init.terminated.code}"
         hint = f"its log: kubectl -n {pod.namespace} logs {pod.name} -c {init.name}"
         if pod.gone or pod.deleting or not job.retention_seconds:
-            hint = f"{events(pod)}\nto read its log, keep the ended job: --retention-seconds 15m"
+            hint = f"{events(pod)}\nto read its log, keep the ended job: retention_seconds=900"
         return Finding(cause="start.failed", message=said, hint=hint)
     if not pod.reason:
         return None
