@@ -21,7 +21,7 @@ version() { # it reads /proc
 }
 answers() { docker -H "$ADDRESS" version --format '{{.Server.Version}}' 2>/dev/null; }
 # runc: crun refuses machines with both versions of cgroups.
-bring() { bring_root /usr/bin/podman "$OLDEST" podman,runc,catatonit,netavark,nftables; }
+bring() { bring_root /usr/bin/podman "$OLDEST" podman,runc,catatonit,netavark,aardvark-dns,nftables; }
 start() {
     local running
     running=$(answers) && [ -n "$running" ] && return

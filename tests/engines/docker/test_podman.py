@@ -132,6 +132,16 @@ def test_a_program_that_is_not_there(podman: DockerCase) -> None:
     assert (outcome.state, outcome.cause) == (JobState.FAILED, "start.command_not_found")
 
 
+def test_a_working_directory_that_is_a_file(podman: DockerCase) -> None:
+    """Podman notices it at the start: its words are the outcome's, with the cause of Docker."""
+    with podman.open() as spawner:
+        job = spawner.spawn(sh("true", workdir="/etc/passwd")).job_id
+        outcome = spawner.wait(job, PATIENCE)
+    assert (outcome.state, outcome.cause) == (JobState.FAILED, "start.workdir")
+    assert "/etc/passwd" in outcome.message
+    eventually(lambda: not podman.containers())
+
+
 def test_the_place_has_no_id(podman: DockerCase) -> None:
     """Podman's id is a new one at each call, so the place is known by its address alone."""
     client = client_of({"DOCKER_HOST": podman.address})

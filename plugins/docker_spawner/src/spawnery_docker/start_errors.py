@@ -61,7 +61,7 @@ _KINDS: Final = (
         "see which there are: docker network ls; the engine's default: network=bridge",
     ),
     _kind(
-        r"no available IPv[46] addresses|no available addresses",
+        r"no available IPv[46] addresses|failed to find free IP",
         "start.failed",
         "the network has no free address",
         "end what runs on it, or make one with a larger subnet: docker network create --subnet",
@@ -79,7 +79,7 @@ _KINDS: Final = (
         "lower default-ulimits in the engine's daemon.json",
     ),
     _kind(
-        r"chdir to cwd|mkdir.* not a directory|cannot chdir|working directory",
+        r"chdir to cwd|mkdir.* not a directory|cannot chdir|working directory|workdir .* not a directory",
         "start.workdir",
         "the working directory cannot be used",
         "it must be a folder that the job's user may enter; or leave workdir out",
