@@ -113,6 +113,9 @@ def _exchange(client: socket.socket, path: str, versions: Versions) -> None:
         if why is not None:
             versions.refused += 1
             client.sendall(_answer(why, versions))
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(_PIECE):  # what is not read would reset the connection
+                pass
             return
         head = (
             b"%s /v%s%s" % (match["method"], SPOKEN.encode(), match["rest"]) + head[match.end() :]
