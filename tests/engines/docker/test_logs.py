@@ -142,8 +142,10 @@ def test_another_process_follows_a_running_job(docker_socket, tmp_path):
             shell("i=0; while [ $i -lt 20 ]; do echo $i; sleep 0.1; i=$((i+1)); done")
         )
         with other.logs(job.job_id, follow=True) as stream:
-            text = b"".join(chunk.data for chunk in stream)
+            chunks = list(stream)
+        text = b"".join(chunk.data for chunk in chunks)
         assert text.split() == [b"%d" % n for n in range(20)]
+        assert not [chunk.lost_reason for chunk in chunks if chunk.gap]
         assert owner.wait(job.job_id, PATIENCE).exit_code == 0
 
 

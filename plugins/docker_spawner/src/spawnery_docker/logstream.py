@@ -63,6 +63,7 @@ class EngineLog(JobStream[LogChunk]):
         self._position = Position(start)
         self._waited = False
         self._gap = False
+        self._silent = False
         self._over = False
         self._limits = None if reader.podman else limits_of(shown)
         if request.tail_bytes and start is None:
@@ -119,6 +120,7 @@ class EngineLog(JobStream[LogChunk]):
         messages = self._messages.some()
         if messages is None:
             return False
+        self._silent = False
         if self._follows:
             self._account.follow(messages)
         else:
@@ -153,7 +155,9 @@ class EngineLog(JobStream[LogChunk]):
         """Come to the end of the log; say what is missing of it, as far as that is known."""
         self._over = True
         lost, reason = self._account.missing()
-        if self._gap or (self._last and self._position.unseen and not self._reader.podman):
+        # A container on its way out has no log any more: what was followed was all.
+        unseen = self._last and self._position.unseen and not self._silent
+        if self._gap or (unseen and not self._reader.podman):
             reason = self._why()
         if lost or reason:
             cursor = self._position.cursor
@@ -174,6 +178,7 @@ class EngineLog(JobStream[LogChunk]):
         if status is None:
             return False
         self._start = self._position.where
+        self._silent = True
         self._last = status not in LIVE
         try:
             self._open(follow=not self._last)
