@@ -100,6 +100,47 @@ def test_an_empty_log_is_explained(fake: Cli) -> None:
     assert b"demo waits to start: no node has enough memory [unschedulable]" in done.stderr
 
 
+@pytest.mark.parametrize("verb", [["logs"], ["logs", "-f"], ["wait"]])
+def test_a_job_that_never_ran_is_no_missing_log(fake: Cli, verb: list[str]) -> None:
+    """Its object is gone with a log that never was: the reason comes, and nothing before it."""
+    flags = (*FOREVER, "--start-deadline-seconds", "1")
+    fake.ok("spawn", "--job-id", "demo", *flags, "--", "true")
+    assert fake("wait", "demo").returncode == 124
+    done = fake(*verb, "demo")
+    first, *_ = done.stderr.splitlines()
+    assert first.startswith(b"demo: TIMED_OUT: did not start in time: no node has enough memory")
+    assert b"not here" not in done.stderr
+    assert done.stderr.count(b"no node has enough memory") == 1
+    assert done.returncode == (124 if verb == ["wait"] else 0)
+
+
+def test_a_followed_job_that_is_given_up(fake: Cli) -> None:
+    """The end of the log is that of the job: the last line says how it ended."""
+    fake.ok("spawn", "--job-id", "demo", *FOREVER, "--start-deadline-seconds", "4", "--", "true")
+    done = fake("logs", "-f", "demo")
+    assert b"waits to start" in done.stderr
+    assert b"demo: TIMED_OUT: did not start in time" in done.stderr
+    assert b"is PENDING" not in done.stderr
+
+
+def test_a_program_that_could_not_be_started(cli: Cli) -> None:
+    """The local engine's log of it is empty, and says why."""
+    cli.ok("spawn", "--job-id", "demo", "--retention-seconds", "60", "--", "/no/such/program")
+    done = cli("logs", "-f", "demo")
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr.startswith(b"demo: FAILED: the program /no/such/program was not found")
+
+
+def test_an_engine_that_cannot_be_reached_is_not_waited_for(cli: Cli, tmp_path: Path) -> None:
+    """The error comes at once with its hint, not as something that is tried again."""
+    cli.env["SPAWNER_TYPE"] = "docker"
+    cli.env["DOCKER_HOST"] = f"unix://{tmp_path}/none.sock"
+    done = cli("wait", "demo")
+    assert done.returncode == 125
+    assert done.stderr.startswith(b"error: no Docker engine answers at")
+    assert b"trying again" not in done.stderr
+
+
 def test_a_job_that_another_process_is_creating(
     fake: Cli, eventually: Callable[[Callable[[], Any]], Any]
 ) -> None:

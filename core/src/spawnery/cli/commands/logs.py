@@ -12,7 +12,7 @@ from spawnery.cli.app import App, pass_app
 from spawnery.cli.params import JOB_ID, MOMENT, SIZE, refuse
 
 if TYPE_CHECKING:
-    from spawnery.outcomes import JobStatus
+    from spawnery.outcomes import JobStatus, Outcome
     from spawnery.spawner import Spawner
 
 
@@ -47,17 +47,26 @@ def command(
     from spawnery.cli import ending, output
     from spawnery.cli.logcopy import copy_log
     from spawnery.cli.waiting import Waiting
+    from spawnery.errors import LogsUnavailable
 
     with app.open() as spawner:
         since = _moment(spawner, since)
-        stream = spawner.logs(
-            job_id, follow=follow, since=since, tail_bytes=tail_bytes, cursor=cursor
-        )
-        with stream, Waiting(app, spawner, job_id) as waiting:
-            empty = copy_log(app, stream, before=waiting.close) == 0
+        try:
+            stream = spawner.logs(
+                job_id, follow=follow, since=since, tail_bytes=tail_bytes, cursor=cursor
+            )
+            with stream, Waiting(app, spawner, job_id) as waiting:
+                empty = copy_log(app, stream, before=waiting.close) == 0
+        except LogsUnavailable:
+            # Of a program that never ran there is nothing to miss; why it did not is the answer.
+            if not _never_ran(spawner.status(job_id).outcome):
+                raise
+            empty = True
         if app.json and follow:
             output.json_line(ending.record(job_id, spawner.wait(job_id)))
         elif empty and not app.quiet:
+            if follow:
+                spawner.wait(job_id)
             _explain(app, spawner.status(job_id))
 
 
@@ -75,12 +84,23 @@ def _moment(spawner: Spawner, since: datetime | timedelta | None) -> datetime | 
         refuse("--since", f"{since} ago is before all time")
 
 
+def _never_ran(outcome: Outcome | None) -> bool:
+    """Tell whether a job has ended without its program."""
+    from spawnery.cli import exits
+    from spawnery.outcomes import KillReason
+
+    if outcome is None:
+        return False
+    return outcome.cause == KillReason.START_DEADLINE.cause or exits.never_ran(outcome)
+
+
 def _explain(app: App, status: JobStatus) -> None:
     """Say why a log is empty, where the program never ran."""
     from spawnery.cli import ending
     from spawnery.cli.waiting import sentence
 
-    if status.outcome is not None and status.outcome.started_at is None:
-        ending.tell(app, status.job_id, status.outcome)
+    outcome = status.outcome
+    if outcome is not None and (outcome.started_at is None or _never_ran(outcome)):
+        ending.tell(app, status.job_id, outcome)
     elif status.started_at is None and not status.state.terminal:
         app.talk(sentence(app, status) or f"{status.job_id} is {status.state}: it has not started")

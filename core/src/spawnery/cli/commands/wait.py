@@ -19,8 +19,11 @@ def command(app: App, job_id: str, *, timeout: float | None) -> int:
     from spawnery.cli import ending, exits, output
     from spawnery.cli.waiting import Waiting
 
-    with app.open() as spawner, Waiting(app, spawner, job_id):
-        outcome = spawner.wait(job_id, timeout)
+    with app.open() as spawner:
+        # An engine that goes away later is waited for; one that is not there now is an error.
+        spawner.status(job_id)
+        with Waiting(app, spawner, job_id):
+            outcome = spawner.wait(job_id, timeout)
     if app.json:
         output.document(ending.record(job_id, outcome))
     else:
