@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 
 import pytest
 from kube_case import PATIENCE, KubeCase, beside, eventually, sh
@@ -68,26 +70,115 @@ def test_a_native_sidecar_does_not_keep_the_job(spawner: Spawner) -> None:
     assert (outcome.state, outcome.exit_code) == (JobState.FAILED, 3)
 
 
-@pytest.mark.parametrize("deadline", [None, 60])
-def test_a_plain_sidecar_and_nobody_watching(case: KubeCase, deadline: int | None) -> None:
-    """The program has ended and the pod stays for its sidecar: ``reap`` by any process of the
-    instance records the program's own end, and removes the pod."""
+# -- plain sidecars: Kubernetes waits for them -------------------------------------------------
+
+
+def spawned(case: KubeCase, script: str, **fields: Any) -> None:
+    """Spawn a job with a plain container beside its own, and let nobody watch."""
     case.environ["SPAWNERY_KUBERNETES_ALLOW_PATCH"] = "1"
     options = beside("containers", "trap '' TERM; sleep 600")
     with case.open() as spawner:
-        spec = sh("exit 0", job_id="one", options=options, deadline_seconds=deadline)
-        spawner.spawn(spec)
+        spawner.spawn(sh(script, job_id="one", options=options, **fields))
 
-    def ended() -> bool:
-        states = [
-            container["state"]
-            for pod in case.pods("one")
-            for container in pod["status"].get("containerStatuses", ())
-            if container["name"] == "job"
-        ]
-        return any("terminated" in state for state in states)
 
-    eventually(ended)
+def program(case: KubeCase) -> dict[str, Any]:
+    """Return how the program has ended, by the pod; empty while it has not."""
+    found = [
+        container["state"].get("terminated")
+        for pod in case.pods("one")
+        for container in pod["status"].get("containerStatuses", ())
+        if container["name"] == "job"
+    ]
+    return next((state for state in found if state), {})
+
+
+def nothing_runs(case: KubeCase) -> bool:
+    """Tell whether no pod of the job is there that has not ended."""
+    there = {item for item in case.objects() if item.startswith("Job/")}
+    pods = case.pods("one") if there else []
+    return all(pod["status"]["phase"] in {"Failed", "Succeeded"} for pod in pods)
+
+
+def true_end(case: KubeCase, end: dict[str, Any]) -> None:
+    """Hold what is said of the job, with its records and without, against the program's end."""
+    for folder in ("another", "state"):
+        with case.open(SPAWNERY_STATE_DIR=str(case.folder / folder)) as spawner:
+            outcome = spawner.status("one").outcome
+        assert outcome is not None
+        assert (outcome.state, outcome.exit_code) == (JobState.SUCCEEDED, 0), folder
+        assert outcome.started_at == datetime.fromisoformat(end["startedAt"])
+        assert outcome.finished_at == datetime.fromisoformat(end["finishedAt"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("status", "one"), ("ps",), ("stop", "one"), ("reap", "--dry-run")],
+    ids=lambda w: w[0],
+)
+def test_whoever_looks_ends_a_plain_sidecar(case: KubeCase, words: tuple[str, ...]) -> None:
+    """The program has ended and the pod stays for its sidecar: any look of the instance tells the
+    program's own end, also to who has no record, and ends the pod."""
+    spawned(case, "exit 0")
+    end = eventually(lambda: program(case))
+    done = case.cli(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    eventually(lambda: nothing_runs(case))
+    if words[0] == "status":
+        assert "SUCCEEDED" in done.stdout
+    with case.open(SPAWNERY_STATE_DIR=str(case.folder / "another")) as spawner:
+        outcome = spawner.status("one").outcome
+    assert outcome is not None
+    assert (outcome.state, outcome.exit_code) == (JobState.SUCCEEDED, 0)
+    assert outcome.finished_at == datetime.fromisoformat(end["finishedAt"])
+    case.cli("reap")
+    with case.open() as spawner:
+        assert spawner.wait("one", PATIENCE).state is JobState.SUCCEEDED
+    eventually(lambda: not case.objects())
+
+
+def test_a_wait_ends_a_plain_sidecar(case: KubeCase) -> None:
+    """A process that waits removes the job as soon as its program has ended."""
+    spawned(case, "exit 0")
+    done = case.cli("wait", "one")
+    assert done.returncode == 0, done.stdout + done.stderr
+    eventually(lambda: not case.objects())
+
+
+def test_a_pod_that_is_kept_for_its_log(case: KubeCase) -> None:
+    """With a retention the pod stays, with its log, until that is over."""
+    spawned(case, "echo said", retention_seconds=600)
+    eventually(lambda: program(case))
+    with case.open() as spawner:
+        assert spawner.status("one").state is JobState.SUCCEEDED
+        with spawner.logs("one") as chunks:
+            assert b"".join(chunk.data for chunk in chunks) == b"said\n"
+
+
+def test_a_plain_sidecar_until_the_deadline(case: KubeCase) -> None:
+    """Nobody looks until the deadline has ended the sidecar: the program had ended before."""
+    spawned(case, "sleep 2", deadline_seconds=12)
+    end = eventually(lambda: program(case))
+    eventually(lambda: nothing_runs(case))
+    true_end(case, end)
+
+
+def test_a_program_beside_a_sidecar_keeps_its_deadline(case: KubeCase) -> None:
+    """A program that goes on is ended, also where it exits 0 at that."""
+    spawned(case, "trap 'exit 0' TERM; while :; do sleep 0.2; done", deadline_seconds=10)
+    eventually(lambda: program(case))
+    eventually(lambda: nothing_runs(case))
+    for folder in ("another", "state"):
+        with case.open(SPAWNERY_STATE_DIR=str(case.folder / folder)) as spawner:
+            outcome = spawner.status("one").outcome
+        assert outcome is not None
+        assert (outcome.state, outcome.cause) == (JobState.TIMED_OUT, "deadline"), folder
+
+
+@pytest.mark.parametrize("deadline", [None, 60])
+def test_reap_removes_a_plain_sidecar(case: KubeCase, deadline: int | None) -> None:
+    """``reap`` by any process of the instance records the program's own end, and removes all."""
+    spawned(case, "exit 0", deadline_seconds=deadline)
+    eventually(lambda: program(case))
     done = case.cli("reap")
     assert done.returncode == 0, done.stdout + done.stderr
     eventually(lambda: not case.objects())

@@ -129,22 +129,23 @@ def no_false_success(job: JobFacts, pods: list[PodFacts]) -> None:
         return
     assert status.outcome.exit_code == 0
     assert ANNOTATION_STOPPED not in job.annotations
-    for kind in ("FailureTarget", "Failed"):
-        assert not said(job, kind, "DeadlineExceeded")
     complete = said(job, "Complete")
     pod = the_pod(pods)
-    if pod is None or pod.main is None or pod.main.terminated is None:
+    end = None if pod is None or pod.main is None else pod.main.terminated
+    if end is not None and end.reason == "ContainerStatusUnknown":
+        end = None
+    # What ended before anything was done to its pod had ended.
+    first = end is not None and pod is not None and pod.ended_first
+    for kind in ("FailureTarget", "Failed"):
+        assert first or not said(job, kind, "DeadlineExceeded")
+    if pod is None or end is None:
         assert complete
         return
-    end = pod.main.terminated
-    seen = end.code == 0 and end.reason != "ContainerStatusUnknown"
-    assert complete or (seen and end.started_at is not None)
-    assert seen or end.reason == "ContainerStatusUnknown"
-    # What ended before it was put out had ended.
-    first = pod.disruption is not None and pod.ended_first
+    assert end.code == 0
+    assert complete or end.started_at is not None
     assert first or (pod.disruption is None and pod.reason not in {"Evicted", "NodeLost"})
-    assert complete or not job.suspended or said(job, "Failed")
-    if pod.deleting or pod.gone:
+    assert first or complete or not job.suspended or said(job, "Failed")
+    if (pod.deleting or pod.gone) and not first:
         # Who deleted it must have been heard.
         assert complete or said(job, "FailureTarget") or said(job, "Failed")
 

@@ -22,6 +22,7 @@ from spawnery_kubernetes.feed import Feed
 from spawnery_kubernetes.judging import _AT_ONCE, Judge
 from spawnery_kubernetes.reflector import Change, Listing, Reflector
 from spawnery_kubernetes.settings import KubernetesSettings
+from spawnery_kubernetes.sidecars import Sidecars
 from spawnery_kubernetes.stuck import Stuck
 from spawnery_kubernetes.tails import Tails
 
@@ -54,7 +55,10 @@ class Corner:
         self.client = KubeClient(resolve_access(settings, {}))
         self.book = Book()
         tails = Tails(self.client, self.runtime)
-        self.judge = Judge(self.client, settings, self.runtime, book=self.book, tails=tails)
+        sidecars = Sidecars(self.client, self.runtime)
+        self.judge = Judge(
+            self.client, settings, self.runtime, book=self.book, tails=tails, sidecars=sidecars
+        )
         self.stuck = Stuck(self.client, timeout=PATIENCE)
 
     def close(self) -> None:

@@ -171,7 +171,8 @@ def _with(pods: tuple[PodFacts, ...], facts: PodFacts) -> tuple[PodFacts, ...]:
     now = known[facts.uid] = _later(before, facts)
     if before is not None and now is not before:
         ended = before.main is not None and before.main.terminated is not None
-        first = before.ended_first or (ended and before.disruption is None)
+        untouched = before.disruption is None and not before.deleting and not before.gone
+        first = before.ended_first or (ended and untouched)
         known[facts.uid] = evolve(now, ran=before.started, ended_first=now.ended_first or first)
     return tuple(known.values())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from attrs import frozen
@@ -37,6 +37,8 @@ _KILLED: Final = _SIGNALLED + signal.SIGKILL
 _NOT_STARTED: Final = frozenset({"StartError", "ContainerCannotRun"})
 _UNKNOWN: Final = "ContainerStatusUnknown"
 """The kubelet found no trace of the container: its exit code 137 is made up."""
+_DEADLINE: Final = "DeadlineExceeded"
+"""The reason of Jobs and of pods whose deadline is over."""
 _REJECTED: Final = "Pod was rejected"
 """The kubelet's words where it takes no pod, whatever the reason (pkg/kubelet, rejectPod)."""
 _NOT_FOUND_CODE: Final = 127
@@ -74,6 +76,12 @@ class _Evidence:
         return self.pod is not None and (self.pod.deleting or self.pod.gone)
 
     @property
+    def ended_first(self) -> bool:
+        """Whether the program is known to have ended before anything was done to its pod."""
+        told = self.pod is not None and self.pod.ended_first
+        return self.end is not None and (told or self.job.noted_end is not None)
+
+    @property
     def complete(self) -> bool:
         word = _last_word(self.job)
         return word is not None and word.type == "Complete"
@@ -108,7 +116,7 @@ def outcome_of(
     if not _ended(job, pod):
         return None
     main = None if pod is None else pod.main
-    end = None if main is None else main.terminated
+    end = job.noted_end or (None if main is None else main.terminated)
     if end is not None and end.reason == _UNKNOWN:
         end = None
     seen = _Evidence(job=job, pod=pod, end=end, tail=tail)
@@ -145,6 +153,8 @@ def has_run(job: JobFacts, pod: PodFacts | None) -> bool | None:
         job: The Job.
         pod: The pod that counts, None where none was seen.
     """
+    if job.noted_end is not None:
+        return job.noted_end.started_at is not None
     if pod is None:
         return False if _last_word(job) is not None and job.pods_made == 0 else None
     main = pod.main
@@ -172,7 +182,27 @@ def _overdue(job: JobFacts) -> Condition | None:
     """Return the condition in which the Job says that its deadline is over."""
     found = (job.condition(kind) for kind in ("Failed", "FailureTarget"))
     late = (word for word in found if word is not None and word.status)
-    return next((word for word in late if word.reason == "DeadlineExceeded"), None)
+    return next((word for word in late if word.reason == _DEADLINE), None)
+
+
+def _late(seen: _Evidence) -> str | None:
+    """Return what the cluster says of a deadline that ended the program; None where none did.
+
+    The node's deadline counts from when it took the pod, and it told the program's end by the same
+    clock: what ended before that had ended by itself.
+    """
+    if seen.ended_first:
+        return None
+    word, pod = _overdue(seen.job), seen.pod
+    if word is not None:
+        return word.message
+    if pod is None or pod.reason != _DEADLINE:
+        return None
+    end = None if seen.end is None else seen.end.finished_at
+    if end is not None and pod.taken_at is not None and pod.deadline_seconds is not None:
+        limit = pod.taken_at + timedelta(seconds=pod.deadline_seconds)
+        return None if end < limit else pod.message
+    return pod.message
 
 
 def _finished_at(seen: _Evidence) -> datetime | None:
@@ -188,11 +218,13 @@ def _ended(job: JobFacts, pod: PodFacts | None) -> bool:
     over = pod is not None and (pod.terminated or pod.gone)
     if (job.note(ANNOTATION_STOPPED) or "").startswith(GIVEN_UP):
         return False
+    if job.noted_end is not None:
+        return True
     if _last_word(job) is not None:
         return pod is None or over
     if job.suspended or pod is None or not over:
         return False
-    if not (pod.deleting or pod.gone):
+    if pod.ended_first or not (pod.deleting or pod.gone):
         # A pod that says Succeeded without its container is no evidence: its Job will say.
         return pod.phase == "Failed" or (pod.main is not None and pod.main.terminated is not None)
     # Who deleted it is told by the Job, and that may be heard later than the pod.
@@ -204,19 +236,23 @@ def _ended(job: JobFacts, pod: PodFacts | None) -> bool:
 def _judge(seen: _Evidence) -> tuple[Finding, bool | None]:
     """Weigh the evidence, the strongest first; also tell whether memory ran out."""
     stopped = seen.job.note(ANNOTATION_STOPPED)
-    if stopped is not None:
+    if stopped is not None and seen.job.noted_end is None:
         return _stopped(seen, stopped.partition(" ")[0]), None
-    overdue = _overdue(seen.job)
+    overdue = _late(seen)
     if overdue is not None:
         finding = Finding(
             cause="deadline",
-            message=f"stopped at its deadline ({seen.coded}); the cluster says {overdue.reason}:"
-            f" {overdue.message}",
+            message=f"stopped at its deadline ({seen.coded}); the cluster says {_DEADLINE}:"
+            f" {overdue}",
             hint="give it more time: deadline_seconds; or find out why it hangs, by its log",
             state=JobState.TIMED_OUT,
         )
         return finding, None
-    by_cluster = None if seen.pod is None else ended_by_cluster(seen.job, seen.pod, seen.end)
+    by_cluster = (
+        None
+        if seen.pod is None or seen.ended_first
+        else ended_by_cluster(seen.job, seen.pod, seen.end)
+    )
     if by_cluster is not None:
         return by_cluster, None
     if seen.end is None:
@@ -240,9 +276,10 @@ def _by_itself(seen: _Evidence, end: Terminated) -> Finding:
     """Say how a container ended that neither we nor the cluster are known to have ended."""
     if _not_run(end):
         return start_failure(end.message or end.reason, seen.job.image, seen.look)
-    if end.code == 0 and not (seen.job.gone and seen.deleted and not seen.complete):
+    proven = seen.ended_first or not (seen.job.gone and seen.deleted and not seen.complete)
+    if end.code == 0 and proven:
         return _exit_zero(seen, end)
-    if seen.deleted:
+    if seen.deleted and not seen.ended_first:
         return _deleted(seen)
     return _by_code(seen, end)
 

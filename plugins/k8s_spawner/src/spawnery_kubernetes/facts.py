@@ -7,7 +7,7 @@ Source: Kubernetes API reference, ``batch/v1`` Job, ``v1`` Pod and Event.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from attrs import frozen
@@ -19,6 +19,8 @@ ANNOTATION_STOPPED: Final = "spawnery.dev/stopped"
 """``<reason> <RFC 3339 time>``, written to the Job before we end it."""
 GIVEN_UP: Final = "given_up"
 """The reason where a spawn has failed half way: its Job goes without ever having been a job."""
+ANNOTATION_ENDED: Final = "spawnery.dev/ended"
+"""How the program ended (see ``noted``), written to the Job before a pod goes that outlived it."""
 ANNOTATION_SECRETS: Final = "spawnery.dev/secrets"
 """Names of the Secrets that are made for this Job alone, with commas between them."""
 ANNOTATION_SECRET_ENV: Final = "spawnery.dev/secret-env"  # noqa: S105 - a name
@@ -35,6 +37,7 @@ _KEPT: Final = (
     LABEL_START_DEADLINE,
     LABEL_RETENTION,
     ANNOTATION_STOPPED,
+    ANNOTATION_ENDED,
     ANNOTATION_SECRETS,
     ANNOTATION_SECRET_ENV,
     ANNOTATION_REPLACED_USER,
@@ -42,6 +45,8 @@ _KEPT: Final = (
 _NO_TIME: Final = 1971
 """The kubelet writes 1970 where it has no time."""
 _MESSAGE_LIMIT: Final = 2048
+_NOTED: Final = 3
+_NEVER: Final = "-"
 
 
 @frozen(kw_only=True)
@@ -110,7 +115,12 @@ class PodFacts:
         told_at: When the API server took in the last news of its status; not a time of the node.
         ran: Whether an earlier look saw its container run.
         unheard: Whether it went without a last word: it may have run since it was seen last.
-        ended_first: Whether its container was told to have ended before the cluster put it out.
+        ended_first: Whether its container was told to have ended before the cluster put it out, or
+            anybody deleted it.
+        others_run: Whether a container beside the job's runs, or is to run; init containers do not
+            count.
+        taken_at: When the node took it, by the node's clock.
+        deadline_seconds: How long after that the node ends it.
         main: The container of the job, None before the kubelet tells of it.
         init: The first init container that did not get through.
     """
@@ -133,6 +143,9 @@ class PodFacts:
     ran: bool = False
     unheard: bool = False
     ended_first: bool = False
+    others_run: bool = False
+    taken_at: datetime | None = None
+    deadline_seconds: float | None = None
     main: ContainerFacts | None = None
     init: ContainerFacts | None = None
 
@@ -206,6 +219,16 @@ class JobFacts:
     def note(self, key: str) -> str | None:
         """Return one of our own notes on it, be it an annotation or a label."""
         return self.annotations.get(key, self.labels.get(key))
+
+    @property
+    def noted_end(self) -> Terminated | None:
+        """How the program ended, where that was written on the Job."""
+        code, *rest = (self.note(ANNOTATION_ENDED) or "").split(" ")
+        if len(rest) != _NOTED or not code.isdecimal():
+            return None
+        reason, *times = rest
+        started, finished = (moment(None if at == _NEVER else at) for at in times)
+        return Terminated(code=int(code), reason=reason, started_at=started, finished_at=finished)
 
     @property
     def retention_seconds(self) -> float:
@@ -326,18 +349,17 @@ def _told_at(meta: Mapping[str, Any]) -> datetime | None:
 def _ended_first(
     meta: Mapping[str, Any], status: Mapping[str, Any], main: ContainerFacts | None
 ) -> bool:
-    """Tell whether a container was told to have ended before the cluster put its pod out.
+    """Tell whether a container was told to have ended before its pod was put out or deleted.
 
     The node's time of an end and the time in a condition are of two clocks. Both were written
     through the API server, whose clock tells when (``managedFields``); the eviction API has no
-    manager of its own, and its condition is by that same clock. Within a second it is not known.
+    manager of its own, and its condition is by that same clock, as is the time of a deletion.
+    Within a second it is not known.
     """
     if main is None or main.terminated is None:
         return False
     conditions = status.get("conditions") or ()
     found = [c for c in conditions if c["type"] == DISRUPTION and c["status"] == "True"]
-    if not found:
-        return False
     key = f'k:{{"type":"{DISRUPTION}"}}'
     ends, disruptions = [], []
     for part in meta.get("managedFields") or ():
@@ -346,10 +368,27 @@ def _ended_first(
             ends.append(at)
         if at is not None and key in (fields.get("f:conditions") or {}):
             disruptions.append(at)
-    if not disruptions and found[0].get("reason") == "EvictionByEvictionAPI":
+    if found and not disruptions:
         at = moment(found[0].get("lastTransitionTime"))
-        disruptions = [] if at is None else [at]
-    return bool(ends and disruptions) and max(ends) < min(disruptions)
+        if at is None or found[0].get("reason") != "EvictionByEvictionAPI":
+            return False
+        disruptions = [at]
+    asked = _asked_to_go_at(meta)
+    kills = [*disruptions, *([] if asked is None else [asked])]
+    return bool(ends and kills) and max(ends) < min(kills)
+
+
+def noted(end: Terminated) -> str:
+    """Write how a program ended: exit code, reason, start and end, in one line."""
+    times = (_NEVER if at is None else at.isoformat() for at in (end.started_at, end.finished_at))
+    return " ".join([str(end.code), end.reason or _NEVER, *times])
+
+
+def _asked_to_go_at(meta: Mapping[str, Any]) -> datetime | None:
+    """Return when somebody asked for the removal of an object, by the API server's clock."""
+    at = moment(meta.get("deletionTimestamp"))
+    grace = timedelta(seconds=meta.get("deletionGracePeriodSeconds") or 0)
+    return None if at is None else at - grace
 
 
 def _pods_made(status: Mapping[str, Any]) -> int | None:
@@ -430,6 +469,11 @@ def facts_of_pod(shown: Mapping[str, Any]) -> PodFacts:
         conditions=_conditions(status),
         told_at=_told_at(meta),
         ended_first=_ended_first(meta, status, main),
+        others_run=any(
+            "terminated" not in (c.get("state") or {}) for c in containers if c["name"] != CONTAINER
+        ),
+        taken_at=moment(status.get("startTime")),
+        deadline_seconds=spec.get("activeDeadlineSeconds"),
         main=main,
         init=_unfinished(
             status.get("initContainerStatuses") or (), spec.get("initContainers") or ()

@@ -15,9 +15,11 @@ from spawnery.workers import Workers
 
 from spawnery_kubernetes.book import Book, Entry
 from spawnery_kubernetes.client import KubeClient
+from spawnery_kubernetes.ends import the_pod
 from spawnery_kubernetes.facts import JobFacts, facts_of_pod
 from spawnery_kubernetes.reflector import list_all
 from spawnery_kubernetes.settings import KubernetesSettings
+from spawnery_kubernetes.sidecars import Sidecars
 from spawnery_kubernetes.status import status_of
 from spawnery_kubernetes.tails import Tails
 
@@ -43,6 +45,7 @@ class Judge:
         runtime: The host.
         book: What was seen.
         tails: Ends of logs.
+        sidecars: Ends pods that outlive their program.
 
     Attributes:
         workers: Where ends are looked into, so that nobody who reads a stream waits for it.
@@ -56,12 +59,14 @@ class Judge:
         *,
         book: Book,
         tails: Tails,
+        sidecars: Sidecars,
     ) -> None:
         self._client = client
         self._settings = settings
         self._runtime = runtime
         self._book = book
         self._tails = tails
+        self._sidecars = sidecars
         self.workers = Workers(_AT_ONCE, name="spawnery-kubernetes-ends")
 
     def look(self, uid: str) -> JobStatus | None:
@@ -95,6 +100,7 @@ class Judge:
             tail, missing = self._tail(end)
             status = self._judged(end.entry, end.job, tail=tail, missing=missing)
             self._book.ended(uid, status.outcome or end.outcome)
+            self._sidecars.end(end.job, the_pod(end.entry.pods))
         return self.look(uid)
 
     def _unsettled(self, uid: str) -> _End | None:

@@ -63,9 +63,10 @@ def _beside(job: Mapping[str, Any]) -> list[str]:
     if not names:
         return []
     note = (
-        f"beside the job's container: {names}; the Job goes on until they have ended or a process"
-        " of the instance (or spawnery reap) sees that the program has. A sidecar among"
-        " initContainers with restartPolicy: Always ends with the program"
+        f"beside the job's container: {names}; the pod goes on until they have ended, its deadline"
+        " is over, or any process of the instance looks (ps, status, wait, reap) and sees that the"
+        " program has. A sidecar among initContainers with restartPolicy: Always ends with the"
+        " program"
     )
     return [note]
 

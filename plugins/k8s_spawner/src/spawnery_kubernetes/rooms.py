@@ -15,6 +15,7 @@ from spawnery_kubernetes.namespace import Namespace
 from spawnery_kubernetes.planning import Planning
 from spawnery_kubernetes.podlogs import PodLogs
 from spawnery_kubernetes.settings import KubernetesSettings
+from spawnery_kubernetes.sidecars import Sidecars
 from spawnery_kubernetes.spawning import Spawning
 from spawnery_kubernetes.stuck import Stuck
 from spawnery_kubernetes.tails import Tails
@@ -36,7 +37,8 @@ class Rooms:
         client = KubeClient(access, runtime.engine_clock)
         book = Book()
         tails = Tails(client, runtime)
-        judge = Judge(client, settings, runtime, book=book, tails=tails)
+        sidecars = Sidecars(client, runtime)
+        judge = Judge(client, settings, runtime, book=book, tails=tails, sidecars=sidecars)
         stuck = Stuck(client, timeout=runtime.io_timeout_seconds)
         self._client = client
         self._tails = tails

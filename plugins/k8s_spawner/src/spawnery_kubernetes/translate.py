@@ -26,6 +26,7 @@ from spawnery_kubernetes.options import KubernetesOptions, refuse_patch
 from spawnery_kubernetes.patch import apply_options
 from spawnery_kubernetes.secrets import values_of
 from spawnery_kubernetes.settings import KubernetesSettings
+from spawnery_kubernetes.sidecars import keep_evidence
 
 _NOBODY: Final = "65532:65532"
 """The user that distroless images call ``nonroot``; no node has it by default."""
@@ -115,6 +116,7 @@ def job_of(
     base = _base(request, settings, namespace=namespace, secret=secret, user=user)
     job = apply_options(base, _options(request))
     hold_floor(job, base=base, restricted=_restricted(request))
+    keep_evidence(job)
     return job
 
 
