@@ -5,7 +5,6 @@ PYTHON ?= python3
 UV ?= $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 MEMBERS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml dispatcher/pyproject.toml agent/pyproject.toml)
 READY := .venv/.synced
-DOCKER_SUITES := tests/conformance/test_docker.py tests/engines/docker
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all lint format bench engines clean
@@ -23,11 +22,8 @@ demo: $(READY) ## Run one job on this machine, then the dispatcher with an agent
 test: $(READY) ## Run all tests; suites without their engine are skipped and listed
 	@scripts/test.sh
 
-test-all: $(READY) ## Run all tests, then the Docker and Podman suites on newer engines
-	@scripts/test.sh
-	@scripts/newer-docker.sh test overlay2 $(DOCKER_SUITES) || [ $$? -eq 69 ]
-	@scripts/newer-docker.sh test containerd $(DOCKER_SUITES) || [ $$? -eq 69 ]
-	@scripts/newer-podman.sh test || [ $$? -eq 69 ]
+test-all: $(READY) ## Run all tests, also as with Docker only and on newer engines: more than an hour
+	@scripts/test-all.sh
 
 lint: $(READY) ## Check style, formatting, types and import rules
 	@scripts/lint.sh

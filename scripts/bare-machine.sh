@@ -3,6 +3,8 @@
 # and Python: scripts/bare-machine.sh bash -c 'make setup && make test'
 # It runs as nobody, without a network, a Docker socket or a variable of this shell. Packages come out
 # of caches that are filled before. Needs root, for namespaces.
+#   --docker    with the docker command, the socket of DOCKER_HOST (else the usual one), and busybox, of which
+#               the tests make images; on the network of this machine
 set -euo pipefail
 cd "$(dirname "$0")/.."
 user=nobody
@@ -12,8 +14,19 @@ fail() {
     printf 'bare-machine: %s\n' "$*" >&2
     exit 1
 }
+docker=no
+if [ "${1:-}" = --docker ]; then
+    docker=yes
+    shift
+fi
 [ "$(id -u)" -eq 0 ] || fail "needs root, to leave it: run it with sudo"
 [ $# -gt 0 ] || fail "no command: scripts/bare-machine.sh make test"
+if [ "$docker" = yes ]; then
+    address=${DOCKER_HOST:-unix:///run/docker.sock}
+    docker -H "$address" version >/dev/null 2>&1 || fail "--docker: no engine answers at $address: make engines"
+    socket=$(readlink -f "${address#unix://}")
+    [ -S "$socket" ] || fail "--docker: $address is not a unix socket"
+fi
 
 usable() { # a Python that makes environments, in a place that everybody may read
     command -v "$1" >/dev/null && setpriv --reuid "$user" --regid "$group" --clear-groups \
@@ -62,11 +75,27 @@ variables=(
     UV_CACHE_DIR="$place/uv-cache" UV_OFFLINE=1 PIP_NO_INDEX=1 PIP_FIND_LINKS="$place/wheels"
 )
 # Programs that tests find without PATH.
-hidden=(/usr/bin/busybox /usr/sbin/sshd /usr/libexec/podman/catatonit)
+hidden=(/usr/sbin/sshd /usr/libexec/podman/catatonit)
+namespaces=(--mount --pid --fork --kill-child --mount-proc)
+groups=(--clear-groups)
+if [ "$docker" = yes ]; then
+    # The engine pulls from registries on our loopback, so the network stays; Redis listens there too.
+    ln -s "$(command -v docker)" "$place/bin/docker"
+    groups=(--groups "$(stat -c %g "$socket")")
+    variables+=(SPAWNERY_TEST_REDIS=127.0.0.1:1)
+    kept=$socket
+else
+    namespaces+=(--net)
+    hidden+=(/usr/bin/busybox)
+    kept=
+fi
 inside='
 set -euo pipefail
 ip link set lo up
-mount -t tmpfs tmpfs /run # sockets of engines
+mkdir "$1/run"
+[ -z "$2" ] || { touch "$1/run/docker.sock" && mount --bind "$2" "$1/run/docker.sock"; }
+mount --rbind "$1/run" /run # no socket of an engine, but the one that is kept
+shift 2
 while [ "$1" != -- ]; do
     [ ! -e "$1" ] || mount --bind /dev/null "$1"
     shift
@@ -75,6 +104,6 @@ shift
 "$@"
 '
 cd "$place/repo"
-unshare --net --mount --pid --fork --kill-child --mount-proc -- \
-    bash -c "$inside" inside "${hidden[@]}" -- \
-    setpriv --reuid "$user" --regid "$group" --clear-groups env -i "${variables[@]}" "$@"
+unshare "${namespaces[@]}" -- \
+    bash -c "$inside" inside "$place" "$kept" "${hidden[@]}" -- \
+    setpriv --reuid "$user" --regid "$group" "${groups[@]}" env -i "${variables[@]}" "$@"

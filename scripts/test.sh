@@ -10,4 +10,4 @@ command=(.venv/bin/python -m pytest)
 if [ "${SPAWNERY_TEST_RETRY:-}" = 1 ]; then
     command=(.venv/bin/python scripts/retry_tests.py)
 fi
-exec "${command[@]}" -n "$workers" --dist worksteal --cov --cov-report=term "$@"
+exec "${command[@]}" -n "$workers" --dist worksteal --longest 10 --cov --cov-report=term "$@"

@@ -17,7 +17,13 @@ from engine_probe import probe
 from hypothesis import HealthCheck, settings
 from tools import TOOLS, need
 
-pytest_plugins = ["spawnery.testing.report", "turn_taking", "fixture_tries", "failure_log"]
+pytest_plugins = [
+    "spawnery.testing.report",
+    "turn_taking",
+    "fixture_tries",
+    "failure_log",
+    "longest_files",
+]
 
 # No test asserts a speed: examples of hypothesis take what time the machine gives them.
 settings.register_profile("spawnery", deadline=None, suppress_health_check=[HealthCheck.too_slow])

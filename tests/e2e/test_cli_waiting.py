@@ -145,16 +145,16 @@ def test_a_job_that_another_process_is_creating(
     fake: Cli, eventually: Callable[[Callable[[], Any]], Any]
 ) -> None:
     """A second shell sees it as pending, waits for it, and gets its whole log when it runs."""
-    slow = (*("--option", "fake.hang_before=create"), *("--option", "fake.hang_seconds=8"))
+    slow = (*("--option", "fake.hang_before=create"), *("--option", "fake.hang_seconds=20"))
     run = fake.start(
         "run", "--job-id", "demo", "--image", "x", *slow, "--", "print:hi", "sleep:5", "exit:3"
     )
     eventually(lambda: b"demo" in fake("ps").stdout)
+    follow, wait = fake.start("logs", "-f", "demo"), fake.start("wait", "demo")
     assert fake.ok("ps").split("\t")[:2] == ["demo", "PENDING"]
     status = fake.json("status", "demo")
     assert (status["state"], status["cause"]) == ("PENDING", "creating")
     assert "another process is creating it" in status["message"]
-    follow, wait = fake.start("logs", "-f", "demo"), fake.start("wait", "demo")
     for process in (follow, wait):
         line = told(process, b"another process is creating it, or pulling its image, since ")
         assert line.endswith(b" [creating]\n")

@@ -133,7 +133,8 @@ def python_config(
     binds = [f"{path}:{path}:ro" for path in wanted]
     return {
         "Image": image,
-        "Cmd": [sys.executable, "-c", script, *arguments],
+        # Not by a link: what it points to may be in a folder that is not mounted.
+        "Cmd": [str(Path(sys.executable).resolve()), "-c", script, *arguments],
         "Env": [
             "PYTHONPATH=" + os.pathsep.join(path for path in sys.path if path),
             "PYTHONDONTWRITEBYTECODE=1",

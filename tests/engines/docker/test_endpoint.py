@@ -367,6 +367,7 @@ def test_a_socket_that_we_may_not_use(docker_socket: str) -> None:
 
 def test_the_group_of_the_socket_is_named(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Where a group may use the socket, the command that joins it is told, with its price."""
+    need_root("give a socket to a group")
     folder = Path(f"/tmp/spawnery-denied-{os.getpid()}")
     folder.mkdir(mode=0o755)
     path = folder / "group.sock"

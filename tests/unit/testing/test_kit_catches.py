@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from spawnery.testing.fake.bench import FakeBench
 
 _SUPPORT: Final = Path(__file__).parents[2] / "support"
-_LIMIT: Final = 150
+_LIMIT: Final = 500
+pytestmark = pytest.mark.timeout(_LIMIT + 100)
 _CONTRACTS: Final = """
 import pytest
 from broken_base import BROKEN
@@ -70,7 +71,7 @@ def _kit(folder: Path, wanted: Iterable[tuple[str, str]], *, patience: float) ->
     tests = [f"test_contracts.py::Test{name}::{test}" for name, test in wanted]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder), "-q",
-         "-p", "no:cacheprovider", "--timeout", "60", f"--junitxml={report}",
+         "-p", "no:cacheprovider", "--timeout", "180", f"--junitxml={report}",
          f"--basetemp={folder / 'tmp'}", *tests],
         cwd=folder,
         env={
