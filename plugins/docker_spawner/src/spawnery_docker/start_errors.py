@@ -79,7 +79,8 @@ _KINDS: Final = (
         "lower default-ulimits in the engine's daemon.json",
     ),
     _kind(
-        r"chdir to cwd|mkdir.* not a directory|cannot chdir|working directory|workdir .* not a directory",
+        r"chdir to cwd|mkdir.* not a directory|cannot chdir|working directory"
+        r"|workdir .* not a directory",
         "start.workdir",
         "the working directory cannot be used",
         "it must be a folder that the job's user may enter; or leave workdir out",
