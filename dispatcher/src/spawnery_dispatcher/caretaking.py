@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any, Final
 
 from spawnery.aio import AsyncSpawner
 from spawnery.errors import JobNotFound, SpawnerError
 
-from spawnery_dispatcher.patience import Health
+from spawnery_dispatcher.patience import Health, Patience
+from spawnery_dispatcher.strangers import Strangers
 from spawnery_dispatcher.waits import Waits
 
 _PROBE: Final = "dispatcher-probe"
@@ -26,13 +28,26 @@ class Caretaking:
         health: Where it is noted whether it answers.
         waits: Where it is noted what jobs wait for.
         logger: structlog's.
+        strangers: Finds jobs of other dispatchers.
+        patience: For Redis.
     """
 
-    def __init__(self, spawner: AsyncSpawner, health: Health, waits: Waits, logger: Any) -> None:
+    def __init__(
+        self,
+        spawner: AsyncSpawner,
+        health: Health,
+        waits: Waits,
+        logger: Any,
+        *,
+        strangers: Strangers,
+        patience: Patience,
+    ) -> None:
         self._spawner = spawner
         self._health = health
         self._waits = waits
         self._logger = logger
+        self._strangers = strangers
+        self._patience = patience
 
     async def probe(self) -> None:
         """Ask the engine something again and again, until cancelled."""
@@ -54,6 +69,7 @@ class Caretaking:
                 async with await self._spawner.watch() as statuses:
                     async for status in statuses:
                         self._waits.see(status)
+                        await self._patience(functools.partial(self._strangers.look, status))
             except SpawnerError as error:
                 self._logger.warning("watch_again", cause=error.cause)
             await asyncio.sleep(_PAUSE)

@@ -13,10 +13,13 @@ from spawnery.errors import SpawnerError
 from spawnery_dispatcher.config import Config, Intake
 from spawnery_dispatcher.connection import connect
 from spawnery_dispatcher.jobspecs import job_spec
+from spawnery_dispatcher.keys import Keys
 from spawnery_dispatcher.models import Ask, Place, Platform
 from spawnery_dispatcher.opening import open_spawner
 from spawnery_dispatcher.slack import app as slack_app
 from spawnery_dispatcher.slack.socketmode import open_address
+from spawnery_dispatcher.store import Store
+from spawnery_dispatcher.strangers import HINT, in_words, is_stranger
 
 _SAMPLE: Final = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -126,6 +129,8 @@ async def _engine(config: Config, environ: Mapping[str, str]) -> AsyncIterator[C
             yield item
         for item in await _elsewhere(spawner):
             yield item
+        async for item in _strangers(spawner, config):
+            yield item
         for name in sorted(config.projects):
             yield await _planned(spawner, config, name)
     except SpawnerError as error:
@@ -147,6 +152,23 @@ async def _elsewhere(spawner: AsyncSpawner) -> list[CheckItem]:
         )
         items.append(CheckItem(name="places", level="warning", detail=detail, hint=hint))
     return items
+
+
+async def _strangers(spawner: AsyncSpawner, config: Config) -> AsyncIterator[CheckItem]:
+    """Look for a job of another dispatcher of the same name."""
+    from redis.exceptions import RedisError  # noqa: PLC0415 - slow to import
+
+    redis = connect(config.redis.url)
+    store = Store(redis, Keys(config.instance), keep_seconds=config.keep_seconds)
+    try:
+        for status in await spawner.list():
+            if await is_stranger(store, config, status):
+                yield _failed("instance", in_words(config, status), HINT)
+                return
+    except RedisError:
+        return  # Said already.
+    finally:
+        await redis.aclose()
 
 
 async def _planned(spawner: AsyncSpawner, config: Config, name: str) -> CheckItem:

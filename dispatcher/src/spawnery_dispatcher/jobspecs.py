@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from attrs import frozen
 from spawnery.models import JobSpec
 from spawnery.naming import label_value
 from spawnery.secret import SecretRef
@@ -21,6 +23,34 @@ LABEL_THREAD: Final = "dispatcher.spawnery.dev/thread"
 LABEL_USER: Final = "dispatcher.spawnery.dev/user"
 LABEL_TEAM: Final = "dispatcher.spawnery.dev/team"
 """Enough to find a job's conversation again when our memory is lost."""
+LABEL_MEMORY: Final = "dispatcher.spawnery.dev/memory"
+"""Which Redis the job's dispatcher has: ``Mark``."""
+
+
+@frozen
+class Mark:
+    """What tells the Redis of one dispatcher from that of another one of the same name.
+
+    Attributes:
+        address: Digest of where agents find it.
+        generation: Id of its data (``Keys.generation``); empty where it is not known.
+    """
+
+    address: str
+    generation: str
+
+
+def mark_of(config: Config, generation: str) -> Mark:
+    """Return the mark of our own jobs."""
+    without_credentials = agent_address(config).rpartition("@")[2]
+    digest = hashlib.sha256(without_credentials.encode()).hexdigest()
+    return Mark(address=digest[:12], generation=generation)
+
+
+def mark_on(labels: Mapping[str, str]) -> Mark | None:
+    """Read the mark off a job; None where it has none (versions before 0.2)."""
+    address, dot, generation = labels.get(LABEL_MEMORY, "").partition(".")
+    return Mark(address=address, generation=generation) if dot else None
 
 
 def agent_address(config: Config) -> str:
@@ -36,10 +66,16 @@ def agent_address(config: Config) -> str:
     return f"{parts.scheme}://{address}/{database}" if database not in {"", "0"} else address
 
 
-def job_spec(ask: Ask, project: Project, config: Config) -> JobSpec:
+def job_spec(ask: Ask, project: Project, config: Config, *, generation: str = "") -> JobSpec:
     """Make the spec of an agent's job; the same request always gives the same one.
 
     A person's words are arguments of their own: they reach no shell, name or label.
+
+    Args:
+        ask: The request.
+        project: What it is run as.
+        config: Where agents find Redis.
+        generation: Of the data in Redis.
 
     Raises:
         InvalidSpec: The project asks for what no job may have; ``field`` names it.
@@ -78,7 +114,7 @@ def job_spec(ask: Ask, project: Project, config: Config) -> JobSpec:
         },
         resources=project.resources,
         network=project.network,
-        labels=labels_of(ask),
+        labels=labels_of(ask, mark_of(config, generation)),
         user=project.user,
         deadline_seconds=project.deadline_seconds,
         start_deadline_seconds=project.start_deadline_seconds,
@@ -103,7 +139,7 @@ def _filled(word: str, values: Mapping[str, str]) -> str:
     return "".join(done)
 
 
-def labels_of(ask: Ask) -> dict[str, str]:
+def labels_of(ask: Ask, mark: Mark) -> dict[str, str]:
     """Return what the engine's object says of a job's conversation, as label values."""
     place = ask.place
     given = {
@@ -114,6 +150,7 @@ def labels_of(ask: Ask) -> dict[str, str]:
         LABEL_THREAD: place.thread,
         LABEL_USER: ask.user,
         LABEL_TEAM: place.team,
+        LABEL_MEMORY: f"{mark.address}.{mark.generation}" if mark.generation else "",
     }
     return {name: label_value(value) for name, value in given.items() if value}
 

@@ -21,6 +21,7 @@ from spawnery_dispatcher.jobspecs import LABEL_ISSUE, LABEL_PROJECT, LABEL_USER,
 from spawnery_dispatcher.models import Ask, Ending, Entry, Phase
 from spawnery_dispatcher.patience import Health
 from spawnery_dispatcher.store import Store
+from spawnery_dispatcher.strangers import Strangers
 
 _PAUSE: Final = 2.0
 
@@ -32,6 +33,7 @@ class Memory:
         store: What is remembered.
         spawner: The engine.
         health: Where a loss is noted.
+        strangers: Tells jobs of other dispatchers.
         here: Returns the keys of the present place, ours first.
         logger: structlog's.
     """
@@ -42,12 +44,14 @@ class Memory:
         spawner: AsyncSpawner,
         health: Health,
         *,
+        strangers: Strangers,
         here: Callable[[], Awaitable[Sequence[str]]],
         logger: Any,
     ) -> None:
         self._store = store
         self._spawner = spawner
         self._health = health
+        self._strangers = strangers
         self._here = here
         self._logger = logger
         self._known: str | None = None
@@ -86,7 +90,8 @@ class Memory:
         listed = await self._listed()
         now = await self._store.clock.now()
         place = next(iter(await self._here()), "")
-        entries = (_entry_of(status, now, place) for status in listed)
+        found = [status for status in listed if not self._strangers.has_another_redis(status)]
+        entries = (_entry_of(status, now, place) for status in found)
         return sum([await self._store.readopt(e) for e in entries if e is not None])
 
     async def _listed(self) -> list[JobStatus]:

@@ -32,6 +32,7 @@ class Health:
         redis_down: Seconds of the monotonic clock.
         engine_down: Likewise.
         engine_problem, engine_hint: What the engine's last error says, and what to do next.
+        stranger: That another dispatcher has our instance at our engine, for people.
         elsewhere: Jobs that live at other engines, and which no dispatcher follows.
         slack_down: Likewise, of Socket Mode; None where it is not used.
         slack_problem: Cause and words of why Slack cannot be heard.
@@ -44,6 +45,7 @@ class Health:
     engine_problem: str = ""
     engine_hint: str = ""
     elsewhere: int = 0
+    stranger: str = ""
     slack_down: float | None = None
     slack_problem: str = ""
     remembers: bool = False

@@ -78,7 +78,8 @@ class Scheduler:
         running = await self._asked(sorted(live - queued))
         served = await self._store.served()
         chosen = startable(waiting, running, self._config.limits, served)
-        started = [ask.job_id for ask in chosen if await self._start(ask)]
+        generation = await self._store.generation() if chosen else ""
+        started = [ask.job_id for ask in chosen if await self._start(ask, generation)]
         left = [ask for ask in waiting if ask.job_id not in started]
         now = await self._store.clock.seconds()
         now_served = served | {ask.user: now for ask in chosen}
@@ -101,11 +102,11 @@ class Scheduler:
                     self._asks[job_id] = entry.ask
         return [self._asks[job_id] for job_id in job_ids if job_id in self._asks]
 
-    async def _start(self, ask: Ask) -> bool:
+    async def _start(self, ask: Ask, generation: str) -> bool:
         """Write the spec down and let the job go on; a project that cannot run it ends it."""
         try:
             project = self._config.projects[ask.project]
-            spec = json.dumps(to_json(job_spec(ask, project, self._config)))
+            spec = json.dumps(to_json(job_spec(ask, project, self._config, generation=generation)))
         except KeyError:
             gone = SpawnerError(
                 f"there is no project {ask.project} any more", cause="config.invalid"

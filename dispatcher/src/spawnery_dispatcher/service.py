@@ -29,6 +29,7 @@ from spawnery_dispatcher.patience import Health, Patience, is_away
 from spawnery_dispatcher.scheduler import Scheduler
 from spawnery_dispatcher.spawns import Spawns
 from spawnery_dispatcher.store import Store
+from spawnery_dispatcher.strangers import Strangers
 from spawnery_dispatcher.waits import Waits
 from spawnery_dispatcher.whereabouts import Whereabouts
 
@@ -91,7 +92,10 @@ class Service:
         self._whereabouts = Whereabouts(spawner, store, logger)
         here = self._whereabouts.here
         self._scheduler = Scheduler(store, config, here=here, metrics=metrics, logger=logger)
-        self._memory = Memory(store, spawner, health, here=here, logger=logger)
+        self._strangers = Strangers(store, config, health, logger)
+        self._memory = Memory(
+            store, spawner, health, strangers=self._strangers, here=here, logger=logger
+        )
         self._room = asyncio.Event()
         self._follower = Follower(
             spawner,
@@ -130,7 +134,14 @@ class Service:
             patience=parts.patience,
             logger=parts.logger,
         )
-        caretaking = Caretaking(parts.spawner, parts.health, self._waits, parts.logger)
+        caretaking = Caretaking(
+            parts.spawner,
+            parts.health,
+            self._waits,
+            parts.logger,
+            strangers=self._strangers,
+            patience=parts.patience,
+        )
         await parts.patience(lambda: self._memory.look(()))
         try:
             async with asyncio.TaskGroup() as tasks:

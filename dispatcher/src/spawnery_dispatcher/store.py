@@ -122,6 +122,10 @@ class Store:
             raise Forgotten
         return datetime.fromisoformat(lost_at) if lost_at else None
 
+    async def generation(self) -> str:
+        """Return the id of what this Redis remembers; empty until that was looked at."""
+        return await self.redis.hget(self.keys.generation, "id") or ""
+
     # -- taking in ---------------------------------------------------------------------------
 
     async def accept(self, ask: Ask, limits: Limits) -> Accepted | Refused:

@@ -121,6 +121,7 @@ def _readiness(parts: Parts) -> Callable[[Request], Awaitable[Response]]:
             "engine_problem": health.engine_problem,
             "engine_hint": health.engine_hint,
             "jobs_elsewhere": health.elsewhere,
+            "other_dispatcher": health.stranger,
             "memory": (health.lost_memory or "kept") if health.remembers else "not known yet",
         }
         if parts.config.slack.intake is Intake.SOCKET:

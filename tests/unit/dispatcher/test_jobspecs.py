@@ -13,7 +13,15 @@ from spawnery.secret import SecretSource
 from spawnery.serialize import spec_from_json, to_json
 from spawnery_dispatcher import codec
 from spawnery_dispatcher.config import Config, Project, Redis
-from spawnery_dispatcher.jobspecs import agent_address, filled, job_spec, labels_of, place_of
+from spawnery_dispatcher.jobspecs import (
+    agent_address,
+    filled,
+    job_spec,
+    labels_of,
+    mark_of,
+    mark_on,
+    place_of,
+)
 from spawnery_dispatcher.models import Ask, Entry, Place, Platform, Question
 from spawnery_dispatcher.traces import traceparent_of
 
@@ -90,7 +98,7 @@ def test_braces_that_are_none_of_ours_stay():
 
 def test_the_conversation_is_found_again_on_the_object():
     """Labels bring channel and thread back after our memory is lost."""
-    assert place_of(labels_of(ASK)) == ASK.place
+    assert place_of(labels_of(ASK, mark_of(CONFIG, "a1"))) == ASK.place
     assert place_of({}) is None
 
 
@@ -109,3 +117,15 @@ def test_a_broken_trace_is_begun_anew(given_):
     fresh = traceparent_of(given_)
     assert fresh != given_
     assert traceparent_of(fresh) == fresh
+
+
+def test_a_job_carries_the_mark_of_its_dispatcher():
+    """Another Redis is another mark, other credentials are not; a job without one has none."""
+    spec = job_spec(ASK, Project(image="agent:1"), CONFIG, generation="a1")
+    assert mark_on(spec.labels) == mark_of(CONFIG, "a1")
+    other = evolve(CONFIG, redis=Redis(url="redis://elsewhere:6379/0"))
+    assert mark_of(other, "a1").address != mark_of(CONFIG, "a1").address
+    addresses = [f"user:{word}@redis:6379" for word in ("one", "two")]
+    marks = [mark_of(evolve(CONFIG, redis=Redis(agent_url=url)), "") for url in addresses]
+    assert marks[0] == marks[1] == mark_of(CONFIG, "")
+    assert mark_on(job_spec(ASK, Project(image="agent:1"), CONFIG).labels) is None
