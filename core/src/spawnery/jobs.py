@@ -66,7 +66,7 @@ class Jobs:
     def _look(self, job_id: str, record: Record | None) -> JobStatus | None:
         """Ask the engine for a job; another object under its id is not it."""
         seen = self._engine.present(job_id) if record is None else self._engine.status(job_id)
-        if seen is None:
+        if seen is None or self._tracker.spawns_again(seen):
             return None
         record = record or self._ledger.records.get(job_id)
         if record is None or self._ledger.concerns(record, seen):
@@ -143,7 +143,7 @@ class Jobs:
     def remove(self, job_id: str, *, force: bool) -> None:
         """See ``Spawner.remove``."""
         record = self.record(job_id)
-        seen = self._engine.status(job_id)
+        seen = self._engine.present(job_id) if record is None else self._engine.status(job_id)
         if seen is None and record is None:
             raise self._ledger.unknown(job_id)
         if seen is not None and seen.outcome is None and seen.launched:

@@ -155,7 +155,8 @@ class JobStatus:
         spec_hash: The hash that the object carries.
         labels: The job's own labels (ours left out).
         launched: False while the object exists and was never started: it may be finished by
-            another ``spawn`` with the same spec, or removed as an orphan.
+            another ``spawn`` with the same spec, or removed as an orphan. With an outcome: the
+            object is gone and provably never ran; another ``spawn`` makes a new one.
         accepted_at: When the engine accepted the job, by the engine's clock; its deadlines count
             from here.
         started_at: When its program started.
@@ -199,6 +200,11 @@ class JobStatus:
         if value is not None and value.state is not self.state:
             msg = f"state {self.state} with an outcome {value.state}"
             raise ValueError(msg)
+
+    @property
+    def never_ran(self) -> bool:
+        """Whether its object is gone and provably never ran (see ``launched``)."""
+        return self.outcome is not None and not self.launched
 
 
 class EventKind(enum.StrEnum):

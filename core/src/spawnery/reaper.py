@@ -99,6 +99,8 @@ class Reaper:
             try:
                 done = self._carry_out(verdict, job_id, record, status)
                 status = self._engine.status(job_id)
+                if status is not None and status.never_ran:
+                    status = None  # there is nothing to be removed
             except SpawnerError as error:
                 yield evolve(decision, error=error.message)
                 return
@@ -197,6 +199,8 @@ class Reaper:
             if there is None or not self._ledger.concerns(record, there):
                 # A list may leave out what cannot be read; that is an error here, not an end.
                 self._ledger.finish(record, None)
+            elif there.outcome is not None:
+                self._ledger.finish(record, there.outcome)
 
     def _stop(self, status: JobStatus, why: KillReason) -> None:
         """End a job: the reason first, then the kill."""

@@ -240,7 +240,7 @@ class Tracker:
             Whether it is evidence about the job that bears the id now.
         """
         job_id = status.job_id
-        if status.engine_id in self._abandoned:
+        if status.engine_id in self._abandoned or self.spawns_again(status):
             return False
         record, believed = self._believe(status, listed=listed, looked=looked)
         if not believed:
@@ -445,6 +445,19 @@ class Tracker:
             self._release(job_id)
 
     # -- spawns of this process --------------------------------------------------------------
+
+    def spawns_again(self, status: JobStatus) -> bool:
+        """Tell whether an object that is gone and never ran is no end of its job.
+
+        Whoever spawns the job at the moment makes another one.
+        """
+        if not status.never_ran:
+            return False
+        with self.lock:
+            if status.job_id in self.spawning:
+                return True
+        holder = self.ledger.records.leased(status.job_id)
+        return holder is not None and holder != self.ledger.holder
 
     def abandon(self, engine_ids: Iterable[str]) -> None:
         """Take in nothing of objects that a spawn made and removed again: they were no job."""

@@ -228,18 +228,82 @@ def test_a_start_whose_answer_is_lost_with_the_container(
 def test_a_container_that_is_removed_before_its_start(
     led: DockerCase, events: Events, proxy: TransportProxy
 ) -> None:
-    """The engine answers its wait with 0 (moby, container/state.go): a success for nobody."""
+    """Its wait ends with 0 (moby, container/state.go), which is no success: it is made again."""
+    removed = []
 
     def remove(seen: Seen) -> None:
-        if seen.path.endswith("/start"):
-            led.docker("rm", f"{led.prefix}-one")
+        if seen.path.endswith("/start") and not removed:
+            removed.append(led.docker("rm", f"{led.prefix}-one"))
 
     proxy.on_request = remove
     with led.open() as spawner:
-        spawner.spawn(sh("true", job_id="one"))
-        outcome = spawner.wait("one", PATIENCE)
-    assert (outcome.state, outcome.exit_code) == (JobState.LOST, None)
-    assert events.of("one") == ["create"]
+        assert spawner.spawn(sh("exit 3", job_id="one")).created
+        assert spawner.wait("one", PATIENCE).exit_code == 3
+    assert events.of("one") == ["create", "create", "start"]
+
+
+def test_a_container_that_is_gone_and_never_ran_is_made_again(
+    led: DockerCase, events: Events, proxy: TransportProxy
+) -> None:
+    """Its caller was killed, and the engine removed it (AutoRemove on Docker 28): nothing ran."""
+    left = left_created(led, proxy, "-c", CALLER)
+    led.docker("rm", left)
+    with led.open() as spawner:
+        handle = spawner.spawn(sh("sleep 600", job_id="one"))
+        assert handle.created
+        assert handle.engine_id != left
+        running(spawner, "one")
+        assert spawner.stop("one", grace_seconds=0).state is JobState.CANCELLED
+    assert events.of("one") == ["create", "create", "start"]
+
+
+@pytest.mark.parametrize("retention", [0, 600])
+def test_a_caller_that_dies_while_its_container_is_started(
+    led: DockerCase, events: Events, proxy: TransportProxy, retention: int
+) -> None:
+    """Docker 28 cancels the start then: whether it did or not, the next spawn has the job run."""
+    asked = threading.Event()
+
+    def note(seen: Seen) -> None:
+        if seen.path.endswith("/start"):
+            asked.set()
+
+    proxy.on_request = note
+    words = ("--job-id", "one", "--image", BUSYBOX, "--retention-seconds", str(retention))
+    process = led.start("-m", "spawnery", "spawn", *words, "--", "sleep", "600")
+    assert asked.wait(PATIENCE), process.communicate()
+    process.kill()
+    proxy.cut_all()
+    process.wait(PATIENCE)
+    proxy.on_request = None
+    done = led.cli("spawn", *words, "--", "sleep", "600")
+    assert done.returncode == 0, done.stderr
+    with led.open() as spawner:
+        running(spawner, "one")
+        assert spawner.stop("one", grace_seconds=0).state is JobState.CANCELLED
+    assert events.of("one").count("start") == 1
+
+
+@pytest.mark.parametrize("look", ["status", "wait", "reap"])
+def test_a_container_that_is_gone_and_never_ran_has_failed(
+    led: DockerCase, proxy: TransportProxy, look: str
+) -> None:
+    """Where nobody spawns it again its end is known: nothing ran, and nothing is lost."""
+    led.docker("rm", left_created(led, proxy, "-c", CALLER))
+    with led.open(SPAWNERY_ORPHAN_GRACE_SECONDS="0") as spawner:
+        if look == "wait":
+            spawner.wait("one", PATIENCE)
+        elif look == "reap":
+            assert [(d.action, d.done) for d in spawner.reap()] == [("finish", True)]
+        outcome = spawner.status("one").outcome
+        assert outcome is not None
+        assert (outcome.state, outcome.cause) == (JobState.FAILED, "start.failed")
+        assert "never ran" in outcome.message
+        spawner.remove("one")
+        with pytest.raises(JobNotFound):
+            spawner.status("one")
+        with pytest.raises(JobNotFound):
+            spawner.remove("one")
 
 
 def test_removed_by_several_at_once(case: DockerCase) -> None:

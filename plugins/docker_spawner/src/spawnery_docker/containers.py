@@ -17,6 +17,7 @@ from spawnery.plugin import LABEL_INSTANCE, SpawnerRuntime
 from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, in_words
+from spawnery_docker.past import Past
 from spawnery_docker.status import LIVE, End, end_of, is_ours, launched, moment, outcome_of
 from spawnery_docker.tails import Tails
 
@@ -42,6 +43,7 @@ class Containers:
         self._runtime = runtime
         self._book = book
         self._tails = tails
+        self._past = Past(client, runtime)
 
     # -- look --------------------------------------------------------------------------------
 
@@ -70,11 +72,16 @@ class Containers:
         name = self._runtime.object_name(job_id)
         before = self._book.last(name)
         shown = self.own(name)
-        return self._forgotten(before) if shown is None else self.seen(shown)
+        return self._forgotten(name, before) if shown is None else self.seen(shown)
 
-    def _forgotten(self, before: Entry | None) -> JobStatus | None:
-        """Tell how a container ended that is gone, where this process heard it."""
+    def _forgotten(self, name: str, before: Entry | None) -> JobStatus | None:
+        """Tell how a container ended that is gone, where this process heard it or nothing ran."""
         entry = None if before is None else self._book.get(before.engine_id)
+        seen = entry is not None and (entry.started_at or entry.outcome)
+        if not seen and not self._book.spawns(name):
+            never = self._past.never_started(name)
+            if never is not None:
+                return never
         if entry is None or (entry.outcome is None and entry.waited is None):
             return None
         if entry.outcome is None and entry.waited is not None:

@@ -56,6 +56,8 @@ _FIRST_PAUSE: Final = 0.05
 _WAIT_SECONDS: Final = 1.0
 """How long the answer to a wait may lag behind the failure of a start."""
 _RESOLVE_SECONDS: Final = 0.5
+_LEAVING: Final = "marked for removal"
+"""The engine's word on a container that it is about to remove (moby, daemon/start.go)."""
 _LEAST_DEADLINE: Final = 0.001
 _LONGEST_PAUSE: Final = 2.0
 
@@ -351,7 +353,8 @@ class Spawning:
 
     def _not_started(self, request: SpawnRequest, error: ApiError) -> SpawnerError:
         job_id = request.job.job_id
-        if error.status == _NOT_FOUND and "no such container" in error.message.lower():
+        words = error.message.lower()
+        if (error.status == _NOT_FOUND and "no such container" in words) or _LEAVING in words:
             msg = f"the container {request.name} was gone before it was started"
             return Ambiguous(msg, job_id=job_id)
         if error.status in {401, 403}:

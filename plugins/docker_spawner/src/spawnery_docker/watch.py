@@ -23,6 +23,7 @@ from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, in_words
+from spawnery_docker.past import ADDED
 from spawnery_docker.status import End, at_nano, end_of, is_ours
 from spawnery_docker.tails import Tails
 from spawnery_docker.wire import ByteStream, json_lines
@@ -154,7 +155,7 @@ class Watching:
         entry = Entry(
             engine_id=engine_id,
             name=labels["name"],
-            labels={key: value for key, value in labels.items() if key not in _ADDED},
+            labels={key: value for key, value in labels.items() if key not in ADDED},
             reference=labels.get("image"),
             accepted_at=at if action == "create" else None,
             started_at=at if action == "start" else None,
@@ -181,10 +182,6 @@ class Watching:
             oom=entry.oom or (False if self._client.podman is None else None),
         )
         return self._containers.conclude(entry, end)
-
-
-_ADDED: Final = frozenset({"name", "image", "exitCode", "execDuration", "signal"})
-"""What the engine puts beside the labels."""
 
 
 def _cursor(event: Mapping[str, Any]) -> str | None:
