@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from clocks import SettableClock, shifted
 from dispatcher_case import until
+from docker_images import BUSYBOX, make_busybox
 from slack_story import told
 from spawnery_dispatcher.clock import RedisClock
 from spawnery_dispatcher.connection import connect
@@ -100,6 +101,22 @@ def test_a_message_of_a_dispatcher_that_died_is_sent_by_another(tmp_path, shared
         story.press(right, 58)
         story.fixed(58)
         assert story.runs == 1
+
+
+@pytest.mark.engine("redis", "docker")
+@pytest.mark.parametrize("offset", ["+2h", "-2h"])
+def test_a_clock_that_is_set_while_containers_run(tmp_path, shared_redis, offset):
+    """So it is with an engine that has a clock of its own."""
+    make_busybox()
+    project = f'image = "{BUSYBOX}"\ncommand = ["sleep", "15"]\nargs = []\nforward = []'
+    clock = SettableClock(tmp_path / "offset")
+    with told(tmp_path, shared_redis, project=project) as story:
+        dispatcher = story.dispatcher(spawner="docker", environ=clock.environ)
+        dispatcher.start()
+        story.ask(dispatcher, 58)
+        story.shows(58, "Running")
+        clock.set(offset)
+        assert "exited with 0" in story.shows(58, "agent.silent").words()
 
 
 @pytest.mark.parametrize("offset", ["+2h", "-2h"])

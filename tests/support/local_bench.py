@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from clocks import shifted
 from spawnery.testing import Bench
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ class LocalBench(Bench):
         super().__init__(folder)
         self.jobs = self.state_dir / "local" / "jobs"
         self._foreign: dict[str, subprocess.Popen[bytes]] = {}
+        self._clock: Mapping[str, str] = {}
+
+    def settings(self) -> Mapping[str, str]:
+        """Return the variables with which processes have the clock of the test."""
+        return self._clock
+
+    def set_clock_ahead(self, seconds: float) -> bool:
+        """Let the wall clock of processes be wrong by libfaketime, but that of supervisors."""
+        self._clock = shifted(f"{seconds:+g}s")
+        return True
 
     def counted(self, job_id: str) -> Words:
         """Return a program that leaves a line in a file of the test each time it runs."""
