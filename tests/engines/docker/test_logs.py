@@ -303,3 +303,25 @@ def test_a_cut_connection_goes_on_in_the_engines_log(led, proxy):
         assert joined(found)["stdout"].split() == [b"%d" % n for n in range(50)]
         assert joined(found)["stderr"].split() == [b"e%d" % n for n in range(50)]
         assert spawner.wait(job, PATIENCE).exit_code == 0
+
+
+def test_a_cut_connection_goes_on_in_a_log_that_lost_its_start(led, proxy, docker_socket):
+    """What was heard cannot be counted in it: it goes on by time, and says that there is a gap."""
+    script = (
+        "seq 1 30000; until [ -e /tmp/go ]; do sleep 0.1; done; sleep 3;"
+        " seq 30001 30100; echo end; sleep 2"
+    )
+    with led.open(**SEQ) as spawner:
+        job = spawner.spawn(shell(script), follow=True)
+        found = []
+        with spawner.logs(job.job_id, follow=True) as stream:
+            for chunk in stream:
+                if chunk.data.endswith(b"30000\n"):
+                    proxy.cut_all()
+                    docker(docker_socket, "exec", job.name, "touch", "/tmp/go")
+                found.append(chunk)
+        assert spawner.wait(job.job_id, PATIENCE).exit_code == 0
+    lines = joined(found)["stdout"].split()
+    assert lines[:30_000] == [b"%d" % n for n in range(1, 30_001)]
+    assert lines[-101:] == [b"%d" % n for n in range(30_001, 30_101)] + [b"end"]
+    assert any(chunk.gap for chunk in found)

@@ -131,6 +131,7 @@ def test_counted_bytes_go_on_in_the_log(log, data):
     err = data.draw(st.integers(0, len(whole[STDERR])))
     counts = parse(str(Counts().after(STDOUT, out).after(STDERR, err)))
     assert counts == Counts(out, err)
+    assert str(parse("n3-4.17")) == "n3-4.17"
     position = Position(counts)
     rest = read(log, position)
     assert joined(rest) == {STDOUT: whole[STDOUT][out:], STDERR: whole[STDERR][err:]}

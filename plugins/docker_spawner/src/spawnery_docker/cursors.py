@@ -9,7 +9,8 @@ Within one stream times never go back, because one goroutine of the daemon stamp
 (moby:daemon/logger/copier.go). Between the two they do: a part of a long line is older than what
 the other stream wrote meanwhile. Hence two marks, and a ``since`` that is early enough for both.
 
-A log that was heard over an attached connection has no times; its places count bytes.
+A log that was heard over an attached connection has no times; its places count bytes, and say when
+the last of them came: where the log has lost its beginning, nothing can be counted in it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import re
 from typing import Final, Self
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from spawnery.errors import InvalidSpec
 
 from spawnery_docker.demux import STDERR, STDOUT
@@ -28,7 +29,7 @@ streams depends on it."""
 _NEWLINE: Final = 10
 _TEXT: Final = re.compile(
     r"t(?P<out>\d+)\.(?P<out_size>\d+)(?P<out_open>p?)"
-    r"-(?P<err>\d+)\.(?P<err_size>\d+)(?P<err_open>p?)|n(?P<counts>\d+-\d+)",
+    r"-(?P<err>\d+)\.(?P<err_size>\d+)(?P<err_open>p?)|n(?P<counts>\d+-\d+)(\.(?P<heard>\d+))?",
     re.ASCII,
 )
 
@@ -81,14 +82,20 @@ class Place:
 
 @frozen
 class Counts:
-    """A place in a log, by how many bytes of each stream lie before it."""
+    """A place in a log, by how many bytes of each stream lie before it.
+
+    Attributes:
+        out, err: The bytes.
+        heard: When the last of them came, in nanoseconds since the epoch; 0: not known.
+    """
 
     out: int = 0
     err: int = 0
+    heard: int = field(default=0, eq=False)
 
     def __str__(self) -> str:
         """Write it as a cursor."""
-        return f"n{self.out}-{self.err}"
+        return f"n{self.out}-{self.err}" + (f".{self.heard}" if self.heard else "")
 
     @property
     def since(self) -> int:
@@ -114,7 +121,7 @@ def parse(cursor: str) -> Place | Counts:
         raise InvalidSpec(msg, field="cursor", hint="take it from LogChunk.cursor")
     if match["counts"] is not None:
         out, err = match["counts"].split("-")
-        return Counts(int(out), int(err))
+        return Counts(int(out), int(err), int(match["heard"] or 0))
     marks = (
         Mark(int(match[name]), int(match[f"{name}_size"]), bool(match[f"{name}_open"]))
         for name in ("out", "err")
@@ -144,6 +151,7 @@ class Position:
         self._since = place.since
         self._counting = isinstance(start, Counts)
         self._counts = Counts()
+        self._heard = start.heard if isinstance(start, Counts) else 0
 
     def is_gone(self, stream: int, time: int) -> bool:
         """Tell whether the log no longer has the place: a message shows that is behind it."""
@@ -201,7 +209,7 @@ class Position:
         if not any(left for time, left in self._skip.values() if time < 0):
             return self.place
         out = self._counts.out + self._skip.get(STDOUT, [0, 0])[1]
-        return Counts(out, self._counts.err + self._skip.get(STDERR, [0, 0])[1])
+        return Counts(out, self._counts.err + self._skip.get(STDERR, [0, 0])[1], self._heard)
 
     @property
     def cursor(self) -> str:

@@ -14,9 +14,9 @@ from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
 from spawnery.outcomes import LogChunk
 from spawnery.streams import JobStream
 
-from spawnery_docker.cursors import Counts, Place, Position
+from spawnery_docker.cursors import Counts, Mark, Place, Position
 from spawnery_docker.demux import NAMES, Message
-from spawnery_docker.logaccount import Account, limits_of
+from spawnery_docker.logaccount import Account, Limits, limits_of
 from spawnery_docker.logreader import LogReader, Messages
 from spawnery_docker.logtailer import last_bytes
 from spawnery_docker.status import LIVE
@@ -68,6 +68,8 @@ class EngineLog(JobStream[LogChunk]):
         self._limits = None if reader.podman else limits_of(shown)
         if request.tail_bytes and start is None:
             self._begin_before_end(request.tail_bytes)
+        if isinstance(start, Counts) and self._limits is not None:
+            self._begin_by_time(start, self._limits)
         self._account = Account(self._limits, reader.now, self._start)
         self._open(follow=request.follow and shown["State"]["Status"] in LIVE)
         self._last = not request.follow or shown["State"]["Status"] not in {"created", *LIVE}
@@ -81,6 +83,20 @@ class EngineLog(JobStream[LogChunk]):
         short = sum(len(data) for _, _, data in got) < size
         if short and self._limits is not None and self._limits.is_full(got) and self._ready:
             self._ready[0] = evolve(self._ready[0], lost_reason=self._why())
+
+    def _begin_by_time(self, start: Counts, limits: Limits) -> None:
+        """Go on from when the last byte was heard, where the log may have lost its beginning."""
+        stored = 0
+        messages = self._reader.open(self._request, self._engine_id, follow=False)
+        try:
+            while stored < limits.whole and (found := messages.some()) is not None:
+                stored += limits.stored(found)
+        finally:
+            messages.close()
+        if start.heard and stored >= limits.whole:
+            mark = Mark(start.heard)
+            self._start = Place(mark, mark)
+            self._gap = True
 
     def _open(self, *, follow: bool) -> None:
         """Ask for what is behind the position, or for all where some of it may be missing."""

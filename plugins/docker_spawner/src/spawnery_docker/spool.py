@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from attrs import evolve
 from spawnery.errors import StreamLost
 from spawnery.outcomes import LogChunk
 from spawnery.streams import JobStream
@@ -160,7 +161,7 @@ class SpoolStream(JobStream[LogChunk]):
                 self._at_last()
                 continue
             stream, moment, whole, self._at = record
-            self._place = self._place.after(stream, len(whole))
+            self._place = evolve(self._place.after(stream, len(whole)), heard=moment)
             data = self._unseen(stream, whole)
             if data and moment >= self._since:
                 return LogChunk(
