@@ -75,9 +75,10 @@ def test_a_log_that_never_filled_its_files_is_whole():
 
 def followed(times, lag):
     """Follow a message at each time, each so long after it was written."""
+    at = 0.0
     account = Account(LIMITS, lambda: START + timedelta(seconds=at + lag), None)
     for at in times:
-        account.follow([message(at)])
+        account.follow([message(at)], from_start=False)
         account.gave(5)
     return account
 
@@ -97,6 +98,18 @@ def followed(times, lag):
 def test_a_follower_that_was_behind_is_in_doubt(times, lag, doubtful):
     """Only where a hole in the times was already written when what is before it came."""
     assert followed(times, lag).doubtful is doubtful
+
+
+@pytest.mark.parametrize(("opened", "told"), [(-1.0, False), (1.0, True)])
+def test_a_follower_that_came_late_may_miss_the_beginning(opened, told):
+    """What was written before it came fills all files, or came afterwards."""
+    account = Account(LIMITS, lambda: START + timedelta(seconds=opened), None)
+    line = LIMITS.stored([message(0)])
+    account.follow([message(0)] * (2999 // line), from_start=True)
+    assert account.missing() == (0, None)
+    account.follow([message(0)], from_start=True)
+    lost, reason = account.missing()
+    assert (lost, reason is not None) == (0, told)
 
 
 def test_what_a_follower_missed_is_counted_where_all_is_kept():

@@ -5,9 +5,10 @@ and counts what it writes: for json-file the line with its escapes, stream and t
 message with its frame (moby: daemon/logger). So
 
 * a log of which fewer than ``max-file - 1`` full files are there is whole: no file was dropped;
-* whoever follows a log only misses whole files, where the daemon was behind while it read for us:
-  then there is a hole between two messages, long enough to write a file, and the second was already
-  written when the first came.
+* of what was there when somebody began to follow, the same holds;
+* whoever follows a log then only misses whole files, where the daemon was behind while it read for
+  us: then there is a hole between two messages, long enough to write a file, and the second was
+  already written when the first came.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Account:
     Args:
         limits: What the engine keeps; None where that is not known.
         now: The engine's present, not earlier than it is.
-        start: Where reading begins.
+        start: Where reading begins, which it does right afterwards.
 
     Attributes:
         doubtful: Whether following may have missed something, so that all is to be read again.
@@ -105,6 +106,8 @@ class Account:
         self.doubtful = False
         self._given = 0
         self._followed = 0
+        self._begun = now().timestamp() * _NANO
+        self._backlog = 0
         self._last = (0, 0.0)
         self._kept = 0
         self._again: Position | None = None
@@ -114,11 +117,14 @@ class Account:
         """Note that what comes now is all that the engine has, from the start on."""
         self._again = Position(self.start)
 
-    def follow(self, messages: Sequence[Message]) -> None:
-        """Take in what came while the log was followed."""
+    def follow(self, messages: Sequence[Message], *, from_start: bool) -> None:
+        """Take in what came while the log was followed; see ``read``."""
         if self._limits is None:
             return
         arrived, (last, came) = self._now().timestamp() * _NANO, self._last
+        if from_start:
+            there = [message for message in messages if message[1] <= self._begun]
+            self._backlog += self._limits.stored(there)
         # The first file of a log is never missed.
         if self._followed >= self._limits.size and not self.doubtful:
             hole = self._limits.size / _FASTEST * _NANO
@@ -152,5 +158,5 @@ class Account:
         if self._again is not None:
             known = max(0, self._there - self._given)
             return known, self._limits.reason if self._kept >= self._limits.whole else None
-        unsure = self.doubtful or self._kept >= self._limits.whole
+        unsure = self.doubtful or max(self._kept, self._backlog) >= self._limits.whole
         return 0, self._limits.reason if unsure else None

@@ -138,7 +138,7 @@ class EngineLog(JobStream[LogChunk]):
             return False
         self._silent = False
         if self._follows:
-            self._account.follow(messages)
+            self._account.follow(messages, from_start=self._from_start)
         else:
             self._account.read(messages, from_start=self._from_start)
         run: list[Message] = []
