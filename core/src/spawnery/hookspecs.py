@@ -201,7 +201,8 @@ class HookSpecs:
         Concurrency:
             Several readers of one job; ``close()`` from any thread.
         Idempotency:
-            From the same cursor the same bytes follow.
+            From the same cursor the same bytes follow. What the engine dropped of them is told by
+            the next chunk, or at the end by one without data (capability ``logs.gaps``).
         Errors:
             ``LogsUnavailable`` where the engine has forgotten or never kept it; ``StreamLost``
             when the connection breaks.
