@@ -485,6 +485,25 @@ class RecordsCases:
         records.enter(ONE_BY_TCP)
         assert records.get("a") == record
 
+    def test_two_records_of_one_object_become_one(self, records, me):
+        """An object that was recorded at two endpoints, one of which hid the id, has one end."""
+        hidden = evolve(ONE_BY_TCP, id=None)
+        records.enter(hidden)
+        begin(records, me, intent("a"))
+        record = records.created("a", engine_id="object-a", at=NOW)
+        begin(records, me, intent("b"))
+        records.created("b", engine_id="object-b", at=NOW)
+        records.enter(ONE)
+        assert finish(records, record, new=True)[1]
+        begin(records, me, evolve(intent("b"), record_id="of another object"))
+        records.enter(ONE_BY_TCP)
+        assert records.get("a").outcome is not None
+        assert [place.unfinished for place in records.places() if place.here] == [1, 1]
+        assert records.absence_counts(records.get("a"))
+        records.forget("a")
+        assert records.get("a") is None
+        assert records.get("b").engine_id == "object-b"
+
     def test_an_id_that_cannot_be_read_any_more(self, records, me):
         """An endpoint that stops to say its id stays the place that it was."""
         key = records.enter(ONE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -277,6 +277,28 @@ def is_other(one: Record, other: Record) -> bool:
     return None not in {one.record_id, other.record_id} and one.record_id != other.record_id
 
 
+def doubles(records: Iterable[Record]) -> list[tuple[Record, list[Record]]]:
+    """Find records of one object, which two endpoints of one engine kept while it hid its id.
+
+    Args:
+        records: Of the present place; other jobs of one id (of cloned engines) are let be.
+
+    Returns:
+        For each such object the record that stays, and those that are to go.
+    """
+    jobs: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if record.record_id or record.engine_id:
+            mark = record.record_id or record.engine_id or ""
+            jobs.setdefault((record.job_id, mark), []).append(record)
+    found = []
+    for same in jobs.values():
+        best = max(same, key=lambda r: (r.outcome is not None, r.kill is not None))
+        if len(same) > 1:
+            found.append((best, [record for record in same if record is not best]))
+    return found
+
+
 class MemoryRecords:
     """Records in this process alone: for tests, and for callers that need no memory."""
 
@@ -437,7 +459,14 @@ class MemoryRecords:
             place = evolve(place, title=place.title or place.endpoint)
             self._places[key] = PlaceRow(key=key, place=place, seen_at=datetime.now(UTC))
             self._key = key
+            for kept, others in doubles(self._all()):
+                for other in others:
+                    del self._records[other.place, other.job_id]
+                    self._join(kept.place, other.place)
             return key
+
+    def _join(self, one: str | None, other: str | None) -> None:
+        self._joined.add(frozenset(filter(None, (one, other))))
 
     def places(self) -> Sequence[KnownPlace]:
         """See ``JobRecords``."""
@@ -470,7 +499,7 @@ class MemoryRecords:
             if self._key is None or record.place == self._key:
                 return record
             if record.place is not None:
-                self._joined.add(frozenset({record.place, self._key}))
+                self._join(record.place, self._key)
                 return record
             found = self._records.pop((None, record.job_id), None)
             if found is not None:

@@ -23,7 +23,7 @@ from spawnery.errors import JobNotFound, StateError
 from spawnery.holders import is_alive
 from spawnery.outcomes import Outcome
 from spawnery.places import PlaceRow, key_of, known_row
-from spawnery.records import Begun, Kill, KnownPlace, Record, Step, is_other
+from spawnery.records import Begun, Kill, KnownPlace, Record, Step, doubles, is_other
 from spawnery.records_codec import dump
 from spawnery.records_sqlite_tables import (
     COLUMNS,
@@ -123,10 +123,10 @@ class SqliteRecords:
         return found[1] if found else None
 
     def _row(self, db: sqlite3.Connection, job_id: str) -> tuple[str, Record] | None:
-        """Return the scope and the record of a job; a row with a place goes before one without."""
+        """Return the scope and the record of a job: ours, another endpoint's, one without place."""
         sql = (
             f"SELECT scope, {COLUMNS} FROM jobs WHERE {self._here} AND job_id = :job"  # noqa: S608 - constants
-            " ORDER BY place IS NULL, scope = :owner LIMIT 1"
+            " ORDER BY place IS NULL, scope = :owner, place != :key LIMIT 1"
         )
         row = db.execute(sql, self._names(job=job_id)).fetchone()
         return (str(row[0]), record_of(row[1:])) if row else None
@@ -304,7 +304,27 @@ class SqliteRecords:
                 f" (SELECT scope FROM places WHERE owner = :owner) AND scope NOT IN {SCOPES}",
                 self._names(now=now),
             )
+            self._merge(db)
         return key
+
+    def _merge(self, db: sqlite3.Connection) -> None:
+        """Keep one record of each object that two endpoints of the present place have one of."""
+        sql = (
+            f"SELECT {COLUMNS} FROM jobs WHERE scope IN {SCOPES} AND job_id IN (SELECT job_id FROM"  # noqa: S608 - constants
+            f" jobs WHERE scope IN {SCOPES} GROUP BY job_id HAVING count(*) > 1)"
+        )
+        twice = [record_of(row) for row in db.execute(sql, self._names())]
+        for kept, others in doubles(twice):
+            for other in others:
+                scope = f"{self._owner}#{other.place}"
+                gone = (scope, other.job_id)
+                db.execute("DELETE FROM jobs WHERE scope = ? AND job_id = ?", gone)
+                self._join(db, kept.place, other.place)
+
+    def _join(self, db: sqlite3.Connection, one: str | None, other: str | None) -> None:
+        pair = sorted((one or "", other or ""))
+        sql = "INSERT OR IGNORE INTO joined_places (owner, one, other) VALUES (?, ?, ?)"
+        db.execute(sql, (self._owner, *pair))
 
     def _rows(self, db: sqlite3.Connection) -> list[PlaceRow]:
         sql = "SELECT key, endpoint, id, title, seen_at FROM places WHERE owner = ?"
@@ -350,9 +370,7 @@ class SqliteRecords:
                 sql = "UPDATE jobs SET place = ? WHERE scope = ? AND job_id = ? AND place IS NULL"
                 db.execute(sql, (self._key, self._owner, record.job_id))
                 return evolve(record, place=self._key)
-            one, other = sorted((record.place, self._key))
-            sql = "INSERT OR IGNORE INTO joined_places (owner, one, other) VALUES (?, ?, ?)"
-            db.execute(sql, (self._owner, one, other))
+            self._join(db, record.place, self._key)
         return record
 
     def absence_counts(self, record: Record) -> bool:

@@ -10,11 +10,11 @@ from attrs import evolve
 from spawnery.contract import Place
 from spawnery.errors import JobNotFound
 from spawnery.outcomes import Outcome
-from spawnery.records import Begun, Kill, KnownPlace, Record, Step, is_other
+from spawnery.records import Begun, Kill, KnownPlace, Record, Step, doubles, is_other
 
 from spawnery_dispatcher.keys import Keys
 from spawnery_dispatcher.leases import Leases
-from spawnery_dispatcher.places import Places
+from spawnery_dispatcher.places import Known, Places
 from spawnery_dispatcher.record_finding import OLD, Found, find, is_here
 from spawnery_dispatcher.record_text import dump, load
 from spawnery_dispatcher.transactions import in_words, transaction
@@ -213,7 +213,36 @@ class RedisRecords:
 
     def enter(self, place: Place) -> str:
         """See ``JobRecords``."""
-        return self._places.enter(place)
+        key = self._places.enter(place)
+        known = self._places.known()
+        if len(known.here) > 1:
+            self._merge(known)
+        return key
+
+    def _merge(self, known: Known) -> None:
+        """Keep one record of each object that two endpoints of the present place have one of."""
+        there = [
+            (scope, record)
+            for scope in (*known.scopes, OLD)
+            for record in self._in_scope(scope)
+            if record.place in known.here
+        ]
+        for kept, others in doubles(record for _, record in there):
+            for scope in (scope for scope, record in there if any(record is o for o in others)):
+                self._drop(kept.job_id, scope)
+            for other in others:
+                for key in {kept.place, other.place} - {known.key, None}:
+                    self._places.join(str(key))
+
+    def _drop(self, job_id: str, scope: str) -> None:
+        """Delete the record of an object that has another one."""
+        name = self._keys.record(job_id, scope)
+
+        def change(pipe: Any) -> None:
+            pipe.multi()
+            self._delete(pipe, job_id, scope)
+
+        transaction(self._redis, change, name)
 
     def places(self) -> Sequence[KnownPlace]:
         """See ``JobRecords``."""

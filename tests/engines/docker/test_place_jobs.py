@@ -199,6 +199,22 @@ def test_info_opens_and_closes_while_a_job_runs(
     assert len(places(led)) == 1
 
 
+def test_a_place_that_says_its_id_later(case: DockerCase, proxy: TransportProxy) -> None:
+    """A job that was stopped by one way while the other one hid the id has one record and end."""
+    by_tcp = {"DOCKER_HOST": proxy.address}
+    proxy.arm(NO_INFO)
+    spawn(case, **by_tcp)
+    assert case.cli("reap", **NO_GRACE).stdout == ""
+    assert states(case) == states(case, **by_tcp) == {"one": "RUNNING"}
+    assert case.cli("stop", "one").returncode == 0
+    proxy.clear()
+    assert states(case, **by_tcp) == states(case) == {"one": "CANCELLED"}
+    listed = places(case)
+    assert [(item["here"], item["unfinished"]) for item in listed] == [(True, 0)] * 2
+    assert case.cli("rm", "one", **by_tcp).returncode == 0
+    assert states(case, **by_tcp) == states(case) == {}
+
+
 # -- two engines with one id -----------------------------------------------------------------
 
 
