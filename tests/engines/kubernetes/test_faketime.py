@@ -125,5 +125,5 @@ def test_an_age(led: KubeCase, off: str) -> None:
 @BOTH
 def test_check_tells(led: KubeCase, off: str) -> None:
     """The offset is a warning of ``check``."""
-    way = "ahead of" if off == "+1h" else "behind"
-    assert f"s {way} the API server's" in cli(led, off, "check")
+    way = "behind" if off == "+1h" else "ahead of"
+    assert f"s {way} ours" in cli(led, off, "check")
