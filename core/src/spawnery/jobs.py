@@ -116,6 +116,8 @@ class Jobs:
         record = self.record(job_id)
         if record is not None and record.outcome is not None:
             return record.outcome
+        if record is not None and self._is_coming(record):
+            return self._stop_coming(record, grace)
         seen = self._look(job_id, record)
         found = None if seen is None else self._ledger.of_object(seen)
         if seen is not None and seen.outcome is not None and found is not None:
@@ -127,18 +129,51 @@ class Jobs:
             raise self._ledger.unknown(job_id)
         if seen is None:
             self._must_be_reached(found[0])
-        waiting = seen or self._tracker.live.get(job_id)
-        record = self._ledger.kill(found[0], KillReason.STOP, waiting, new=found[1])
+        record = self._kill(found[0], seen, new=found[1])
         if record.outcome is not None:
             return record.outcome
-        self._tracker.cancel(job_id)
+        return self._end(job_id, seen or record, grace)
+
+    def _stop_coming(self, record: Record, grace: float) -> Outcome:
+        """Stop a job that is being spawned.
+
+        It has not run, so no end can be missed; its spawn is told before the engine is asked, since
+        it may hang where a look hangs too.
+        """
+        record = self._kill(record, None)
+        if record.outcome is not None:
+            return record.outcome
         try:
-            self._ending.stop(seen or record, KillReason.STOP, grace=grace)
+            seen = self._look(record.job_id, record)
+        except SpawnerError as error:
+            if not error.retryable:
+                raise
+            return self.wait(record.job_id, grace + self._settings.io_timeout_seconds)
+        if seen is not None and seen.outcome is not None:
+            return self._ledger.finish(record, seen.outcome).ended
+        return self._end(record.job_id, seen or record, grace)
+
+    def _end(self, job_id: str, target: JobStatus | Record, grace: float) -> Outcome:
+        """Stop an object, and wait until its end is known."""
+        try:
+            self._ending.stop(target, KillReason.STOP, grace=grace)
         except Ambiguous as error:
             # Whether it acted shows when we wait for the end; a plugin's bug would only be hidden.
             if not error.retryable:
                 raise
         return self.wait(job_id, grace + self._settings.io_timeout_seconds)
+
+    def _is_coming(self, record: Record) -> bool:
+        """Tell whether some process is spawning the job, which has not run yet."""
+        return record.created_at is None and self._ledger.records.leased(record.job_id) is not None
+
+    def _kill(self, record: Record, seen: JobStatus | None, *, new: bool = False) -> Record:
+        """Record the stop, and let a spawn of this process hear of it at once."""
+        waiting = seen or self._tracker.live.get(record.job_id)
+        record = self._ledger.kill(record, KillReason.STOP, waiting, new=new)
+        if record.outcome is None:
+            self._tracker.cancel(record.job_id)
+        return record
 
     def remove(self, job_id: str, *, force: bool) -> None:
         """See ``Spawner.remove``."""
@@ -264,8 +299,7 @@ class Jobs:
     def is_coming(self, job_id: str) -> bool:
         """Tell whether a living process is creating a job."""
         record = self.record(job_id)
-        wanted = record is not None and record.outcome is None and record.created_at is None
-        return wanted and self._ledger.records.leased(job_id) is not None
+        return record is not None and record.outcome is None and self._is_coming(record)
 
     def must_have_come(self, job_id: str) -> None:
         """Raise ``JobNotFound`` where a job that was being created was not."""

@@ -219,7 +219,7 @@ class Spawning:
 
     def _resolve(self, request: SpawnRequest, error: Ambiguous) -> JobHandle | None:
         """Look what a call without a reply did; None when it is to be repeated."""
-        status = self._look(request.job.job_id, error)
+        status = self._look(request, error)
         record = self.ledger.records.get(request.job.job_id)
         created = record is not None and record.created_at is not None
         if status is not None and status.launched:
@@ -234,16 +234,18 @@ class Spawning:
             return _handle_of(request, record.engine_id, created=True)
         return None
 
-    def _look(self, job_id: str, error: Ambiguous) -> JobStatus | None:
+    def _look(self, request: SpawnRequest, error: Ambiguous) -> JobStatus | None:
+        """Look at the job until the engine answers, or the job is stopped."""
         deadline = Deadline.after(self.patience)
         pause = _FIRST_PAUSE
         while True:
             try:
-                return self.engine.status(job_id)
+                return self.engine.status(request.job.job_id)
             except SpawnerError as failure:
                 if deadline.expired or not failure.retryable:
                     raise error from None
-            time.sleep(pause)
+            if request.cancellation.wait(pause):
+                raise _stopped_unseen(error, request.job.job_id)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _failed(
@@ -349,6 +351,13 @@ def _handle_of(request: SpawnRequest, engine_id: str | None, *, created: bool) -
         created=created,
         record_id=request.record_id,
     )
+
+
+def _stopped_unseen(error: Ambiguous, job_id: str) -> Ambiguous:
+    """Say that a job was stopped while nobody could tell what a request for it has done."""
+    msg = f"cancelled while looking whether job {job_id} was created: {error.message}"
+    hint = "once the engine answers, remove what may be there: spawnery reap"
+    return Ambiguous(msg, cause="cancelled", job_id=job_id, hint=hint)
 
 
 def _start_failure(error: SpawnerError) -> Outcome:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import threading
 
 import pytest
@@ -89,14 +88,3 @@ def test_during_a_request(led: DockerCase, proxy: TransportProxy, step: str, sid
             release.set()
         assert said.startswith(("cancelled while creating", "cancelled while starting"))
         assert led.containers() == set()
-
-
-def test_a_run_that_is_told_to_end(case: DockerCase, hanging: tuple[str, threading.Event]) -> None:
-    """SIGTERM of ``spawnery run`` during a pull ends it, and says where it was."""
-    host, asked = hanging
-    process = case.start("-m", "spawnery", "run", "--image", f"{host}/x:1", "--", "true")
-    assert asked.wait(PATIENCE)
-    process.send_signal(signal.SIGTERM)
-    _out, err = process.communicate(timeout=PATIENCE / 2)
-    assert process.returncode != 0
-    assert b"cancelled while pulling" in err, err

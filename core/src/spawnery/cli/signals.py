@@ -83,6 +83,8 @@ class StopOnSignal:
                 self._spawned.wait()
                 self._spawner.stop(self._job_id, grace_seconds=grace_seconds)
         except SpawnerError as error:
+            if error.cause == "spawner.closed":
+                return  # the command has ended meanwhile, and has said how
             self._app.warn(f"{self._job_id} could not be stopped: {error}")
 
     def _start(self, run: Callable[[], None]) -> None:
