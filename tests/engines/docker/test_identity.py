@@ -284,6 +284,26 @@ def test_a_caller_that_dies_while_its_container_is_started(
     assert events.of("one").count("start") == 1
 
 
+@pytest.mark.parametrize("retention", [0, 600])
+def test_a_connection_that_breaks_while_a_container_is_started(
+    led: DockerCase, events: Events, proxy: TransportProxy, retention: int
+) -> None:
+    """Docker 28 cancels the start then, and the caller lives: its job runs once all the same."""
+    asked = []
+
+    def cut(seen: Seen) -> None:
+        if seen.path.endswith("/start") and not asked:
+            asked.append(seen)
+            threading.Timer(0, proxy.cut_all).start()
+
+    proxy.on_request = cut
+    with led.open() as spawner:
+        assert spawner.spawn(sh("sleep 600", job_id="one", retention_seconds=retention)).created
+        running(spawner, "one")
+        assert spawner.stop("one", grace_seconds=0).state is JobState.CANCELLED
+    assert events.of("one").count("start") == 1
+
+
 @pytest.mark.parametrize("look", ["status", "wait", "reap"])
 def test_a_container_that_is_gone_and_never_ran_has_failed(
     led: DockerCase, proxy: TransportProxy, look: str

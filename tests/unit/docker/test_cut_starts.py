@@ -31,9 +31,10 @@ def shown(status: str, error: str, *, code: int = 128, started: str = NEVER):
         "failed to start shim: start failed: context deadline exceeded: unknown",
     ],
 )
-def test_a_start_that_was_cut_off_never_happened(error):
+@pytest.mark.parametrize("state", ["created", "removing", "dead"])
+def test_a_start_that_was_cut_off_never_happened(state, error):
     """The container has not ended and was not launched: another spawn starts it, or it goes."""
-    found = shown("created", error)
+    found = shown(state, error)
     assert end_of(found) is None
     assert not launched(found)
 

@@ -36,7 +36,7 @@ from spawnery_docker.images import ImageFacts, Images
 from spawnery_docker.network import network_missing
 from spawnery_docker.settings import DockerSettings
 from spawnery_docker.start_errors import start_failure
-from spawnery_docker.status import NOT_STARTED_CODES, end_of, is_ours, launched, moment
+from spawnery_docker.status import LEAVING, NOT_STARTED_CODES, end_of, is_ours, launched, moment
 from spawnery_docker.tails import Tails
 from spawnery_docker.translate import (
     body_of,
@@ -253,13 +253,15 @@ class Spawning:
         return _handle(request, entry, created=False)
 
     def _leaves(self, request: SpawnRequest, shown: Mapping[str, Any]) -> bool:
-        """Tell whether a container is the ended one of an earlier job, on its way out.
+        """Tell whether a container is on its way out, of an earlier job or one that never ran.
 
         The engine removes it by itself; it is no run of this job.
         """
         labels = shown["Config"].get("Labels") or {}
-        record_id, state = labels.get(LABEL_RECORD_ID), shown["State"]["Status"]
-        over = state in {"removing", "dead"} or (
+        record_id, leaving = labels.get(LABEL_RECORD_ID), shown["State"]["Status"] in LEAVING
+        if leaving and not launched(shown):
+            return is_ours(labels, self._runtime.instance)
+        over = leaving or (
             shown["HostConfig"].get("AutoRemove", False) and end_of(shown) is not None
         )
         earlier = is_ours(labels, self._runtime.instance) and record_id != request.record_id

@@ -28,6 +28,8 @@ from spawnery.plugin import (
 from spawnery_docker.start_errors import program_failure, start_failure, was_cut_off
 
 LIVE: Final = frozenset({"running", "paused", "restarting"})
+LEAVING: Final = frozenset({"removing", "dead"})
+"""States of a container that the engine is about to remove."""
 _SIGNALLED: Final = 128
 _KILLED: Final = _SIGNALLED + signal.SIGKILL
 _INIT_CODES: Final = frozenset({1, 126, 127, 255})
@@ -131,10 +133,12 @@ def _start_cut_off(state: Mapping[str, Any]) -> bool:
     """Tell whether a start ended with its request, before the program could run.
 
     Docker 28 gives up a start whose client goes away (moby, daemon/start.go): the container stays
-    ``created`` with that error and exit code 128, and can be started again.
+    ``created`` with that error and exit code 128, and can be started again. With AutoRemove it is
+    on its way out.
     """
     ran = moment(state.get("StartedAt")) is not None
-    return state["Status"] == "created" and not ran and was_cut_off(state.get("Error") or "")
+    stays = state["Status"] in {"created", *LEAVING}
+    return stays and not ran and was_cut_off(state.get("Error") or "")
 
 
 def end_of(shown: Mapping[str, Any]) -> End | None:
