@@ -169,6 +169,20 @@ class PrivateDocker:
             self._process.wait(PATIENCE)
             self._process = None
 
+    def backup(self) -> None:
+        """Copy its data while it runs, as a snapshot of the disk does."""
+        _copy(self.folder / "root", self.folder / "backup")
+
+    def restore(self) -> None:
+        """Lose the machine's power, and start from the data of the backup."""
+        self.kill()
+        self._end_processes()
+        self._containerd = None
+        self._unmount()
+        shutil.rmtree(self.folder / "root")
+        _copy(self.folder / "backup", self.folder / "root")
+        self.start()
+
     @contextlib.contextmanager
     def hung(self):
         """Let it hang: it takes connections and does not answer."""
@@ -219,6 +233,16 @@ class PrivateDocker:
             if self._process is not None and self.containers():
                 self.docker("rm", "-f", *self.containers())
         self._end(signal.SIGTERM)
+        self._end_processes()
+        self._unmount()
+        for group in self._cgroups():
+            with contextlib.suppress(OSError):
+                group.rmdir()
+        subprocess.run(["ip", "netns", "delete", self.name], capture_output=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end_processes(self) -> None:
+        """Kill containerd, its shims and all jobs."""
         if self._containerd is not None:
             self._containerd.kill()
             self._containerd.wait()
@@ -230,14 +254,11 @@ class PrivateDocker:
             if time.monotonic() > until:
                 break
             time.sleep(0.05)
+
+    def _unmount(self) -> None:
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         for place in sorted((m for m in mounts if m.startswith(str(self.folder))), reverse=True):
             subprocess.run(["umount", "-l", place], capture_output=True)
-        for group in self._cgroups():
-            with contextlib.suppress(OSError):
-                group.rmdir()
-        subprocess.run(["ip", "netns", "delete", self.name], capture_output=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _processes(self) -> list[int]:
         """Return containerd, its shims, and what runs in our cgroups."""
@@ -285,3 +306,10 @@ def _commands() -> list[tuple[int, str]]:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
                 found.append((int(entry.name), line.decode("utf-8", "replace")))
     return found
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder without what is mounted in it."""
+    target.mkdir()
+    pipe = 'tar --one-file-system -C "$0" -c . | tar -C "$1" -x'
+    checked("sh", "-c", pipe, str(source), str(target))
