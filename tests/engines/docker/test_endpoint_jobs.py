@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import socket
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +18,7 @@ from certificates import authority, certificate, server_context
 from docker_case import DockerCase, eventually, output, running, sh
 from spawnery.outcomes import JobState
 from spawnery.testing.proxy import TransportProxy
+from spawnery_docker import connections
 
 pytestmark = pytest.mark.engine("docker")
 PATIENCE = 60.0
@@ -57,3 +65,60 @@ def test_a_large_log(case: DockerCase, reached: dict[str, str]) -> None:
         lines = output(spawner, sh(script, job_id="large")).splitlines()
     assert len(lines) == 20000
     assert lines[-1].startswith("19999-")
+
+
+@pytest.fixture
+def busy(docker_engine: str) -> Iterator[str]:
+    """The address of an engine whose queue of connections is short, and mostly full."""
+    folder = Path(tempfile.mkdtemp(prefix="spq-", dir="/tmp"))
+    path = folder / "docker.sock"
+
+    def relay(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def serve(listener: socket.socket, held: contextlib.ExitStack) -> None:
+        while True:
+            time.sleep(0.1)
+            try:
+                client = held.enter_context(listener.accept()[0])
+            except OSError:
+                return
+            engine = held.enter_context(socket.socket(socket.AF_UNIX))
+            engine.connect(docker_engine.removeprefix("unix://"))
+            for pair in ((client, engine), (engine, client)):
+                threading.Thread(target=relay, args=pair, daemon=True).start()
+
+    with contextlib.ExitStack() as held, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(0)
+        serving = threading.Thread(target=serve, args=(listener, held), daemon=True)
+        serving.start()
+        yield f"unix://{path}"
+        listener.shutdown(socket.SHUT_RDWR)
+        serving.join(PATIENCE)
+    shutil.rmtree(folder)
+
+
+def test_a_full_queue_of_connections(
+    case: DockerCase, busy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections that find no place wait for one: no spawn, no wait and no job fails of it."""
+    waited: list[str] = []
+    wait_in_queue = connections._wait_in_queue
+
+    def counted(sock: socket.socket, path: str, timeout: float) -> None:
+        waited.append(path)
+        wait_in_queue(sock, path, timeout)
+
+    monkeypatch.setattr(connections, "_wait_in_queue", counted)
+    with case.open(DOCKER_HOST=busy) as spawner, ThreadPoolExecutor(8) as crowd:
+        jobs = [f"j{number}" for number in range(8)]
+        specs = [sh(f"exit {number}", job_id=job) for number, job in enumerate(jobs)]
+        handles = list(crowd.map(spawner.spawn, specs))
+        codes = [spawner.wait(handle.job_id, PATIENCE).exit_code for handle in handles]
+    assert codes == list(range(8))
+    assert waited
