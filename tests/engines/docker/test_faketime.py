@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ import pytest
 from clocks import shifted
 from docker_case import DockerCase, eventually, left_created
 from docker_images import BUSYBOX
+from shown_times import ages_in, seconds_in
 from spawnery.testing.proxy import TransportProxy
 
 pytestmark = [pytest.mark.engine("docker"), pytest.mark.tool("faketime")]
@@ -50,13 +50,6 @@ def until_old(case: DockerCase, job_id: str, seconds: float) -> None:
     made = time.time()
     eventually(lambda: time.time() - made > seconds + 1.5)  # whole seconds, and the interval
     assert case.inspect(job_id)
-
-
-def seconds_in(text: str) -> list[float]:
-    """Return the durations that a text shows, in seconds."""
-    units = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-    found = re.findall(r"\b((?:[\d.]+[dhms])+)\b", text)
-    return [sum(float(n) * units[u] for n, u in re.findall(r"([\d.]+)([dhms])", f)) for f in found]
 
 
 def test_a_deadline(case: DockerCase, wrong: Mapping[str, str]) -> None:
@@ -160,10 +153,9 @@ def test_shown_durations(case: DockerCase, wrong: Mapping[str, str]) -> None:
     assert {*rows} >= {"runs", "kept", "gone"}, shown
     for job_id in ("runs", "kept", "gone"):
         assert [0 <= age < MINUTE for age in seconds_in(rows[job_id])] == [True], shown
-        lines = done(case, wrong, "status", job_id).splitlines()
-        ages = [age for line in lines if "ago)" in line for age in seconds_in(line)]
-        assert ages, lines
-        assert all(0 <= age < MINUTE for age in ages), lines
+        status = done(case, wrong, "status", job_id)
+        assert ages_in(status), status
+        assert all(0 <= age < MINUTE for age in ages_in(status)), status
 
 
 def test_check_tells(case: DockerCase, wrong: Mapping[str, str]) -> None:
