@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
+from commands import checked
 from dispatcher_case import instance_of, until
 from docker_images import BUSYBOX, make_busybox
 from slack_story import told
@@ -34,6 +36,14 @@ def forget(redis, instance: str, job_id: str) -> None:
         if redis.ttl(name) != -1:
             redis.pexpire(name, 1)
     until(lambda: not redis.exists(f"spawnery:{instance}:job:{job_id}"), why="it is forgotten")
+
+
+def objects(spawner: str, folder: Path, job_id: str) -> list[str]:
+    """Name what the engine has of a job."""
+    if spawner == "docker":
+        return checked("docker", "ps", "-aq", "--filter", f"name={job_id}").split()
+    jobs = folder / "state" / "local" / "jobs"
+    return [path.name for path in jobs.iterdir() if job_id in path.name]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +78,8 @@ def test_the_same_key_after_keep_seconds(tmp_path, shared_redis, spawner, lines)
             assert (ending["state"], ending["exit_code"]) == ("FAILED", 3), ending
             tails.append(ending["log_tail"])
             ids.add(job_id)
+            # Another spec under the id of an object that is still there is refused, as it must be.
+            until(lambda job_id=job_id: not objects(spawner, tmp_path, job_id), why="it is removed")
             forget(redis, instance_of(tmp_path), job_id)
         assert len(ids) == 1
         assert len(set(tails)) == TIMES
