@@ -135,3 +135,27 @@ def test_a_job_whose_node_is_silent_still_runs(name) -> None:
     status = recorded(name).seen(10_000_000)
     assert (status.state, status.cause, status.fatal) == (JobState.RUNNING, "node.silent", False)
     assert "may still run" in (status.message or "")
+
+
+def test_an_image_that_is_being_pulled() -> None:
+    """The image, and since when: by the API server's clock."""
+    found = recorded("image-server-error")
+    (pod,), first = found.pods, found.events[-1]
+    assert pod.main is not None
+    making = evolve(pod.main, waiting="ContainerCreating", message="")
+    pulling = evolve(first, reason="Pulling", message="Pulling image", warning=False)
+    status = evolve(
+        found, pods=(evolve(pod, main=making),), events=(evolve(pulling, about=pod.uid),)
+    ).seen()
+    assert (status.state, status.cause) == (JobState.PENDING, "image.pulling")
+    assert status.message == f"the image {found.job.image} is being pulled"
+    assert status.since == first.first_at
+    assert status.since is not None
+    assert not status.fatal
+
+
+def test_a_wait_says_since_when() -> None:
+    """A reason has the time since which it has failed; a job that runs has neither."""
+    found = recorded("image-no-such-host")
+    assert found.seen().since is not None
+    assert recorded("exit-zero").seen().since is None

@@ -37,7 +37,8 @@ def _why(status: JobStatus) -> str:
     """Return the message, with how far it is and since when."""
     far = "" if status.progress is None else f", {status.progress}"
     since = "" if status.since is None else f", since {ages.clock(status.since)}"
-    return f"{status.message}{far}{since}"
+    said = status.message or ""
+    return f"{said.rstrip('.') if far or since else said}{far}{since}"
 
 
 class Waiting:
@@ -145,8 +146,8 @@ class Waiting:
                 self._said = ""
                 self._say(f"{self._job_id} runs")
             text = sentence(self._app, status) if status.state in _WAITING else ""
-            # A line for each megabyte would be too many.
-            same = sentence(self._app, evolve(status, progress=None)) if text else ""
+            # A line for each megabyte would be too many, and for a time that is known better.
+            same = sentence(self._app, evolve(status, progress=None, since=None)) if text else ""
             if not text or same == self._said:
                 return
             self._said = same

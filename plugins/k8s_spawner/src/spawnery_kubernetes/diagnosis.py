@@ -199,6 +199,7 @@ def _by_events(job: JobFacts, pod: PodFacts, told: Sequence[EventFacts]) -> Find
             cause="image.pulling",
             message=f"the image {job.image} is being pulled",
             patience=Patience.ENDLESS,
+            since=last.first_at,
         )
     if last.reason not in _PATIENT:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from attrs import field, frozen
@@ -38,6 +39,7 @@ class Finding:
         hint: What to do next.
         patience: How long it may wait for this to pass.
         state: How it has ended, where this is why.
+        since: When that began, where it is known from what tells it.
     """
 
     cause: str
@@ -45,6 +47,7 @@ class Finding:
     hint: str | None = None
     patience: Patience = Patience.NONE
     state: JobState = JobState.FAILED
+    since: datetime | None = None
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -69,6 +69,7 @@ def status_of(
     why = place.why
     main = None if pod is None else pod.main
     running_since = None if main is None else main.running_since
+    failing = None if why is None else failing_since(job, pod, events)
     return JobStatus(
         job_id=job.labels[LABEL_JOB_ID],
         state=place.state,
@@ -87,8 +88,8 @@ def status_of(
         cause=None if why is None else why.cause,
         message=None if why is None else why.message,
         hint=None if why is None else why.hint,
-        fatal=why is not None
-        and _is_over(why.patience, failing_since(job, pod, events), now, pull_grace, start_grace),
+        since=None if why is None else why.since or failing,
+        fatal=why is not None and _is_over(why.patience, failing, now, pull_grace, start_grace),
         outcome=outcome,
     )
 
