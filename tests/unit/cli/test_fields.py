@@ -37,6 +37,11 @@ def test_every_field_has_its_option():
         ("(options.kubernetes.tolerations)", "(--option kubernetes.tolerations)"),
         ("first\npull_policy=never\nuser=3", "first\n--pull-policy never\n--user 3"),
         ("give it: env.HOME=/home/app", "give it: --env HOME=/home/app"),
+        (
+            "leave resources.gpus out: export SPAWNERY_X_IGNORE=resources.gpus",
+            "leave --gpus out: export SPAWNERY_X_IGNORE=resources.gpus",
+        ),
+        ("gpus=1", "--gpus 1"),
         ("start_deadline_seconds=5", "--start-deadline-seconds 5"),
     ],
 )

@@ -90,12 +90,13 @@ def _engine_option(found: re.Match[str]) -> str:
 @functools.cache
 def _pattern(plain_words: bool) -> re.Pattern[str]:  # noqa: FBT001 - the key of the cache
     """Return what a field looks like in a text."""
-    compound = [name for name in options() if "_" in name]
-    compound += [name.removeprefix("resources.") for name in compound if "." in name]
+    compound = [name for name in options() if "_" in name or "." in name]
+    compound += [
+        name.removeprefix("resources.") for name in compound if "_" in name and "." in name
+    ]
     forms = [_NAME.format(names="|".join(map(re.escape, compound))) + _VALUE]
     if plain_words:
-        plain = [name for name in options() if "_" not in name]
-        plain += [name.removeprefix("resources.") for name in plain if "." in name]
+        plain = [name.removeprefix("resources.") for name in options() if "_" not in name]
         forms.append(rf"(?<![\w.=,/-])(?P<word>{'|'.join(map(re.escape, plain))})=(?P<is>[^\s,;]+)")
     return re.compile("|".join(forms))
 
