@@ -38,7 +38,9 @@ def podman_service() -> Iterator[str]:
     limits = f'[containers]\ndefault_ulimits=["nofile={hard}:{hard}","nproc=4096:4096"]\n'
     (folder / "containers.conf").write_text(limits)
     checked("ip", "netns", "add", name)
+    # Without a tmpdir of their own all services of the machine share one file of events.
     storage = ["--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver", "vfs"]
+    storage += ["--tmpdir", f"{folder}/tmp"]
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
