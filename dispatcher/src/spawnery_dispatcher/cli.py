@@ -18,7 +18,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"]}
 @click.group(context_settings=_CONTEXT)
 @click.version_option(package_name="spawnery-dispatcher")
 def main() -> None:
-    """Turn chat messages and API requests into jobs, and their ends into answers."""
+    """Start a job for each chat message or API request and post the result."""
 
 
 def _config_option(command: Any) -> Any:
@@ -64,7 +64,7 @@ def serve(path: str | None) -> None:
 @_config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(path: str | None, *, as_json: bool) -> None:
-    """Look what works, what does not, and what to do about it.
+    """Diagnose the setup and suggest fixes.
 
     The exit code is 1 when something does not work.
     """

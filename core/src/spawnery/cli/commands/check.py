@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from spawnery.contract import CheckItem
 
 
-@click.command("check", short_help="Look what works, what does not, what to do.")
+@click.command("check", short_help="Diagnose the setup and suggest fixes.")
 @click.option("--probe", is_flag=True, help="Run a small job too, and remove it.")
 @click.option("--image", help="Image of that job, where the engine needs one.")
 @common.on_command
 @pass_app
 def command(app: App, *, probe: bool, image: str | None) -> int:
-    """Look what works, what does not, and what to do about it.
+    """Diagnose the setup and suggest fixes: what works, what does not, what to do.
 
     The exit code is 1 when something does not work.
     """

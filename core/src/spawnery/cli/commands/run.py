@@ -1,4 +1,4 @@
-"""``spawnery run``: spawn a job, follow its log, exit as it does."""
+"""``spawnery run``: run a job, stream its log, return its exit code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.command(
     "run",
     cls=JobCommand,
-    short_help="Run a job, follow its log, exit as it does.",
+    short_help="Run a job, stream its log, return its exit code.",
     context_settings=jobflags.CONTEXT,
     epilog=common.examples(
         "spawnery run -- sh -c 'echo hello; exit 3'",
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @common.on_command
 @pass_app
 def command(app: App, /, **flags: Any) -> int:
-    """Run a job, follow its log and exit with its exit code.
+    """Run a job, stream its log and return its exit code.
 
     The job's stdout and stderr come out as ours, byte by byte. Ctrl-C stops the job with its
     grace, a second one kills it. The ended job is removed at once unless --retention-seconds says

@@ -14,7 +14,7 @@ from spawnery.cli.dialects import JobCommand
 @click.command(
     "spawn",
     cls=JobCommand,
-    short_help="Start a job and print its id.",
+    short_help="Start a job in the background and print its id.",
     context_settings=jobflags.CONTEXT,
     epilog=common.examples(
         "spawnery spawn --job-id nightly --retention-seconds 1d -- ./nightly.sh",
