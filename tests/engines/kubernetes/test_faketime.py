@@ -123,6 +123,38 @@ def test_an_age(led: KubeCase, off: str) -> None:
 
 
 @BOTH
+def test_how_long_it_took(led: KubeCase, off: str) -> None:
+    """The ages and the duration that ``status`` shows of an ended job are by the engine's clock."""
+    spawn(led, off, "sleep 3", "--retention-seconds", "600")
+    with led.open() as spawner:
+        spawner.wait("one", PATIENCE)
+    shown = cli(led, off, "status", "one")
+    assert ages_in(shown), shown
+    assert all(age < MINUTE * 20 for age in ages_in(shown)), shown
+
+
+@BOTH
+def test_so_long_ago(led: KubeCase, off: str) -> None:
+    """``logs --since`` counts back from the engine's present."""
+    spawn(led, off, "echo said; sleep 600")
+    with led.open() as spawner:
+        running(spawner, "one")
+    eventually(lambda: "said" in cli(led, off, "logs", "one"))
+    assert "said" in cli(led, off, "logs", "--since", "10m", "one")
+    time.sleep(3)  # what is said must be older than what is asked for
+    assert "said" not in cli(led, off, "logs", "--since", "1s", "one")
+
+
+@BOTH
+def test_a_deadline_that_is_over(led: KubeCase, off: str) -> None:
+    """A job past its deadline is ended, and its outcome is the same for who has no record."""
+    spawn(led, off, "sleep 600", "--deadline-seconds", "8", "--retention-seconds", "600")
+    with led.open(SPAWNERY_STATE_DIR=str(led.folder / "another")) as spawner:
+        assert spawner.wait("one", PATIENCE).state is JobState.TIMED_OUT
+    assert "TIMED_OUT" in cli(led, off, "status", "one")
+
+
+@BOTH
 def test_check_tells(led: KubeCase, off: str) -> None:
     """The offset is a warning of ``check``."""
     way = "behind" if off == "+1h" else "ahead of"

@@ -7,7 +7,7 @@ Source: Kubernetes API reference, ``batch/v1`` Job, ``v1`` Pod and Event.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from attrs import frozen
@@ -349,17 +349,19 @@ def _told_at(meta: Mapping[str, Any]) -> datetime | None:
 def _ended_first(
     meta: Mapping[str, Any], status: Mapping[str, Any], main: ContainerFacts | None
 ) -> bool:
-    """Tell whether a container was told to have ended before its pod was put out or deleted.
+    """Tell whether a container was told to have ended before the cluster put its pod out.
 
     The node's time of an end and the time in a condition are of two clocks. Both were written
     through the API server, whose clock tells when (``managedFields``); the eviction API has no
-    manager of its own, and its condition is by that same clock, as is the time of a deletion.
-    Within a second it is not known.
+    manager of its own, and its condition is by that same clock. Within a second it is not known.
+    When a deletion was asked for is not told for sure: the kubelet changes that at the end.
     """
     if main is None or main.terminated is None:
         return False
     conditions = status.get("conditions") or ()
     found = [c for c in conditions if c["type"] == DISRUPTION and c["status"] == "True"]
+    if not found:
+        return False
     key = f'k:{{"type":"{DISRUPTION}"}}'
     ends, disruptions = [], []
     for part in meta.get("managedFields") or ():
@@ -368,27 +370,16 @@ def _ended_first(
             ends.append(at)
         if at is not None and key in (fields.get("f:conditions") or {}):
             disruptions.append(at)
-    if found and not disruptions:
+    if not disruptions and found[0].get("reason") == "EvictionByEvictionAPI":
         at = moment(found[0].get("lastTransitionTime"))
-        if at is None or found[0].get("reason") != "EvictionByEvictionAPI":
-            return False
-        disruptions = [at]
-    asked = _asked_to_go_at(meta)
-    kills = [*disruptions, *([] if asked is None else [asked])]
-    return bool(ends and kills) and max(ends) < min(kills)
+        disruptions = [] if at is None else [at]
+    return bool(ends and disruptions) and max(ends) < min(disruptions)
 
 
 def noted(end: Terminated) -> str:
     """Write how a program ended: exit code, reason, start and end, in one line."""
     times = (_NEVER if at is None else at.isoformat() for at in (end.started_at, end.finished_at))
     return " ".join([str(end.code), end.reason or _NEVER, *times])
-
-
-def _asked_to_go_at(meta: Mapping[str, Any]) -> datetime | None:
-    """Return when somebody asked for the removal of an object, by the API server's clock."""
-    at = moment(meta.get("deletionTimestamp"))
-    grace = timedelta(seconds=meta.get("deletionGracePeriodSeconds") or 0)
-    return None if at is None else at - grace
 
 
 def _pods_made(status: Mapping[str, Any]) -> int | None:
