@@ -24,9 +24,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TypeVar
 
 from tools import BUSYBOX, need
 
+T = TypeVar("T")
 PROGRAM = "docker-registry"
 USER, PASSWORD = "agent", "planted-Registry-Pass-1"
 # bcrypt of PASSWORD; made with: htpasswd -nbBC 5 agent planted-Registry-Pass-1
@@ -246,19 +248,23 @@ class BadRegistry:
         return f"127.0.0.1:{self.port}"
 
 
-def _listen(namespace: str | None) -> ThreadingHTTPServer:
-    """Bind in a network namespace: a socket stays in the one that its maker was in."""
-    made: list[ThreadingHTTPServer] = []
+def in_engines_network(make: Callable[[], T], namespace: str | None = None) -> T:
+    """Bind in the engine's network namespace: a socket stays in the one that its maker was in.
 
-    def make() -> None:
-        if namespace is not None:
-            with Path(f"/var/run/netns/{namespace}").open("rb") as place:
+    That is the one that is named, else the one of ``SPAWNERY_TEST_DOCKER_NETNS``, else ours.
+    """
+    place = namespace or os.environ.get("SPAWNERY_TEST_DOCKER_NETNS")
+    made: list[T] = []
+
+    def run() -> None:
+        if place:
+            with Path(f"/var/run/netns/{place}").open("rb") as there:
                 libc = ctypes.CDLL(None, use_errno=True)
-                if libc.setns(place.fileno(), CLONE_NEWNET) != 0:
+                if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
                     raise OSError(ctypes.get_errno(), "setns")
-        made.append(ThreadingHTTPServer(("127.0.0.1", 0), _Handler))
+        made.append(make())
 
-    thread = threading.Thread(target=make)
+    thread = threading.Thread(target=run)
     thread.start()
     thread.join(READY_SECONDS)
     return made[0]
@@ -266,11 +272,8 @@ def _listen(namespace: str | None) -> ThreadingHTTPServer:
 
 @contextmanager
 def bad_registry(namespace: str | None = None) -> Iterator[BadRegistry]:
-    """Run a ``BadRegistry`` on the loopback of the engine's network namespace.
-
-    That is the one that is named, else the one of ``SPAWNERY_TEST_DOCKER_NETNS``, else ours.
-    """
-    server = _listen(namespace or os.environ.get("SPAWNERY_TEST_DOCKER_NETNS") or None)
+    """Run a ``BadRegistry`` on the loopback that the engine sees; see ``in_engines_network``."""
+    server = in_engines_network(lambda: ThreadingHTTPServer(("127.0.0.1", 0), _Handler), namespace)
     server.daemon_threads = True
     registry = BadRegistry(server.server_address[1])
     server.registry = registry  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from docker_case import DockerCase
 from docker_images import make_busybox
+from registry import in_engines_network
 from spawnery.testing.proxy import TransportProxy
 
 
@@ -50,7 +51,7 @@ def hanging() -> Iterator[tuple[str, threading.Event]]:
     """A registry that takes requests and never answers: its address, and whether it was asked."""
     asked = threading.Event()
     kept: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with in_engines_network(lambda: socket.create_server(("127.0.0.1", 0))) as listener:
 
         def serve() -> None:
             while True:
