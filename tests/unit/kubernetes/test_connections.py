@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from descriptors import high_pair
 from spawnery_kubernetes.access import Access
-from spawnery_kubernetes.connections import Connection
+from spawnery_kubernetes.connections import pools_of
 from spawnery_kubernetes.credentials import Credentials, Identity, Proof
+from urllib3.util.connection import is_connection_dropped
 
 
 def test_a_kept_connection_among_very_many_descriptors() -> None:
@@ -13,8 +14,8 @@ def test_a_kept_connection_among_very_many_descriptors() -> None:
     nobody = Credentials(lambda _limit: Proof(identity=Identity()))
     access = Access(server="http://127.0.0.1", credentials=nobody, namespace="n", told="a test")
     with high_pair() as (here, there):
-        connection = Connection(access, None)
-        connection.sock = connection.wire = here
-        assert not connection.dropped
+        connection = pools_of(access, None).connection_from_url(access.server)._new_conn()
+        connection.sock = here
+        assert not is_connection_dropped(connection)
         there.close()
-        assert connection.dropped
+        assert is_connection_dropped(connection)

@@ -1,38 +1,37 @@
-"""The thin module that talks to the cluster: HTTP/1.1 over connections of our own.
+"""The thin module that talks to the cluster, by the connections of the ``kubernetes`` package.
 
-The official client is left out: importing it costs 0.6 s and 48 MB before its first call, its
-hidden retries repeat what may have been done, and its watch ends like a finished one when the
-connection breaks. So is urllib3, half of what a request takes of our time. API:
+The package is imported at the first call: that takes 0.2 to 0.3 s. API:
 kubernetes.io/docs/reference/using-api.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import json
-import socket
 import threading
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from attrs import field, frozen
 from spawnery.contract import Cancellation
 from spawnery.engine_clock import EngineClock
 from spawnery.errors import EngineError, SpawnerError
+from urllib3 import HTTPResponse, PoolManager, Timeout
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from spawnery_kubernetes.access import Access
 from spawnery_kubernetes.connect_errors import connect_error, refused_certificate
 from spawnery_kubernetes.connections import (
-    Answer,
-    Connection,
-    Connections,
+    CancelledError,
+    Sending,
     UnsentError,
-    proxy_login,
+    pools_of,
+    root_of,
+    shut,
+    wire_of,
 )
 from spawnery_kubernetes.credentials import Identity
 from spawnery_kubernetes.errors import ApiError, Broken, Unanswered
@@ -72,13 +71,10 @@ class KubeClient:
         self._access = access
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._line: tuple[Identity, Connections] | None = None
+        self._line: tuple[Identity, PoolManager] | None = None
         self._persistence = Persistence(
             access=access, is_ready=self._is_ready, wait=self._closed.wait
         )
-        forwarded = access.proxy is not None and access.server.startswith("http://")
-        self._prefix = access.server if forwarded else urlsplit(access.server).path
-        self._login = proxy_login(urlsplit(access.proxy or "")) if forwarded else {}
 
     def path(self, kind: str, name: str | None = None, sub: str | None = None) -> str:
         """Return the path of a kind, an object or a part of it, in our namespace."""
@@ -131,7 +127,7 @@ class KubeClient:
             until = time.monotonic() + left
             answer = self._send(request, identity, left, cancellation)
             body = self._whole(request, answer, until, left)
-            warned = warnings_of(answer.headers.get_all("Warning") or ())
+            warned = warnings_of(answer.headers.getlist("Warning"))
             return Reply(answer.status, answer.headers, body, warned)
 
         return self._persistence.get_through(
@@ -176,7 +172,7 @@ class KubeClient:
         with self._lock:
             line, self._line = self._line, None
         if line is not None:
-            line[1].kept.close()
+            line[1].clear()
 
     # -- inside ------------------------------------------------------------------------------
 
@@ -197,63 +193,53 @@ class KubeClient:
         identity: Identity,
         limit: float,
         cancellation: Cancellation | None = None,
-    ) -> Answer:
+    ) -> HTTPResponse:
         """Send a request once and read the header of the answer."""
-        until, connections = time.monotonic() + limit, self._connections(identity)
+        fields = {"Accept": "application/json", "User-Agent": "spawnery", **request.headers}
+        if identity.header is not None:
+            fields["Authorization"] = identity.header.reveal()
+        query = f"?{urlencode(request.query)}" if request.query else ""
+        pools = self._pools(identity)
         try:
-            connection = connections.take(limit)
+            with Sending(cancellation).under_way() as sending:
+                answer: HTTPResponse = pools.urlopen(  # type: ignore[assignment]
+                    request.method,
+                    f"{self._access.server}{request.path}{query}",
+                    body=request.data,
+                    headers=fields,
+                    timeout=Timeout(total=limit),
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                )
         except UnsentError as error:
             raise connect_error(self._access, error.__cause__ or error, limit) from None
-        undo = _uncut
-        try:
-            if cancellation is not None:
-                undo = cancellation.on_cancel(functools.partial(_shut, connection.wire))
-                _go_on(cancellation, request)
-            sent = time.monotonic()
-            connection.wire.settimeout(max(0.001, until - sent))
-            self._write(connection, request, identity)
-            response = connection.getresponse()
-            said = response.headers.get("Date")
-            self._clock.read_header(said, sent=sent, received=time.monotonic())
-        except (OSError, HTTPException) as error:
-            connection.close()
+        except CancelledError:
+            msg = f"{request.method} {request.path} was not sent: its job was stopped"
+            raise EngineError(msg, cause="cancelled") from None
+        except (OSError, HTTPException, HTTPError) as error:
             raise self._unanswered(request, error, limit) from None
-        except BaseException:
-            connection.close()
-            raise
-        finally:
-            undo()
-        answer = Answer(connection, response, connections.kept.keep)
-        if answer.status in _GOOD and not answer.ends:
+        said = answer.headers.get("Date")
+        self._clock.read_header(said, sent=sending.sent, received=time.monotonic())
+        if answer.status in _GOOD and not answer.chunked and answer.length_remaining is None:
             # A header that is cut looks like a short one, and its answer like an empty one.
             answer.close()
             cut = HTTPException("its header does not tell where the answer ends")
             raise self._unanswered(request, cut, limit)
         return answer
 
-    def _write(self, connection: Connection, request: _Request, identity: Identity) -> None:
-        fields = {"Accept": "application/json", "User-Agent": "spawnery", **self._login}
-        fields |= request.headers
-        if identity.header is not None:
-            fields["Authorization"] = identity.header.reveal()
-        target = f"{self._prefix}{request.path}"
-        if request.query:
-            target = f"{target}?{urlencode(request.query)}"
-        # Who refuses a body may have answered before it had all of it.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            connection.request(request.method, target, body=request.data, headers=fields)
-
-    def _whole(self, request: _Request, answer: Answer, until: float, limit: float) -> bytes:
+    def _whole(self, request: _Request, answer: HTTPResponse, until: float, limit: float) -> bytes:
         """Read an answer to its end, within the limit also where it comes drop by drop."""
         pieces = []
         try:
             while data := answer.read1(_PIECE):
                 pieces.append(data)
-                if not answer.over:  # else another request may have the connection
-                    answer.wire.settimeout(max(0.001, until - time.monotonic()))
+                wire = wire_of(answer)
+                if wire is not None:  # else another request may have it
+                    wire.settimeout(max(0.001, until - time.monotonic()))
         except BaseException as error:
             answer.close()
-            if isinstance(error, OSError | HTTPException):
+            if isinstance(error, OSError | HTTPException | HTTPError):
                 raise self._unanswered(request, error, limit) from None
             raise
         body, method, path = b"".join(pieces), request.method, request.path
@@ -261,64 +247,53 @@ class KubeClient:
             raise error_of(answer.status, answer.headers, body, method=method, path=path)
         return body
 
-    def _connections(self, identity: Identity) -> Connections:
+    def _pools(self, identity: Identity) -> PoolManager:
         """Return the connections of an identity; another certificate needs new ones."""
         with self._lock:
             if self._closed.is_set():
                 msg = "the connection to the cluster was closed by ourselves"
                 raise EngineError(msg, cause="spawner.closed")
             if self._line is not None:
-                before, connections = self._line
+                before, pools = self._line
                 if (before.certificate, before.key) == (identity.certificate, identity.key):
-                    return connections
-                connections.kept.close()
+                    return pools
+                pools.clear()
             secured = self._access.server.startswith("https://")
             context = context_of(self._access, identity) if secured else None
-            connections = Connections(self._access, context)
-            self._line = identity, connections
-            return connections
+            pools = pools_of(self._access, context)
+            self._line = identity, pools
+            return pools
 
     def _unanswered(self, request: _Request, error: Exception, limit: float) -> SpawnerError:
-        denied = refused_certificate(self._access, error)
+        timed_out = isinstance(error, TimeoutError | ReadTimeoutError)
+        reason = root_of(error)
+        denied = refused_certificate(self._access, reason)
         if denied is not None:
             return denied
-        timed_out = isinstance(error, TimeoutError)
-        why = f"within {limit:.3g} s" if timed_out else f"({type(error).__name__}: {error})"
+        why = f"within {limit:.3g} s" if timed_out else f"({type(reason).__name__}: {reason})"
         what = f"{request.method} {request.path}"
         msg = f"the cluster did not answer {what} {why} ({self._access.told})"
         return Unanswered(msg, timed_out=timed_out)
 
 
-def _stream_of(answer: Answer, idle_timeout: float | None) -> LineStream:
-    wire = answer.wire
-    wire.settimeout(idle_timeout)
+def _stream_of(answer: HTTPResponse, idle_timeout: float | None) -> LineStream:
+    wire = wire_of(answer)
+    if wire is not None:
+        wire.settimeout(idle_timeout)
 
     def read(size: int) -> bytes:
         try:
             return answer.read1(size)
-        except TimeoutError:
+        except (TimeoutError, ReadTimeoutError):
             msg = f"nothing came for {idle_timeout:g} s"
             raise Broken(msg) from None
-        except (OSError, HTTPException, ValueError) as error:
-            msg = f"{type(error).__name__}: {error}"
+        except (OSError, HTTPException, HTTPError, ValueError) as error:
+            reason = root_of(error)
+            msg = f"{type(reason).__name__}: {reason}"
             raise Broken(msg) from None
 
-    return LineStream(read, functools.partial(_shut, wire), answer.close)
+    def wake() -> None:
+        if wire is not None:
+            shut(wire)
 
-
-def _shut(wire: socket.socket) -> None:
-    """Wake whoever reads or writes."""
-    with contextlib.suppress(OSError):
-        # Not SSLSocket's own, which takes the TLS object from a thread that reads.
-        socket.socket.shutdown(wire, socket.SHUT_RDWR)
-
-
-def _uncut() -> None:
-    """Undo nothing: a request that nobody cancels."""
-
-
-def _go_on(cancellation: Cancellation, request: _Request) -> None:
-    """Raise where a request is not to be sent any more."""
-    if cancellation.requested:
-        msg = f"{request.method} {request.path} was not sent: its job was stopped"
-        raise EngineError(msg, cause="cancelled")
+    return LineStream(read, wake, answer.close)

@@ -1,48 +1,112 @@
-"""Connections to the cluster, by TCP, an HTTP proxy and TLS, and the answers that come by them."""
+"""The ``kubernetes`` package's connections to the cluster, for one identity.
+
+Of the package (35 to 37) it is ``Configuration`` and ``ApiClient`` that carry requests: proxies,
+TLS, pooled connections. What it adds above them is not used: its generated calls refuse fields of
+a newer cluster (37), its retries repeat what may have been done, and its watch ends at a cut like
+at an end. Nor does it get our token: credentials change while requests are under way, so each
+request brings its own, and no ``Configuration`` can print it.
+"""
 
 from __future__ import annotations
 
-import base64
-import http.client
+import contextlib
+import functools
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from http import HTTPStatus
-from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import unquote, urlsplit
 
-from spawnery.wires import Kept, is_dropped, keep_alive
+from kubernetes.client import ApiClient, Configuration
+from spawnery.contract import Cancellation
+from urllib3 import (
+    HTTPConnectionPool,
+    HTTPResponse,
+    HTTPSConnectionPool,
+    PoolManager,
+    make_headers,
+)
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
 
-from spawnery_kubernetes.access import Access
+if TYPE_CHECKING:
+    from spawnery_kubernetes.access import Access
 
-_IDLE: Final = 16
-"""Connections that are kept for the next call."""
-_PORTS: Final = {"http": 80, "https": 443}
+_KEPT: Final = 256
+"""Connections that are kept for the next call: more than threads that ask, so none is dropped."""
+_KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 
 class UnsentError(Exception):
     """No connection came about, for the reason that is its cause."""
 
 
-class Connection(http.client.HTTPConnection):
-    """A connection that tells a request that was never sent from one that was.
+class CancelledError(Exception):
+    """The request was not sent: its cancellation was requested."""
+
+
+class Sending:
+    """One request on its way.
 
     Args:
-        access: Where the cluster is.
-        context: For TLS; None without.
+        cancellation: When it is requested, the connection is cut off.
 
     Attributes:
-        wire: Its socket, also when it is closed.
+        sent: When the connection was there and the request was about to be sent, by the monotonic
+            clock.
+    """
+
+    def __init__(self, cancellation: Cancellation | None) -> None:
+        self.sent = time.monotonic()
+        self._cancellation = cancellation
+        self._undo: Callable[[], None] | None = None
+
+    def begin(self, wire: socket.socket) -> None:
+        """Take note of the connection.
+
+        Raises:
+            CancelledError: It is too late to send anything.
+        """
+        self.sent = time.monotonic()
+        if self._cancellation is not None:
+            self._undo = self._cancellation.on_cancel(functools.partial(shut, wire))
+            if self._cancellation.requested:
+                raise CancelledError
+
+    @contextmanager
+    def under_way(self) -> Iterator[Self]:
+        """Send within this: afterwards a cancellation cuts off nothing any more."""
+        before = _sending.set(self)
+        try:
+            yield self
+        finally:
+            _sending.reset(before)
+            if self._undo is not None:
+                self._undo()
+
+
+_sending: ContextVar[Sending] = ContextVar("sending")
+"""What this thread sends: urllib3 hands nothing down to a connection but the request itself."""
+
+
+class _Connection:
+    """A connection that tells a request that was never sent from one that was.
+
+    Attributes:
+        wire: Its socket, also when the connection has let go of it.
     """
 
     wire: socket.socket
 
-    def __init__(self, access: Access, context: ssl.SSLContext | None) -> None:
-        server = urlsplit(access.server)
-        super().__init__(server.hostname or "", _port(server))
-        self._access = access
-        self._context = context
+    def _new_conn(self) -> socket.socket:
+        until = time.monotonic() + (self.timeout or 0.0)  # type: ignore[attr-defined]
+        made: socket.socket = super()._new_conn()  # type: ignore[misc]
+        made.settimeout(max(0.001, until - time.monotonic()))  # the handshake has what is left
+        return made
 
     def connect(self) -> None:
         """Connect.
@@ -51,151 +115,94 @@ class Connection(http.client.HTTPConnection):
             UnsentError: It did not come about within ``timeout``.
         """
         try:
-            self.sock = self.wire = _opened(self._access, self._context, self.timeout or 0.0)
-        except (OSError, http.client.HTTPException) as error:
-            raise UnsentError from error
+            super().connect()  # type: ignore[misc]
+        except (OSError, HTTPException, HTTPError) as error:
+            raise UnsentError from root_of(error)
+        self.wire = self.sock  # type: ignore[attr-defined]
+        self.is_verified = True  # else urllib3 warns; ``check`` tells of it in our words
 
-    @property
-    def dropped(self) -> bool:
-        """Whether the server has closed it meanwhile."""
-        return self.sock is None or is_dropped(self.sock)
+    def request(self, *given: Any, **named: Any) -> None:
+        """Send a request.
+
+        Raises:
+            UnsentError, CancelledError: Nothing was sent.
+        """
+        if self.sock is None:  # type: ignore[attr-defined]
+            self.connect()
+        _sending.get().begin(self.wire)
+        super().request(*given, **named)  # type: ignore[misc]
 
 
-class Connections:
-    """The connections of one identity.
+class _PlainConnection(_Connection, HTTPConnection):
+    pass
+
+
+class _SecuredConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _SecuredPool(HTTPSConnectionPool):
+    ConnectionCls = _SecuredConnection
+
+
+def pools_of(access: Access, context: ssl.SSLContext | None) -> PoolManager:
+    """Return the pooled connections of the package's client.
 
     Args:
         access: Where the cluster is.
-        context: For TLS; None without.
-
-    Attributes:
-        kept: Those that nobody uses at the moment.
+        context: For TLS, with our certificate; None without.
     """
-
-    def __init__(self, access: Access, context: ssl.SSLContext | None) -> None:
-        self._access = access
-        self._context = context
-        self.kept: Kept[Connection] = Kept(_IDLE)
-
-    def take(self, limit: float) -> Connection:
-        """Return a connection, an open one where there is one.
-
-        Args:
-            limit: Seconds in which it has to come about.
-
-        Raises:
-            UnsentError: It does not.
-        """
-        connection = self.kept.take()
-        if connection is None:
-            connection = Connection(self._access, self._context)
-            connection.timeout = limit
-            connection.connect()
-        return connection
+    settings = Configuration()
+    settings.host = access.server
+    settings.verify_ssl = access.verify
+    settings.tls_server_name = access.server_name
+    # By our own reading alone: the package would bypass a proxy that kubectl takes.
+    settings.proxy, settings.no_proxy = access.proxy, None
+    login, at, _ = urlsplit(access.proxy or "").netloc.rpartition("@")
+    settings.proxy_headers = make_headers(proxy_basic_auth=unquote(login)) if at else None
+    settings.connection_pool_maxsize = _KEPT
+    settings.retries = False
+    manager: PoolManager = ApiClient(settings).rest_client.pool_manager
+    manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecuredPool}
+    given: dict[str, Any] = manager.connection_pool_kw
+    for name in ("ca_certs", "cert_file", "key_file", "ca_cert_data"):
+        given.pop(name, None)  # they are in the context
+    given["ssl_context"] = context
+    given["socket_options"] = [*_options()]
+    return manager
 
 
-class Answer:
-    """The answer to one request, read by one thread.
-
-    Args:
-        connection: What it comes by.
-        response: Its header.
-        keep: Takes the connection back.
-
-    Attributes:
-        over: Whether it was read to its end.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        response: http.client.HTTPResponse,
-        keep: Callable[[Connection], None],
-    ) -> None:
-        self.status = response.status
-        self.headers = response.headers
-        self.wire = connection.wire
-        self.over = False
-        self._connection = connection
-        self._response = response
-        self._keep = keep
-
-    @property
-    def ends(self) -> bool:
-        """Whether its header tells where it ends."""
-        return self._response.chunked or self._response.length is not None
-
-    def read1(self, size: int) -> bytes:
-        """Wait for the next bytes; empty at the end.
-
-        Raises:
-            OSError, http.client.HTTPException: It is cut.
-        """
-        data = b"" if self.over else self._response.read1(size)
-        if not data and self._response.length:
-            msg = f"{self._response.length} bytes of the answer did not come"
-            raise http.client.HTTPException(msg)
-        if not self.over and (not data or self._response.length == 0):
-            self.over = True
-            self._response.close()
-            if self._connection.sock is not None:
-                self._keep(self._connection)
-        return data
-
-    def close(self) -> None:
-        """Let go of it, and of its connection where it was not read to its end."""
-        if not self.over:
-            self.over = True
-            self._response.close()
-            self._connection.close()
+def wire_of(answer: HTTPResponse) -> socket.socket | None:
+    """Return the socket that an answer comes by; None when it was read to its end."""
+    wire: socket.socket | None = getattr(answer.connection, "wire", None)
+    return wire
 
 
-def _opened(access: Access, context: ssl.SSLContext | None, limit: float) -> socket.socket:
-    until = time.monotonic() + limit
-    server = urlsplit(access.server)
-    proxy = urlsplit(access.proxy) if access.proxy is not None else None
-    way = proxy or server
-    sock = socket.create_connection((way.hostname or "", _port(way)), limit)
-    try:
-        keep_alive(sock)
-        sock.settimeout(max(0.001, until - time.monotonic()))
-        if context is None:
-            return sock
-        if proxy is not None:
-            _tunnel(sock, server, proxy)
-        name = access.server_name or (server.hostname or "").rstrip(".")
-        return context.wrap_socket(sock, server_hostname=name)
-    except BaseException:
-        sock.close()
-        raise
+def _options() -> Iterator[tuple[int, int, int]]:
+    """Send at once, and let a peer that is gone without a word end who waits (half-open TCP)."""
+    yield socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+    yield socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):
+            yield socket.IPPROTO_TCP, getattr(socket, name), value
 
 
-def _tunnel(sock: socket.socket, server: SplitResult, proxy: SplitResult) -> None:
-    """Have a proxy connect us to the server (RFC 9110, 9.3.6).
-
-    Raises:
-        OSError: It does not.
-    """
-    host = server.hostname or ""
-    target = f"[{host}]:{_port(server)}" if ":" in host else f"{host}:{_port(server)}"
-    fields = {"Host": target, **proxy_login(proxy)}
-    lines = [f"CONNECT {target} HTTP/1.1", *(f"{key}: {value}" for key, value in fields.items())]
-    sock.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-    with http.client.HTTPResponse(sock, method="CONNECT") as response:
-        response.begin()
-        if response.status != HTTPStatus.OK:
-            msg = f"it does not let us through: {response.status} {response.reason}"
-            raise OSError(msg)
+def shut(wire: socket.socket) -> None:
+    """Wake whoever reads or writes."""
+    with contextlib.suppress(OSError):
+        # Not SSLSocket's own, which takes the TLS object from a thread that reads.
+        socket.socket.shutdown(wire, socket.SHUT_RDWR)
 
 
-def proxy_login(proxy: SplitResult) -> dict[str, str]:
-    """Return the header field that tells a proxy who we are, where its address does."""
-    login, at, _ = proxy.netloc.rpartition("@")
-    if not at:
-        return {}
-    coded = base64.b64encode(unquote(login).encode()).decode()
-    return {"Proxy-Authorization": f"Basic {coded}"}
-
-
-def _port(address: SplitResult) -> int:
-    return address.port or _PORTS[address.scheme]
+def root_of(error: BaseException) -> BaseException:
+    """Return what the system, TLS or HTTP said, without what urllib3 has wrapped it in."""
+    while isinstance(error, HTTPError):
+        inner = error.__cause__ or next((a for a in error.args if isinstance(a, Exception)), None)
+        if inner is None:
+            break
+        error = inner
+    return error

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from http.client import HTTPMessage
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -34,7 +33,7 @@ class Reply:
     """
 
     status: int
-    headers: HTTPMessage = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     warnings: tuple[str, ...] = ()
 
@@ -142,7 +141,9 @@ class LineStream:
         self.close()
 
 
-def error_of(status: int, headers: HTTPMessage, body: bytes, *, method: str, path: str) -> ApiError:
+def error_of(
+    status: int, headers: Mapping[str, str], body: bytes, *, method: str, path: str
+) -> ApiError:
     """Make the error of an answer: a metav1.Status, or whatever a proxy says."""
     try:
         said = json.loads(body)
