@@ -154,7 +154,7 @@ def test_nobody_there(least: Account, tmp_path: Path) -> None:
     """Without an answer that is the finding, and the last one."""
     server = f"http://127.0.0.1:{free_port()}"
     found = findings(tmp_path, elsewhere(least, server), io_timeout_seconds=1.0)
-    assert list(found) == ["credentials", "server"]
+    assert list(found) == ["package", "credentials", "server"]
     assert found["server"].level == "failed"
     assert server in found["server"].detail
     assert found["server"].hint
@@ -166,7 +166,7 @@ def test_a_server_that_hangs(least: Account, tmp_path: Path) -> None:
         proxy.arm(Rule(Fault.STALL))
         server = proxy.address.replace("tcp://", "http://")
         found = findings(tmp_path, elsewhere(least, server), io_timeout_seconds=1.0)
-    assert list(found) == ["credentials", "server"]
+    assert list(found) == ["package", "credentials", "server"]
     assert found["server"].level == "failed"
 
 
@@ -199,7 +199,7 @@ def test_credentials_that_are_refused(least: Account, tmp_path: Path) -> None:
     config["users"][0]["user"]["token"] = "planted-token-6d1f"
     path.write_text(json.dumps(config))
     found = findings(tmp_path, str(path))
-    assert list(found) == ["credentials", "server"]
+    assert list(found) == ["package", "credentials", "server"]
     assert found["server"].level == "failed"
     assert "401" in found["server"].detail or "nauthorized" in found["server"].detail
     assert "planted-token-6d1f" not in str(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any, Final
 
 from attrs import frozen
@@ -17,6 +18,7 @@ from spawnery_kubernetes import headroom
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.errors import ApiError, in_words
 from spawnery_kubernetes.namespace import Namespace
+from spawnery_kubernetes.package import usable
 from spawnery_kubernetes.rights import (
     CHECK_RULES,
     PLACE_RULES,
@@ -58,7 +60,9 @@ class Doctor:
 
     def examine(self) -> list[CheckItem]:
         """Collect the findings; without an answer of the cluster they end there."""
-        items = [CheckItem(name="credentials", detail=self.told)]
+        ours = f"spawnery-kubernetes {version('spawnery-kubernetes')}"
+        items = [CheckItem(name="package", detail=f"{ours} with kubernetes {usable()}")]
+        items.append(CheckItem(name="credentials", detail=self.told))
         checks: tuple[tuple[str, Callable[[], Iterator[CheckItem]]], ...] = (
             ("server", self._server),
             ("account", self._account),

@@ -76,12 +76,15 @@ class KubernetesSpawner:
         runtime: Of the host.
 
     Raises:
+        PluginError: The package ``kubernetes`` is not there, or in a version that does not fit.
         ConfigurationError: No cluster is known.
     """
 
     def __init__(self, settings: KubernetesSettings, runtime: SpawnerRuntime) -> None:
         from spawnery_kubernetes.access import resolve_access  # noqa: PLC0415 - as _rooms
+        from spawnery_kubernetes.package import usable  # noqa: PLC0415 - as _rooms
 
+        usable()
         self._settings = settings
         self._runtime = runtime
         self._access = resolve_access(settings, runtime.environ)
