@@ -139,7 +139,7 @@ class Deadlines(Suite):
         seconds = 2 + bench.start_seconds
         command = bench.commands.sleeps(seconds + 1)
         spawner.spawn(bench.spec(command, job_id="started", start_deadline_seconds=seconds))
-        assert spawner.wait("started", timeout=PATIENCE).state is JobState.SUCCEEDED
+        assert spawner.wait("started", timeout=PATIENCE + seconds).state is JobState.SUCCEEDED
 
     @promise("P8")
     def test_a_stop_of_a_program_that_traps_term(self, bench: Bench, spawner: Spawner) -> None:
