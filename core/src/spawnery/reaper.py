@@ -88,7 +88,8 @@ class Reaper:
         action: Action | None = None
         while action not in {Action.KEEP, Action.DROP, Action.FORGET}:
             before = action
-            verdict = self._decide(job_id, record, status)
+            held = self._ledger.records.leased(job_id) is not None
+            verdict = self._decide(record, status, held=held)
             action = verdict.action
             decision = Decision(job_id=job_id, action=action, reason=verdict.reason)
             if before is not None and action in {before, Action.KEEP}:
@@ -128,7 +129,7 @@ class Reaper:
                 if not ours:
                     return False
                 record, status = self._ledger.records.get(job_id), self._engine.status(job_id)
-                if self._decide(job_id, record, status, held=False).action is not verdict.action:
+                if self._decide(record, status, held=False).action is not verdict.action:
                     return False
                 self._act(verdict, job_id, record, status)
         else:
@@ -146,16 +147,7 @@ class Reaper:
             if ours:
                 records.release(job_id, holder=self._holder)
 
-    def _decide(
-        self,
-        job_id: str,
-        record: Record | None,
-        status: JobStatus | None,
-        *,
-        held: bool | None = None,
-    ) -> Verdict:
-        if held is None:
-            held = self._ledger.records.leased(job_id) is not None
+    def _decide(self, record: Record | None, status: JobStatus | None, *, held: bool) -> Verdict:
         if record is not None and status is not None and not self._ledger.concerns(record, status):
             if record.outcome is None:
                 reason = "another object bears its name, and its own is gone"

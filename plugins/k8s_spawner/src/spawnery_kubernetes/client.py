@@ -39,6 +39,8 @@ from spawnery_kubernetes.persistence import Persistence
 from spawnery_kubernetes.tls import context_of
 from spawnery_kubernetes.transport import LineStream, Reply, error_of, warnings_of
 
+MERGE_PATCH: Final = "application/merge-patch+json"
+"""Content type of a PATCH (RFC 7396)."""
 _PIECE: Final = 64 * 1024
 _GROUPS: Final = {"jobs": "/apis/batch/v1"}
 """API group of a kind; the core one where none is named."""

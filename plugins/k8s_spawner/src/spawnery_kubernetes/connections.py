@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from kubernetes.client import ApiClient, Configuration
 from spawnery.contract import Cancellation
+from spawnery.wires import keep_alive
 from urllib3 import (
     HTTPConnectionPool,
     HTTPResponse,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 _KEPT: Final = 256
 """Connections that are kept for the next call: more than threads that ask, so none is dropped."""
-_KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 
 class UnsentError(Exception):
@@ -105,6 +105,7 @@ class _Connection:
     def _new_conn(self) -> socket.socket:
         until = time.monotonic() + (self.timeout or 0.0)  # type: ignore[attr-defined]
         made: socket.socket = super()._new_conn()  # type: ignore[misc]
+        keep_alive(made)
         made.settimeout(max(0.001, until - time.monotonic()))  # the handshake has what is left
         return made
 
@@ -172,7 +173,6 @@ def pools_of(access: Access, context: ssl.SSLContext | None) -> PoolManager:
     for name in ("ca_certs", "cert_file", "key_file", "ca_cert_data"):
         given.pop(name, None)  # they are in the context
     given["ssl_context"] = context
-    given["socket_options"] = [*_options()]
     return manager
 
 
@@ -180,15 +180,6 @@ def wire_of(answer: HTTPResponse) -> socket.socket | None:
     """Return the socket that an answer comes by; None when it was read to its end."""
     wire: socket.socket | None = getattr(answer.connection, "wire", None)
     return wire
-
-
-def _options() -> Iterator[tuple[int, int, int]]:
-    """Send at once, and let a peer that is gone without a word end who waits (half-open TCP)."""
-    yield socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-    yield socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
-    for name, value in _KEEPALIVE:
-        if hasattr(socket, name):
-            yield socket.IPPROTO_TCP, getattr(socket, name), value
 
 
 def shut(wire: socket.socket) -> None:

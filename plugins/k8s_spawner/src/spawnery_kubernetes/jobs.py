@@ -16,7 +16,7 @@ from spawnery.outcomes import JobState, JobStatus
 from spawnery.plugin import SpawnerRuntime
 
 from spawnery_kubernetes.book import Book
-from spawnery_kubernetes.client import KubeClient
+from spawnery_kubernetes.client import MERGE_PATCH, KubeClient
 from spawnery_kubernetes.errors import ApiError, Unanswered, in_words
 from spawnery_kubernetes.facts import (
     ANNOTATION_STOPPED,
@@ -33,7 +33,6 @@ from spawnery_kubernetes.stuck import Stuck
 
 _LABEL_OF_UID: Final = "batch.kubernetes.io/controller-uid"
 """The Job controller writes it on each pod."""
-_MERGE: Final = "application/merge-patch+json"
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 1.0
 
@@ -184,7 +183,7 @@ class Jobs:
         note = {ANNOTATION_STOPPED: f"{reason} {now}"}
         # A uid in a patch is a precondition.
         patch = {"metadata": {"uid": job.uid, "annotations": note}}
-        self._write("PATCH", "jobs", job, patch, deadline=deadline, content_type=_MERGE)
+        self._write("PATCH", "jobs", job, patch, deadline=deadline, content_type=MERGE_PATCH)
 
     def _end(self, pods: Sequence[PodFacts], grace_seconds: float, *, deadline: Deadline) -> None:
         """Delete pods, with a grace of at least a second: with 0 nobody would see them end."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from spawnery.errors import SpawnerError
 from spawnery.plugin import SpawnerRuntime
 
-from spawnery_kubernetes.client import KubeClient
+from spawnery_kubernetes.client import MERGE_PATCH, KubeClient
 from spawnery_kubernetes.errors import ApiError
 from spawnery_kubernetes.facts import (
     ANNOTATION_ENDED,
@@ -24,8 +24,6 @@ from spawnery_kubernetes.facts import (
     noted,
 )
 
-_JSON: Final = "application/json"
-_MERGE: Final = "application/merge-patch+json"
 LATER_SECONDS: Final = 60
 """By so much the Job's own deadline is later than its pod's where a pod has other containers: the
 Job controller deletes the pod, the kubelet only ends it, so that it still tells of the program."""
@@ -71,13 +69,11 @@ class Sidecars:
         # A uid in a patch is a precondition.
         patch = {"metadata": {"uid": job.uid, "annotations": note}}
         removal = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": pod.uid}}
+        call, limit = self._client.call, self._runtime.io_timeout_seconds
+        of_job, of_pod = self._client.path("jobs", job.name), self._client.path("pods", pod.name)
         try:
-            self._write("PATCH", self._client.path("jobs", job.name), patch, _MERGE)
-            self._write("DELETE", self._client.path("pods", pod.name), removal, _JSON)
+            call("PATCH", of_job, body=patch, content_type=MERGE_PATCH, timeout=limit)
+            call("DELETE", of_pod, body=removal, timeout=limit)
         except (ApiError, SpawnerError) as error:
             what = f"the pod {pod.name}, whose program has ended, goes on"
             self._runtime.logger.info("%s: it could not be ended: %s", what, error)
-
-    def _write(self, method: str, path: str, body: Mapping[str, Any], content_type: str) -> None:
-        timeout = self._runtime.io_timeout_seconds
-        self._client.call(method, path, body=body, content_type=content_type, timeout=timeout)
