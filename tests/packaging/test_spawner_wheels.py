@@ -40,7 +40,8 @@ def both(workshop: Workshop) -> Environment:
 
 
 @pytest.mark.parametrize(
-    ("name", "brings"), [("docker", frozenset()), ("kubernetes", frozenset({"kubernetes"}))]
+    ("name", "brings"),
+    [("docker", frozenset({"docker"})), ("kubernetes", frozenset({"kubernetes"}))],
 )
 def test_its_entry_point(
     name: str, brings: frozenset[str], workshop: Workshop, tmp_path: Path
