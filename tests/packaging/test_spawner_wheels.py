@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from builds import CORE, ROOT, Environment, Workshop, checked
+from builds import CORE, ROOT, UV, Environment, Workshop, checked, run
+from wheels import make_wheel
 
 PLUGINS = {"docker": "docker_spawner", "kubernetes": "k8s_spawner"}
 OPENED = """
@@ -72,3 +73,24 @@ def test_only_the_one_that_is_asked_for(
     assert f"spawnery_{name}" in packages
     assert f"spawnery_{other}" not in packages
     assert packages.isdisjoint(SDKS)
+
+
+@pytest.mark.parametrize(("name", "version"), [("docker", "5.0.3"), ("kubernetes", "34.1.0")])
+def test_a_package_that_was_changed_afterwards(
+    name: str, version: str, both: Environment, tmp_path: Path
+) -> None:
+    """At load it is said in words, and the package is not imported; the other spawner works."""
+    wheel = make_wheel(tmp_path, name, version, modules={f"{name}/__init__.py": "raise ValueError"})
+    changed = tmp_path / "changed"
+    checked(UV, "pip", "install", "--quiet", "--no-deps", "--target", changed, wheel)
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG)
+    where = {"KUBECONFIG": f"{tmp_path}/kubeconfig", "DOCKER_HOST": f"unix://{tmp_path}/none"}
+    where["PYTHONPATH"] = str(changed)
+    words = [both.path("spawnery"), "run", "--image", "busybox", "--", "true"]
+    done = run(*words, cwd=tmp_path, env=both.variables(tmp_path, SPAWNER_TYPE=name, **where))
+    assert done.returncode == 125
+    assert f"the package {name} {version} is installed; spawnery-{name} " in done.stderr
+    assert f"-m pip install '{name}>=" in done.stderr
+    assert "Traceback" not in done.stderr
+    (other,) = set(PLUGINS) - {name}
+    assert json.loads(both.python(OPENED, tmp_path, SPAWNER_TYPE=other, **where))[0] == other

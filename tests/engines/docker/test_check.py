@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,8 @@ def test_a_sound_engine(docker_socket: str, host: dict[str, str], tmp_path: Path
     engine = Engine(docker_socket)
     info, version = engine.ask("GET", "/info"), engine.ask("GET", "/version")
     found = findings(tmp_path, host)
+    assert found["package"].detail.startswith("spawnery-docker ")
+    assert f"with docker {metadata.version('docker')}," in found["package"].detail
     assert found["endpoint"].detail == f"unix://{docker_socket} (DOCKER_HOST)"
     assert version["Version"] in found["engine"].detail
     assert f"API {version['ApiVersion']}" in found["engine"].detail

@@ -1,49 +1,37 @@
-"""Which versions of the ``kubernetes`` package the spawner takes."""
+"""Which versions of its packages the Kubernetes spawner takes."""
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import version
 
 import pytest
+from installed import pretend
 from spawnery.errors import PluginError
-from spawnery_kubernetes import package
+from spawnery_kubernetes.package import usable
 
 
-def test_the_installed_one_is_taken() -> None:
-    """It is the one that is imported."""
-    assert package.usable() == version("kubernetes")
+def test_what_is_installed_is_told() -> None:
+    """Our version, and those of the packages that are there."""
+    ours, package, pool = map(version, ("spawnery-kubernetes", "kubernetes", "urllib3"))
+    assert usable() == f"spawnery-kubernetes {ours} with kubernetes {package}, urllib3 {pool}"
 
 
-def test_our_metadata_says_the_same() -> None:
-    """What pip installs is what the spawner takes."""
-    [ours] = [item for item in requires("spawnery-kubernetes") or () if "kubernetes" in item]
-    wanted = package.REQUIREMENT.removeprefix("kubernetes").split(",")
-    assert sorted(ours.removeprefix("kubernetes").split(",")) == sorted(wanted)
-
-
-@pytest.mark.parametrize("found", ["34.1.0", "36.0.0", "36.0.1", "38.0.0", "v35"])
-def test_another_version(monkeypatch: pytest.MonkeyPatch, found: str) -> None:
-    """It is refused with its version, the wanted ones, and the command that brings one."""
-    monkeypatch.setattr(package, "version", lambda _name: found)
-    with pytest.raises(PluginError) as caught:
-        package.usable()
-    assert f"kubernetes {found} is installed" in caught.value.message
-    assert caught.value.hint == f"pip install '{package.REQUIREMENT}'"
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        *(("kubernetes", found) for found in ("34.1.0", "36.0.0", "36.0.1", "38.0.0")),
+        *(("urllib3", found) for found in ("1.26.20", "2.2.3", "3.0")),
+    ],
+)
+def test_another_version(monkeypatch, tmp_path, name: str, found: str) -> None:
+    """It is refused."""
+    pretend(monkeypatch, tmp_path, name, found)
+    with pytest.raises(PluginError, match=f"{name} {found} is installed"):
+        usable()
 
 
 @pytest.mark.parametrize("found", ["35.0.0", "36.0.2", "37.0.2", "37.1.0rc1"])
-def test_a_version_in_the_range(monkeypatch: pytest.MonkeyPatch, found: str) -> None:
+def test_a_version_in_the_range(monkeypatch, tmp_path, found: str) -> None:
     """It is taken."""
-    monkeypatch.setattr(package, "version", lambda _name: found)
-    assert package.usable() == found
-
-
-def test_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing package is said in words."""
-
-    def missing(_name: str) -> str:
-        raise PackageNotFoundError
-
-    monkeypatch.setattr(package, "version", missing)
-    with pytest.raises(PluginError, match="which is not installed"):
-        package.usable()
+    pretend(monkeypatch, tmp_path, "kubernetes", found)
+    assert f"with kubernetes {found}," in usable()

@@ -17,6 +17,7 @@ from spawnery_docker.endpoint import Endpoint
 from spawnery_docker.engine_facts import engine_items
 from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.network import Networks
+from spawnery_docker.package import usable
 
 _FEW_FILES: Final = 4096
 _BUILT_IN: Final = frozenset({"none", "host", "default"})
@@ -45,7 +46,8 @@ class Doctor:
 
     def examine(self) -> list[CheckItem]:
         """Collect the findings; one that the engine does not answer ends the list."""
-        items = [CheckItem(name="endpoint", detail=self.endpoint.told)]
+        items = [CheckItem(name="package", detail=usable())]
+        items.append(CheckItem(name="endpoint", detail=self.endpoint.told))
         try:
             version = self._get("/version")
         except (SpawnerError, ApiError) as error:

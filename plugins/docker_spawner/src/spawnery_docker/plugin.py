@@ -74,11 +74,16 @@ class DockerSpawner:
     Args:
         settings: Ours.
         runtime: Of the host.
+
+    Raises:
+        PluginError: A package that it stands on is not there, or in a version that does not fit.
     """
 
     def __init__(self, settings: DockerSettings, runtime: SpawnerRuntime) -> None:
-        from spawnery_docker.rooms import Rooms  # noqa: PLC0415 - the declaration stays light
+        from spawnery_docker.package import usable  # noqa: PLC0415 - the declaration stays light
+        from spawnery_docker.rooms import Rooms  # noqa: PLC0415
 
+        usable()
         self._runtime = runtime
         self._rooms: Rooms = Rooms(settings, runtime)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Any, Final
 
 from attrs import frozen
@@ -60,8 +59,7 @@ class Doctor:
 
     def examine(self) -> list[CheckItem]:
         """Collect the findings; without an answer of the cluster they end there."""
-        ours = f"spawnery-kubernetes {version('spawnery-kubernetes')}"
-        items = [CheckItem(name="package", detail=f"{ours} with kubernetes {usable()}")]
+        items = [CheckItem(name="package", detail=usable())]
         items.append(CheckItem(name="credentials", detail=self.told))
         checks: tuple[tuple[str, Callable[[], Iterator[CheckItem]]], ...] = (
             ("server", self._server),

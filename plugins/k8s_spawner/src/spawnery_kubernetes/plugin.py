@@ -76,7 +76,7 @@ class KubernetesSpawner:
         runtime: Of the host.
 
     Raises:
-        PluginError: The package ``kubernetes`` is not there, or in a version that does not fit.
+        PluginError: A package that it stands on is not there, or in a version that does not fit.
         ConfigurationError: No cluster is known.
     """
 
