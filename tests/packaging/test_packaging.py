@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import email
-import email.message
 import json
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from builds import CORE, UV, Environment, Workshop, build, checked, members, run, unpack
+from builds import (
+    CORE,
+    UV,
+    Environment,
+    Workshop,
+    build,
+    checked,
+    members,
+    metadata,
+    requirements,
+    run,
+    unpack,
+)
 
 SDKS = ("docker", "kubernetes", "requests", "urllib3", "pydantic", "redis", "slack_bolt", "aiohttp")
 EVERY_NAME = """
@@ -40,13 +50,6 @@ def package_of(member: Path) -> Path:
     """Return the folder of the package that a distribution provides."""
     (marker,) = (member / "src").glob("*/__init__.py")
     return marker.parent
-
-
-def metadata(wheel: Path) -> email.message.Message:
-    """Read the metadata of a wheel."""
-    with zipfile.ZipFile(wheel) as archive:
-        name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
-        return email.message_from_bytes(archive.read(name))
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
@@ -137,11 +140,12 @@ def test_core_imports_no_sdk(code: str, core_alone: Environment, tmp_path: Path)
 
 
 def test_core_depends_on_no_sdk(workshop: Workshop) -> None:
-    """No requirement of core, extras included, is an SDK or another member of the workspace."""
-    needed = metadata(workshop.build(CORE).wheel).get_all("Requires-Dist")
-    names = {line.split(";")[0].split(">")[0].split("<")[0].strip() for line in needed}
-    assert names.isdisjoint(SDKS)
-    assert not any(name.startswith("spawnery-") for name in names)
+    """Core asks for no SDK; of the workspace, for the spawners alone, and only by extras."""
+    needed = requirements(workshop.build(CORE).wheel)
+    assert {item.name for item in needed}.isdisjoint(SDKS)
+    ours = [item for item in needed if item.name.startswith("spawnery-")]
+    assert {item.name for item in ours} == {"spawnery-docker", "spawnery-kubernetes"}
+    assert all(str(item.marker).startswith("extra ==") for item in ours)
 
 
 def test_typed_for_others(core_alone: Environment, workshop: Workshop, tmp_path: Path) -> None:

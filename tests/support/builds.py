@@ -5,20 +5,25 @@ Under pytest-xdist the workers share them: whoever takes the file lock first mak
 
 from __future__ import annotations
 
+import email
+import email.message
 import fcntl
 import hashlib
+import io
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
 import tomllib
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import uv
 from attrs import frozen
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "core"
@@ -138,16 +143,33 @@ class Workshop:
         folder = self._once(name, lambda out: build(project, out))
         return Built(wheel=next(folder.glob("*.whl")), sdist=next(folder.glob("*.tar.gz")))
 
+    def core(self, version: str) -> Path:
+        """Return the wheel of a version of core: this tree's, or that of its git tag."""
+        if version == version_of(CORE):
+            return self.build(CORE).wheel
+
+        def make(out: Path) -> None:
+            released(CORE, version, out / "tree")
+            build(out / "tree" / CORE.name, out)
+
+        return next(self._once(f"core-{version}", make).glob("*.whl"))
+
     def environment(
-        self, *requirements: str | Path, python: str | Path = sys.executable
+        self,
+        *requirements: str | Path,
+        python: str | Path = sys.executable,
+        links: Sequence[Path] = (),
     ) -> Environment:
         """Make an environment with these requirements and what they depend on.
 
         Args:
             requirements: As pip takes them.
             python: Whose environment it is.
+            links: Wheels that are there for whoever depends on them.
         """
         wanted = [str(item) for item in requirements]
+        for wheel in links:
+            wanted += ["--find-links", str(wheel.parent)]
         name = f"env-{_digest(*wanted, str(python))}"
         # An environment cannot be moved, so it is made in place and only marked in the draft.
         place = self._folder / f"{name}.venv"
@@ -157,6 +179,52 @@ class Workshop:
 
 def _digest(*words: str) -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:12]
+
+
+def version_of(project: Path) -> str:
+    """Return the version of a project folder."""
+    version: str = tomllib.loads((project / "pyproject.toml").read_text())["project"]["version"]
+    return version
+
+
+def released(project: Path, version: str, folder: Path, *, root: Path = ROOT) -> None:
+    """Unpack a project of the workspace as it was in a version, by the tag of its release.
+
+    Args:
+        project: Its folder today.
+        version: The tag is ``v`` and this.
+        folder: Where to.
+        root: The repository.
+    """
+    name, tag = str(project.relative_to(ROOT)), f"v{version}"
+    made = subprocess.run(
+        ["git", "-C", root, "archive", tag, name], capture_output=True, timeout=_SECONDS
+    )
+    assert not made.returncode, (
+        f"{name} {version} cannot be built: {made.stderr.decode().strip()}; bring the tag {tag}"
+        " (git fetch --tags), or raise the lower bound of who asks for it (CONTRIBUTING.md)"
+    )
+    with tarfile.open(fileobj=io.BytesIO(made.stdout)) as archive:
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+        archive.extractall(folder)  # noqa: S202
+
+
+def metadata(wheel: Path) -> email.message.Message:
+    """Read the metadata of a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        return email.message_from_bytes(archive.read(name))
+
+
+def requirements(wheel: Path) -> list[Requirement]:
+    """Return what a wheel depends on, extras included."""
+    return [Requirement(line) for line in metadata(wheel).get_all("Requires-Dist", [])]
+
+
+def oldest(requirement: Requirement) -> str:
+    """Return the lower bound of a requirement, a version."""
+    (bound,) = (item.version for item in requirement.specifier if item.operator == ">=")
+    return bound
 
 
 def build(project: Path, out: Path) -> None:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from spawnery.streams import JobStream as JobStream
     from spawnery.streams import ThreadedStream as ThreadedStream
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "aio": ("AsyncSpawner",),
