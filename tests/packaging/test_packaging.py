@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 from builds import (
     CORE,
+    ROOT,
     UV,
     Environment,
     Workshop,
@@ -21,6 +24,7 @@ from builds import (
     run,
     unpack,
 )
+from readme_renderer import markdown
 
 SDKS = ("docker", "kubernetes", "requests", "urllib3", "pydantic", "redis", "slack_bolt", "aiohttp")
 EVERY_NAME = """
@@ -83,6 +87,39 @@ def test_metadata_is_whole(member: Path, workshop: Workshop) -> None:
     assert len(found.get_payload()) > 200
     assert "Typing :: Typed" in found.get_all("Classifier")
     assert found["Summary"]
+
+
+def test_the_index_takes_it(member: Path, workshop: Workshop) -> None:
+    """Twine finds nothing wrong with the metadata of wheel and sdist, and warns of nothing."""
+    built = workshop.build(member)
+    checked(sys.executable, "-m", "twine", "check", "--strict", built.wheel, built.sdist)
+
+
+def test_the_page_of_the_index(member: Path, workshop: Workshop) -> None:
+    """The description renders, is headed by the name, and no link leads into the repository."""
+    found = metadata(workshop.build(member).wheel)
+    page = markdown.render(found.get_payload())
+    assert page is not None
+    heading = re.search(r"<h1[^>]*>(.*?)</h1>", page)
+    assert heading is not None
+    assert re.sub("<.*?>", "", heading[1]).strip() == found["Name"]
+    links = re.findall(r'(?:href|src)="([^"]*)"', page)
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+
+
+def test_the_page_of_core_names_the_others(workshop: Workshop) -> None:
+    """Each other distribution is named there, as pip knows it."""
+    page = metadata(workshop.build(CORE).wheel).get_payload()
+    others = {metadata(workshop.build(member).wheel)["Name"] for member in members()} - {"spawnery"}
+    assert [name for name in sorted(others) if f"`{name}`" not in page] == []
+
+
+def test_addresses_come_from_one_setting(member: Path, workshop: Workshop) -> None:
+    """The metadata have the project's home as the root's pyproject.toml says it, else none."""
+    home = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["spawnery"]["home"]
+    found = metadata(workshop.build(member).wheel)
+    assert found.get_all("Project-URL", []) == ([f"Repository, {home}"] if home else [])
+    assert found["Home-page"] is None
 
 
 def test_sdist_builds_the_same_wheel(member: Path, workshop: Workshop, tmp_path: Path) -> None:

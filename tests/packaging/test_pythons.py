@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
-from builds import CORE, ROOT, Environment, Workshop
+import yaml
+from builds import CORE, ROOT, Environment, Workshop, members
 from docker_images import make_busybox
-from pythons import SUPPORTED, find_python
+from pythons import NEXT, SUPPORTED, find_python
 
 LIMIT = 120.0
 SCRIPT = "echo out; echo err >&2; exit 3"
@@ -17,7 +19,7 @@ CLEAN = ("Traceback", "Exception ignored", "Warning", "Error:")
 """What none of our commands prints."""
 
 
-@pytest.fixture(params=SUPPORTED)
+@pytest.fixture(params=(*SUPPORTED, *NEXT))
 def place(request: pytest.FixtureRequest, workshop: Workshop) -> Environment:
     """An environment of that Python with core and both spawners."""
     python = find_python(request.param)
@@ -81,7 +83,17 @@ def test_docker(place: Environment, docker_socket: str, tmp_path: Path) -> None:
     )
 
 
-def test_every_supported_python_is_tried() -> None:
-    """What the metadata promises, from its lower bound on, is on the list."""
-    project = tomllib.loads((CORE / "pyproject.toml").read_text())["project"]
+@pytest.mark.parametrize("member", members(), ids=lambda path: path.name)
+def test_the_metadata_promise_what_is_tried(member: Path) -> None:
+    """Classifiers and lower bound of each distribution are the Pythons of these tests."""
+    project = tomllib.loads((member / "pyproject.toml").read_text())["project"]
     assert project["requires-python"] == f">={SUPPORTED[0]}"
+    numbered = re.compile(r"Programming Language :: Python :: (\d\.\d+)")
+    found = map(numbered.fullmatch, project["classifiers"])
+    assert tuple(match[1] for match in found if match is not None) == SUPPORTED
+
+
+def test_ci_has_every_supported_python() -> None:
+    """Each runs all tests there."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    assert tuple(workflow["jobs"]["check"]["strategy"]["matrix"]["python"]) == SUPPORTED
