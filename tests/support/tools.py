@@ -18,6 +18,7 @@ CATATONIT: Final = Path("/usr/libexec/podman/catatonit")
 SSHD: Final = Path("/usr/sbin/sshd")
 TOOLS: Final[Mapping[str, tuple[str, ...]]] = {
     "debootstrap": ("debootstrap",),
+    "docker": ("docker",),
     "docker-registry": ("docker-registry",),
     "faketime": ("faketime",),
     "openssl": ("openssl",),

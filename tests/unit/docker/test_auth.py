@@ -105,7 +105,7 @@ def test_a_helper_with_a_token(tmp_path: Path) -> None:
         ({"auths": []}, "has no credentials"),
         ({"auths": {"other:1": entry()}}, f"no credentials for {REGISTRY}"),
         ({"auths": {REGISTRY: {"auth": "!"}}}, "damaged"),
-        ({"credsStore": "absent-one"}, "docker-credential-absent-one, which is not on PATH"),
+        ({"credsStore": "absent-one"}, "docker-credential-absent-one is not on PATH"),
         ({"credsStore": "failing"}, "docker-credential-failing failed"),
         ({"credsStore": "garbage"}, "docker-credential-garbage failed"),
     ],

@@ -1,7 +1,15 @@
-"""Who we are at a registry: the docker command's config file and its credential helpers.
+"""Credentials for a registry: the docker command's config file and its credential helpers.
 
-The rules are those of github.com/docker/cli (cli/config) and of docker-credential-helpers. The SDK
-has them too; ours give a helper a time limit and keep what it prints off our own output.
+The rules are those of github.com/docker/cli (cli/config), measured with 20.10 and 28.2. The docker
+package (``docker.auth``, ``docker.credentials``; 7.1 and 7.2) differs, so it is not used here:
+
+* A helper has no time limit, gets our process's environment only, and what it prints, maybe a
+  password, is in the error. One that fails ends the pull; the docker command then reads the file.
+* Of a file that is no JSON nothing is told. One damaged entry fails all registries.
+* ``username``, ``password`` and ``registrytoken`` of an entry are not read, an empty
+  ``identitytoken`` hides its password, and an empty name in ``credHelpers`` does not mean the file.
+
+tests/unit/docker/test_auth_differences.py shows each.
 """
 
 from __future__ import annotations
@@ -29,6 +37,8 @@ _HUB_KEY: Final = "https://index.docker.io/v1/"
 _TOKEN_USER: Final = "<token>"  # noqa: S105 - what a helper says instead of a name
 _NOT_FOUND: Final = b"credentials not found"
 _HELPER_SECONDS: Final = 20.0
+_FIELDS: Final = ("username", "password", "identitytoken", "registrytoken")
+"""What an entry of the file may hold beside ``auth``."""
 
 
 @frozen(kw_only=True)
@@ -63,8 +73,8 @@ def registry_login(
 ) -> Login:
     """Look up our credentials for a registry, as the docker command does.
 
-    A config file that cannot be read, or a helper that fails, means a pull without credentials (so
-    does the docker command); the reason is told when the registry then refuses.
+    Where a helper fails, the file is read; where that gives nothing either, the pull goes without
+    credentials, and the reason is told when the registry refuses it.
 
     Args:
         registry: ``docker.io`` or ``host[:port]``.
@@ -74,19 +84,34 @@ def registry_login(
     """
     stop = cancellation or Cancellation()
     path = default_config_folder(environ) / "config.json"
+    trouble: _NoCredentialsError | None = None
+    found: Mapping[str, str] | None = None
     try:
-        found = _look_up(_read(path), path, registry, environ, stop, asking)
+        config = _read(path)
+        try:
+            found = _of_helper(config, path, registry, environ, stop, asking)
+        except _NoCredentialsError as reason:
+            trouble = reason
+        found = found or _of_file(config, registry)
+        if found is None:
+            raise trouble or _NoCredentialsError(f"has no credentials for {registry}")
     except _NoCredentialsError as reason:
-        told = f"no credentials were sent: {path}: {reason}"
-        return Login(told=told, hint=reason.hint)
-    header = base64.urlsafe_b64encode(json.dumps({**found, "serveraddress": registry}).encode())
+        return Login(told=f"no credentials were sent: {path}: {reason}", hint=reason.hint)
+    # The engine sends them to the host of this address only, and to Docker Hub by this key only
+    # (moby, daemon/containerd/resolver.go).
+    sent = json.dumps({**found, "serveraddress": _key(registry)}).encode()
+    header = base64.urlsafe_b64encode(sent).decode("ascii")
     told = f"the credentials of {found.get('username', 'a token')} in {path} were sent"
-    return Login(headers={"X-Registry-Auth": header.decode("ascii")}, told=told)
+    return Login(
+        headers={"X-Registry-Auth": header},
+        told=f"{told}: {trouble}" if trouble else told,
+        hint=trouble.hint if trouble else None,
+    )
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8").strip() or "{}")
     except OSError as error:
         raise _NoCredentialsError(error.strerror) from None
     except ValueError:
@@ -96,43 +121,29 @@ def _read(path: Path) -> Mapping[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _look_up(  # noqa: PLR0917 - all of one look
+def _helper(config: Mapping[str, Any], registry: str) -> str | None:
+    """Return the program that keeps the credentials of a registry, None where the file does."""
+    helpers = config.get("credHelpers")
+    name = helpers.get(_key(registry)) if isinstance(helpers, dict) else None
+    name = config.get("credsStore") if name is None else name  # an empty one is the file
+    return f"docker-credential-{name}" if name else None
+
+
+def _of_helper(  # noqa: PLR0917 - all of one look
     config: Mapping[str, Any],
     path: Path,
     registry: str,
     environ: Mapping[str, str],
     stop: Cancellation,
     asking: Callable[[str], None] | None,
-) -> Mapping[str, str]:
-    helper = _helper(config, registry)
-    found = _helped(helper, path, registry, environ, stop, asking) if helper else None
-    found = found or _of_file(config, registry)
-    if found is None:
-        msg = f"has no credentials for {registry}"
-        raise _NoCredentialsError(msg)
-    return found
-
-
-def _helper(config: Mapping[str, Any], registry: str) -> str | None:
-    """Return the program that keeps the credentials of a registry, None where the file does."""
-    helpers = config.get("credHelpers")
-    name = helpers.get(_key(registry)) if isinstance(helpers, dict) else None
-    name = name or config.get("credsStore")
-    return f"docker-credential-{name}" if name else None
-
-
-def _helped(  # noqa: PLR0917 - all of one look
-    helper: str,
-    path: Path,
-    registry: str,
-    environ: Mapping[str, str],
-    stop: Cancellation,
-    asking: Callable[[str], None] | None,
 ) -> Mapping[str, str] | None:
-    """Ask a helper; None when it knows nothing of the registry."""
+    """Ask a helper; None where there is none, or it knows nothing of the registry."""
+    helper = _helper(config, registry)
+    if helper is None:
+        return None
     program = shutil.which(helper, path=environ.get("PATH"))
     if program is None:
-        msg = f"names the credential helper {helper}, which is not on PATH"
+        msg = f"its credential helper {helper} is not on PATH"
         hint = (
             f"install {helper} where Spawnery runs, or remove credsStore and credHelpers from"
             f" {path} and log in again: docker login{_argument(registry)}"
@@ -148,7 +159,7 @@ def _helped(  # noqa: PLR0917 - all of one look
         user, secret = str(answer["Username"]), str(answer["Secret"])
     except (OSError, ValueError, LookupError, TypeError, subprocess.TimeoutExpired):
         # What it printed is left out: it may hold a password.
-        msg = f"the credential helper {helper} failed"
+        msg = f"its credential helper {helper} failed"
         hint = f"see what it says: echo {_key(registry)} | {helper} get"
         raise _NoCredentialsError(msg, hint) from None
     if user == _TOKEN_USER:
@@ -186,22 +197,27 @@ def _run(
 
 def _of_file(config: Mapping[str, Any], registry: str) -> Mapping[str, str] | None:
     auths = config.get("auths")
-    for key, entry in auths.items() if isinstance(auths, dict) else ():
-        if _host(str(key)) != _host(_key(registry)) or not isinstance(entry, dict):
+    entries = auths.items() if isinstance(auths, dict) else ()
+    # The registry's own name comes before the addresses that older logins wrote.
+    for key, entry in sorted(entries, key=lambda entry: entry[0] != _key(registry)):
+        if _host(key) != _host(_key(registry)) or not isinstance(entry, dict):
             continue
-        if entry.get("identitytoken"):
-            return {"identitytoken": str(entry["identitytoken"])}
+        found = {name: str(entry[name]) for name in _FIELDS if entry.get(name)}
         if entry.get("auth"):
-            return _decoded(str(entry["auth"]))
+            found |= _decoded(str(entry["auth"]))
+        if found:
+            return found
     return None
 
 
 def _decoded(text: str) -> Mapping[str, str]:
     try:
-        user, _, password = base64.b64decode(text, validate=True).decode("utf-8").partition(":")
+        user, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
-        msg = "is damaged: an entry of auths is no base64 text"
-        raise _NoCredentialsError(msg) from None
+        colon = ""
+    if not colon:
+        msg = "is damaged: an entry of auths is no base64 text of user:password"
+        raise _NoCredentialsError(msg)
     return {"username": user, "password": password.rstrip("\0")}
 
 
