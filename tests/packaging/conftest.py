@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from builds import CORE, Environment, Workshop
+from builds import CORE, ROOT, Environment, Workshop
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +21,10 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 def core_alone(workshop: Workshop) -> Environment:
     """An environment with core's wheel and what it depends on."""
     return workshop.environment(workshop.build(CORE).wheel)
+
+
+@pytest.fixture(scope="session")
+def both(workshop: Workshop) -> Environment:
+    """An environment with core and both spawners."""
+    projects = (CORE, ROOT / "plugins" / "docker_spawner", ROOT / "plugins" / "k8s_spawner")
+    return workshop.environment(*(workshop.build(project).wheel for project in projects))

@@ -33,13 +33,6 @@ def wheel_of(name: str, workshop: Workshop) -> Path:
     return workshop.build(ROOT / "plugins" / PLUGINS[name]).wheel
 
 
-@pytest.fixture
-def both(workshop: Workshop) -> Environment:
-    """An environment with core and both spawners."""
-    wheels = [wheel_of(name, workshop) for name in PLUGINS]
-    return workshop.environment(workshop.build(CORE).wheel, *wheels)
-
-
 @pytest.mark.parametrize(
     ("name", "brings"),
     [("docker", frozenset({"docker"})), ("kubernetes", frozenset({"kubernetes"}))],
