@@ -40,12 +40,12 @@ def wheel_of(name: str, workshop: Workshop) -> Path:
 def test_its_entry_point(
     name: str, brings: frozenset[str], workshop: Workshop, tmp_path: Path
 ) -> None:
-    """Beside core alone, the spawner is listed, and brings its own SDK at most."""
+    """Beside core alone, the spawner is listed, and brings its own SDK alone, without extras."""
     place = workshop.environment(workshop.build(CORE).wheel, wheel_of(name, workshop))
     done = checked(place.path("spawnery"), "--json", "spawners", env=place.variables(tmp_path))
     listed = {item["name"]: item["distribution"] for item in json.loads(done.stdout)["installed"]}
     assert listed[name] == f"spawnery-{name}"
-    for sdk in ("docker", "kubernetes"):
+    for sdk in ("docker", "kubernetes", "paramiko"):  # the last is docker's extra ssh
         there = f"u.find_spec({sdk!r}) is not None"
         place.python(f"import importlib.util as u; assert ({there}) is {sdk in brings}", tmp_path)
 
