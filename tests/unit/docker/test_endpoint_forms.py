@@ -112,7 +112,6 @@ def test_a_context_is_followed_only_by_name(tmp_path: Path) -> None:
     assert endpoint_of(environ).kind == "unix"
     found = endpoint_of({**environ, "DOCKER_HOST": "tcp://near:1"}, context="far")
     assert (found.address, found.source) == ("far:1", "context far")
-    assert endpoint_of(environ, context="default").address == "/var/run/docker.sock"
 
 
 def test_the_docker_command_s_variable_names_a_context(tmp_path: Path) -> None:
@@ -129,12 +128,12 @@ def test_the_docker_command_s_variable_names_a_context(tmp_path: Path) -> None:
 
 def test_a_context_brings_its_certificates(tmp_path: Path) -> None:
     """Certificates in the store of the context make it TLS."""
-    context(tmp_path, "tls", {"Endpoints": {"docker": {"Host": "tcp://far"}}})
+    context(tmp_path, "tls", {"Endpoints": {"docker": {"Host": "tcp://far:1"}}})
     folder = tmp_path / "contexts" / "tls" / hashlib.sha256(b"tls").hexdigest() / "docker"
     folder.mkdir(parents=True)
     (folder / "ca.pem").touch()
     found = endpoint_of({"DOCKER_CONFIG": str(tmp_path)}, context="tls")
-    assert (found.kind, found.address, found.tls.ca) == ("tls", "far:2376", folder / "ca.pem")
+    assert (found.kind, found.address, found.tls.ca) == ("tls", "far:1", folder / "ca.pem")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,14 @@
 """A docker context that a setting names: where its files are, and what they say.
 
-Layout of the store: github.com/docker/cli, cli/context/store/doc.go.
+Layout of the store: github.com/docker/cli, cli/context/store/doc.go. ``docker.context`` of the
+docker package (7.1, 7.2) differs from the docker command (20.10, 28.2), so it is not used:
+
+* A context that is not there, or that has no docker endpoint, is the usual socket: jobs would run
+  on another engine. A damaged one is a bare ``Exception``.
+* One without all of CA, certificate and key is plain TCP, and so is ``SkipTLSVerify`` without them.
+* An address needs a port. Only our process's own environment says where the files are.
+
+tests/unit/docker/test_context_differences.py shows each.
 """
 
 from __future__ import annotations
@@ -9,27 +17,28 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from spawnery.errors import ConfigurationError
 
-from spawnery_docker.endpoint import DEFAULT_SOCKET, Endpoint, default_config_folder, parse_host
+from spawnery_docker.endpoint import Endpoint, default_config_folder, parse_host
 from spawnery_docker.tls import TlsFiles
+
+_PORTS: Final = (80, 443)
+"""Of an address without a port: in a context it is that of HTTP, unlike in ``DOCKER_HOST``."""
 
 
 def context_endpoint(name: str, environ: Mapping[str, str]) -> Endpoint:
     """Return the endpoint of a context.
 
     Args:
-        name: Its name; ``default`` is the usual socket.
+        name: Its name, not ``default``.
         environ: Our own environment: ``DOCKER_CONFIG``, ``HOME``.
 
     Raises:
         ConfigurationError: There is no such context, or it cannot be used.
     """
     source = f"context {name}"
-    if name == "default":
-        return Endpoint(kind="unix", address=DEFAULT_SOCKET, source=source, environ=environ)
     store = default_config_folder(environ) / "contexts"
     folder = hashlib.sha256(name.encode()).hexdigest()
     docker = _read(store / "meta" / folder / "meta.json", name)
@@ -37,7 +46,8 @@ def context_endpoint(name: str, environ: Mapping[str, str]) -> Endpoint:
     files = TlsFiles.in_folder(store / "tls" / folder / "docker", verify=verify)
     given = files.ca or files.cert or not files.verify
     text = str(docker.get("Host") or "")
-    return parse_host(text, source=source, tls=files if given else None, environ=environ)
+    tls = files if given else None
+    return parse_host(text, source=source, tls=tls, environ=environ, ports=_PORTS)
 
 
 def _read(path: Path, name: str) -> Mapping[str, Any]:

@@ -1,8 +1,14 @@
 """Where the engine listens: the docker command's variables, or a context asked for by name.
 
-The rules are those of github.com/docker/cli (cli/flags/options.go, opts/hosts.go), with one
-difference: the active context of ``docker context use`` is not followed, because a click in a tool
-must not change where jobs run. ``DOCKER_CONTEXT`` is, where neither setting nor ``DOCKER_HOST`` is.
+The rules are those of github.com/docker/cli (cli/flags/options.go, opts/hosts.go), measured with
+20.10 and 28.2, with one difference: the active context of ``docker context use`` is not followed,
+because a click in a tool must not change where jobs run. ``DOCKER_CONTEXT`` is, where neither
+setting nor ``DOCKER_HOST`` is.
+
+``docker.utils`` of the docker package (7.1, 7.2) differs: it wants a port in ``tcp://host``, takes
+``http://`` and ``TCP://``, raises ``ValueError`` for a bad port, does not know ``DOCKER_TLS``, and
+``from_env`` of 7.2 follows the active context. Its proxies are those of requests, which has one for
+this machine itself too. tests/unit/docker/test_endpoint_differences.py shows each.
 """
 
 from __future__ import annotations
@@ -16,13 +22,13 @@ from typing import Final, Protocol
 
 from attrs import field, frozen
 from spawnery.errors import ConfigurationError
+from spawnery.proxies import proxy_for
 
 from spawnery_docker import connections
 from spawnery_docker.tls import TlsFiles
 
 DEFAULT_SOCKET: Final = "/var/run/docker.sock"
-_TCP_PORT: Final = 2375
-_TLS_PORT: Final = 2376
+_PORTS: Final = (2375, 2376)
 _SSH_PORT: Final = 22
 _HOST: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^:/@\[\]]+)(?::(?P<port>[0-9]{1,5}))?\Z")
 _FORMS: Final = (
@@ -78,6 +84,19 @@ class Endpoint:
         return f"{self.kind}://{user}{at}{host.lower().rstrip('.')}{f':{port}' if port else ''}"
 
     @property
+    def proxy(self) -> str | None:
+        """The HTTP proxy on the way there, ``http://[user:password@]host:port``, None without one.
+
+        ``HTTP_PROXY`` and ``NO_PROXY`` count for plain TCP, ``HTTPS_PROXY`` and ``NO_PROXY`` for
+        TLS, as with the docker command (github.com/docker/go-connections, sockets.go).
+
+        Raises:
+            ConfigurationError: It is of a kind that we cannot use.
+        """
+        scheme = {"tcp": "http", "tls": "https"}.get(self.kind)
+        return proxy_for(f"{scheme}://{self.address}", self.environ) if scheme else None
+
+    @property
     def told(self) -> str:
         """The address and where it came from, for a person."""
         return f"{self.url} ({self.source})"
@@ -105,7 +124,8 @@ def resolve_endpoint(settings: EndpointSettings, environ: Mapping[str, str]) -> 
 
     Args:
         settings: A context named there wins over ``DOCKER_HOST``, and that over
-            ``DOCKER_CONTEXT``, as with the docker command.
+            ``DOCKER_CONTEXT``. The context ``default`` is what ``DOCKER_HOST`` says, else the usual
+            socket. All as with the docker command.
         environ: Our own environment.
 
     Raises:
@@ -113,17 +133,23 @@ def resolve_endpoint(settings: EndpointSettings, environ: Mapping[str, str]) -> 
     """
     text = environ.get("DOCKER_HOST", "").strip()
     context = settings.context or ("" if text else environ.get("DOCKER_CONTEXT", "").strip())
-    if context:
+    if context not in {"", "default"}:
         from spawnery_docker.contexts import context_endpoint  # noqa: PLC0415 - seldom used
 
         return context_endpoint(context, environ)
     if not text:
         return Endpoint(kind="unix", address=DEFAULT_SOCKET, environ=environ)
-    return parse_host(text, source="DOCKER_HOST", tls=TlsFiles.of(environ), environ=environ)
+    tls = TlsFiles.of(environ, default_config_folder(environ))
+    return parse_host(text, source="DOCKER_HOST", tls=tls, environ=environ)
 
 
 def parse_host(
-    text: str, *, source: str, tls: TlsFiles | None, environ: Mapping[str, str]
+    text: str,
+    *,
+    source: str,
+    tls: TlsFiles | None,
+    environ: Mapping[str, str],
+    ports: tuple[int, int] = _PORTS,
 ) -> Endpoint:
     """Read an address as ``DOCKER_HOST`` has it.
 
@@ -132,6 +158,7 @@ def parse_host(
         source: Where it came from.
         tls: How a ``tcp`` address is secured, None for plain TCP.
         environ: Our own environment.
+        ports: Of a ``tcp`` address without one: for plain TCP, for TLS.
 
     Raises:
         ConfigurationError: It is none.
@@ -145,7 +172,7 @@ def parse_host(
             raise _malformed(text, source, "the path of the socket must begin with /")
         return Endpoint(kind="unix", address=path, source=source, environ=environ)
     if scheme == "tcp":
-        kind, port = ("tls", _TLS_PORT) if tls else ("tcp", _TCP_PORT)
+        kind, port = ("tls", ports[1]) if tls else ("tcp", ports[0])
         address = _host_and_port(text, rest.rstrip("/"), source, port)
         return Endpoint(kind=kind, address=address, source=source, tls=tls, environ=environ)
     if scheme == "ssh":

@@ -2,6 +2,10 @@
 
 What the docker command does too (github.com/docker/cli, cli/connhelper), so keys, agents, jump
 hosts and known hosts are those of the user's own ssh configuration.
+
+The docker package (7.1, 7.2) knows no ssh without paramiko, which it does not bring. With it, also
+with ``use_ssh_client``, each request starts an ssh program of its own, which may ask on our
+terminal, has no time limit, and whose words are in no error.
 """
 
 from __future__ import annotations

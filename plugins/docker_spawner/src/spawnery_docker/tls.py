@@ -1,4 +1,15 @@
-"""TLS to an engine: the files that the docker command uses."""
+"""TLS to an engine: the files that the docker command uses, and the context made of them.
+
+The docker package (7.1, 7.2) differs from the docker command (20.10, 28.2), so both are ours:
+
+* It wants a certificate of ours in any case. ``DOCKER_CERT_PATH`` alone switches TLS on, without a
+  check of the engine; ``DOCKER_TLS`` switches nothing on.
+* Without a CA it trusts certifi's authorities instead of the system's, and
+  ``REQUESTS_CA_BUNDLE`` replaces the CA of the folder.
+* On Python 3.13 it refuses authorities that lack extensions, such as key usage; Go takes them.
+
+tests/unit/docker/test_tls_differences.py shows each.
+"""
 
 from __future__ import annotations
 
@@ -27,19 +38,21 @@ class TlsFiles:
     verify: bool = True
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> TlsFiles | None:
+    def of(cls, environ: Mapping[str, str], default: Path) -> TlsFiles | None:
         """Read ``DOCKER_TLS_VERIFY``, ``DOCKER_TLS`` and ``DOCKER_CERT_PATH``.
 
         Any value but the empty one switches on, ``0`` too: so does the docker command. A folder
         without ``DOCKER_TLS*`` does not; None then.
+
+        Args:
+            environ: Our own environment.
+            default: The folder of the files where ``DOCKER_CERT_PATH`` names none.
         """
         verify = bool(environ.get("DOCKER_TLS_VERIFY"))
         if not verify and not environ.get("DOCKER_TLS"):
             return None
-        config = environ.get("DOCKER_CONFIG")
-        home = Path(config) if config else Path(environ.get("HOME") or Path.home()) / ".docker"
         named = environ.get("DOCKER_CERT_PATH")
-        return cls.in_folder(Path(named) if named else home, verify=verify)
+        return cls.in_folder(Path(named) if named else default, verify=verify)
 
     @classmethod
     def in_folder(cls, folder: Path, *, verify: bool) -> TlsFiles:
@@ -63,13 +76,13 @@ class TlsFiles:
 
 @functools.lru_cache(maxsize=8)
 def _context(files: TlsFiles) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if not files.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
     try:
-        if files.ca is not None and files.verify:
-            context = ssl.create_default_context(cafile=str(files.ca))
+        context = ssl.create_default_context(cafile=files.ca if files.verify else None)
+        # Authorities of engines often lack extensions that Python 3.13 wants; Go does not.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if not files.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
         if files.cert is not None and files.key is not None:
             context.load_cert_chain(files.cert, files.key, password=_no_password)
     except (OSError, ValueError) as error:

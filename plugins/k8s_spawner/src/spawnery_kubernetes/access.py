@@ -10,9 +10,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
+from spawnery import proxies
 from spawnery.errors import ConfigurationError
 
-from spawnery_kubernetes import kubeconfig, proxies
+from spawnery_kubernetes import kubeconfig
 from spawnery_kubernetes.credentials import Credentials, Identity, Proof, of_token_file
 from spawnery_kubernetes.settings import KubernetesSettings
 

@@ -1,6 +1,6 @@
-"""Which HTTP proxy stands between us and the cluster: pure.
+"""For spawners: the HTTP proxy that the environment names for a server. Pure.
 
-As Go's net/http and so kubectl read the environment (golang.org/x/net/http/httpproxy).
+As Go's net/http, and so kubectl and the docker command, read it (golang.org/x/net/http/httpproxy).
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ def proxy_for(server: str, environ: Mapping[str, str]) -> str | None:
     """Return the proxy that the environment names for a server; None where there is none.
 
     Args:
-        server: ``https://host:port``.
+        server: ``https://host:port`` or ``http://host:port``.
         environ: Our own environment.
+
+    Raises:
+        ConfigurationError: It is of a kind that we cannot use.
     """
     address = urlsplit(server)
     proxy = _variable(environ, f"{address.scheme.upper()}_PROXY")
