@@ -10,40 +10,32 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import ssh_server
 from certificates import authority, certificate, server_context
-from docker_host import endpoint_of
+from docker_host import client_of
 from registry import free_port
 from spawnery.errors import EngineDenied, EngineUnreachable
 from spawnery.testing.proxy import TransportProxy
-from spawnery_docker.endpoint import Endpoint
-from spawnery_docker.endpoint_errors import connect_error
 from tools import need_root
 
 pytestmark = pytest.mark.engine("docker")
-PING = b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
 LONG = 30.0
 
 
-def pinged(environ: dict[str, str]) -> bytes:
-    """Connect as the spawner does, ping, and return all that was answered."""
-    endpoint = endpoint_of(environ)
-    with endpoint.connect(LONG) as sock:
-        sock.sendall(PING)
-        answer = b""
-        while data := sock.recv(4096):
-            answer += data
-    return answer
+def pinged(environ: dict[str, str], seconds: float = LONG) -> bool:
+    """Ask the engine for a sign of life, as the spawner does."""
+    with closing(client_of(environ)) as client, client.within(seconds) as engine:
+        return bool(engine.ping())
 
 
 def unreachable(environ: dict[str, str]) -> EngineUnreachable:
     """Return the error of a connection that nobody answers."""
     with pytest.raises(EngineUnreachable) as caught:
-        endpoint_of(environ).connect(LONG)
+        pinged(environ)
     assert caught.value.cause == "engine.unreachable"
     return caught.value
 
@@ -118,19 +110,19 @@ def secured(docker_socket: str, signers: Path) -> Iterator[str]:
 
 def test_a_unix_socket(docker_socket: str) -> None:
     """The engine answers over its socket."""
-    assert b"Api-Version" in pinged({"DOCKER_HOST": f"unix://{docker_socket}"})
+    assert pinged({"DOCKER_HOST": f"unix://{docker_socket}"})
 
 
 def test_tcp(docker_socket: str) -> None:
     """The engine answers over TCP."""
     with TransportProxy(f"unix://{docker_socket}") as proxy:
-        assert b"Api-Version" in pinged({"DOCKER_HOST": proxy.address})
+        assert pinged({"DOCKER_HOST": proxy.address})
 
 
 def test_tls(secured: str, signers: Path) -> None:
     """With DOCKER_TLS_VERIFY and the certificates of DOCKER_CERT_PATH the engine answers."""
     environ = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(signers / "user")}
-    assert b"Api-Version" in pinged({"DOCKER_HOST": secured, **environ})
+    assert pinged({"DOCKER_HOST": secured, **environ})
 
 
 def test_tls_of_an_unknown_engine(secured: str, signers: Path) -> None:
@@ -157,14 +149,9 @@ def test_tls_without_a_certificate_of_ours(signers: Path, tmp_path: Path) -> Non
     (tmp_path / "ca.pem").write_bytes((signers / "user" / "ca.pem").read_bytes())
     environ = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tmp_path)}
     context = server_context(signers / "engine", wants_certificate=True)
-    with strict_door(context) as address:
-        endpoint = endpoint_of({"DOCKER_HOST": address, **environ})
-        with pytest.raises(ssl.SSLError) as caught, endpoint.connect(LONG) as sock:
-            # With TLS 1.3 the refusal comes with the first answer only.
-            sock.recv(4096)
-    error = connect_error(endpoint, caught.value)
-    assert isinstance(error, EngineDenied)
-    assert "cert.pem and key.pem" in error.hint
+    with strict_door(context) as address, pytest.raises(EngineDenied) as caught:
+        pinged({"DOCKER_HOST": address, **environ})
+    assert "cert.pem and key.pem" in caught.value.hint
 
 
 def test_tls_to_a_plain_port(docker_socket: str, signers: Path) -> None:
@@ -187,10 +174,7 @@ def sshd(tmp_path: Path) -> Iterator[ssh_server.SshServer]:
 
 def test_ssh(sshd: ssh_server.SshServer) -> None:
     """The engine of another machine answers through the ssh program and a real sshd."""
-    environ = {**sshd.environ, "DOCKER_HOST": sshd.docker_host}
-    answer = pinged(environ)
-    assert b"Api-Version" in answer
-    assert answer.count(b"HTTP/1.1") == 1
+    assert pinged({**sshd.environ, "DOCKER_HOST": sshd.docker_host})
 
 
 def programs_of(folder: Path) -> int:
@@ -205,20 +189,20 @@ def programs_of(folder: Path) -> int:
 
 
 def test_ssh_ends_with_its_connection(sshd: ssh_server.SshServer) -> None:
-    """Closing a connection ends its program; shutting it down wakes a reader at once."""
-    endpoint = endpoint_of({**sshd.environ, "DOCKER_HOST": sshd.docker_host})
-    sock = endpoint.connect(LONG)
+    """One program serves one call after the other; closing a stream wakes its reader at once."""
+    client = client_of({**sshd.environ, "DOCKER_HOST": sshd.docker_host})
+    with client.within(LONG) as engine:
+        assert engine.ping()
+        assert engine.ping()
     assert programs_of(sshd.folder) == 1
-    sock.sendall(b"GET /events HTTP/1.1\r\nHost: docker\r\n\r\n")
+    stream = client.stream("GET", "/events", query={}, timeout=LONG)
     ended: list[bytes] = []
-    with sock.makefile("rb") as reader:
-        assert b"200" in reader.readline()
-        thread = threading.Thread(target=lambda: ended.append(reader.read()))
-        thread.start()
-        sock.shutdown(socket.SHUT_RDWR)
-        thread.join(LONG)
-    sock.close()
-    assert len(ended) == 1
+    thread = threading.Thread(target=lambda: ended.append(stream.read1()))
+    thread.start()
+    stream.close()
+    thread.join(LONG)
+    assert ended == [b""]
+    client.close()
     assert programs_of(sshd.folder) == 0
 
 
@@ -307,10 +291,13 @@ def test_a_name_that_leads_nowhere() -> None:
     assert "cannot be resolved" in error.message
 
 
-def fill_queue(endpoint: Endpoint, held: ExitStack) -> None:
+def fill_queue(path: Path, held: ExitStack) -> None:
     """Connect until there is no place left."""
-    for _ in range(10):
-        held.enter_context(endpoint.connect(0.5))
+    with suppress(BlockingIOError):
+        while True:
+            sock = held.enter_context(socket.socket(socket.AF_UNIX))
+            sock.setblocking(False)
+            sock.connect(str(path))
 
 
 def test_a_listener_that_never_accepts(tmp_path: Path) -> None:
@@ -318,24 +305,27 @@ def test_a_listener_that_never_accepts(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as full:
         full.bind(str(tmp_path / "full.sock"))
         full.listen(0)
-        endpoint = endpoint_of({"DOCKER_HOST": f"unix://{tmp_path}/full.sock"})
         begun = time.monotonic()
-        with ExitStack() as held, pytest.raises(EngineUnreachable) as caught:
-            fill_queue(endpoint, held)
+        with ExitStack() as held:
+            fill_queue(tmp_path / "full.sock", held)
+            with pytest.raises(EngineUnreachable) as caught:
+                pinged({"DOCKER_HOST": f"unix://{tmp_path}/full.sock"}, 0.5)
     assert time.monotonic() - begun < LONG
     assert "0.5 s" in caught.value.message
 
 
 DENIED = """
 import os, sys
-from docker_host import endpoint_of
+from docker_host import client_of
 from spawnery.errors import EngineDenied
+import spawnery_docker.client
 import spawnery_docker.socket_access
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)
 try:
-    endpoint_of({"DOCKER_HOST": "unix://" + sys.argv[1]}).connect(10)
+    with client_of({"DOCKER_HOST": "unix://" + sys.argv[1]}).within(10) as engine:
+        engine.ping()
 except EngineDenied as error:
     print(error.cause, error.retryable)
     print(error)

@@ -1,93 +1,136 @@
-"""The thin module that talks to the engine: HTTP/1.1 over the endpoint's socket.
+"""The thin module that talks to the engine, by the client of the ``docker`` package.
 
-The docker SDK is left out: its client costs 0.2 s to import and twice the processor time of a
-spawn, its streams end like a finished job when the connection breaks (docker-py, types/daemon.py),
-and a selector cannot read them. API: docs.docker.com/reference/api/engine.
+No other module imports the package, and this one is imported at the first call (80 ms). What the
+engine is asked goes through ``request``, where each call gets its time limit and each failure our
+words. API: docs.docker.com/reference/api/engine.
 """
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import json
-import socket
+import re
 import ssl
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
-from urllib.parse import urlencode
+from http.client import BadStatusLine, HTTPException, RemoteDisconnected
+from typing import Any, Final
 
-from attrs import frozen
+import requests
+from docker import APIClient
+from docker.errors import DockerException
 from spawnery.contract import Cancellation
 from spawnery.engine_clock import EngineClock
-from spawnery.errors import SpawnerError
-from spawnery.wires import Kept, is_dropped
+from spawnery.errors import EngineError, SpawnerError
+from urllib3 import Timeout
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from spawnery_docker import podman
+from spawnery_docker.api_version import NEWEST, agree, not_docker, renegotiated
 from spawnery_docker.endpoint import Endpoint
 from spawnery_docker.endpoint_errors import connect_error
 from spawnery_docker.errors import ApiError, Unanswered
-from spawnery_docker.versions import agree, not_docker, renegotiated
-from spawnery_docker.wire import ByteStream, RawExchange, text_of_error
+from spawnery_docker.http_stream import ByteStream, Held
+from spawnery_docker.transport import Sending, UnsentError, reach, root_of, sending
 
-T = TypeVar("T")
-_IDLE: Final = 8
-"""Connections that are kept for the next call; the peak of callers at once is seldom higher."""
-_GOOD: Final = range(200, 400)
+__all__ = ["APIClient", "DockerClient"]
+
+_GOOD: Final = frozenset({101, *range(200, 400)})
 _REFUSED: Final = frozenset({401, 403})
 """What a socket proxy says by itself; such a reply tells nothing of the engine behind it."""
+_IN_VERSION: Final = re.compile(r"/v\d+\.\d+(?=/)")
+_FAILURES: Final = (requests.RequestException, HTTPError, HTTPException, OSError)
 
 
-@frozen
-class Reply:
-    """An answer that was read to its end.
+class _Client(APIClient):
+    """The package's client for one engine; all of its methods send through ``request``.
 
-    Attributes:
-        status: HTTP status, below 400.
-        headers: Its header fields.
-        body: Its body.
+    Its own constructor is not called: that reads ``config.json`` of this process's user (a damaged
+    one raises in 7.1 and 7.2), wants paramiko for ssh, and asks the engine for its version.
     """
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        """Decode the body; None where it is empty."""
-        return json.loads(self.body) if self.body else None
-
-
-class _Connection(http.client.HTTPConnection):
-    """A connection whose socket comes from the endpoint."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__("docker")
+    def __init__(self, endpoint: Endpoint, clock: EngineClock) -> None:
+        requests.Session.__init__(self)
+        self.base_url, adapter = reach(endpoint)
+        self.mount(self.base_url, adapter)
+        self.trust_env = False  # no proxy, no netrc, no REQUESTS_CA_BUNDLE
+        self.headers.update({"User-Agent": "spawnery", "Accept-Encoding": "identity"})
+        self.timeout = 0
+        self._general_configs: Mapping[str, Any] = {}
+        self._version = ".".join(map(str, NEWEST))
+        self._agreed = False
         self._endpoint = endpoint
+        self._clock = clock
+        self.podman: str | None = None
 
-    def connect(self) -> None:
-        """Open the socket; raises what ``Endpoint.connect`` raises."""
-        self.sock = self._endpoint.connect(self.timeout or 30)
+    def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
+        """Send a request, in the time that the call has left, and check the answer's status.
 
-    @property
-    def dropped(self) -> bool:
-        """Whether the engine has closed it meanwhile."""
-        return self.sock is None or is_dropped(self.sock)
+        One that was refused for the API version is sent once more with another.
+        """
+        answer = self._sent(method, url, options)
+        if answer.status_code == HTTPStatus.BAD_REQUEST:
+            version = renegotiated(_words_of(answer), told=self._endpoint.told)
+            if version is not None:
+                self._version = version
+                answer = self._sent(method, _IN_VERSION.sub(f"/v{version}", url, count=1), options)
+        if answer.status_code not in _GOOD:
+            words, path = _words_of(answer), self._path(url)
+            raise ApiError(answer.status_code, words, method=method, path=path)
+        return answer
 
+    def _sent(self, method: str, url: str, options: Mapping[str, Any]) -> requests.Response:
+        now = sending()
+        given = {**options, "timeout": Timeout(total=now.left), "allow_redirects": False}
+        if not self._agreed:
+            # The engine takes it in its own version then, and names that in the answer.
+            url = _IN_VERSION.sub("", url, count=1)
+        try:
+            answer = super().request(method, url, **given)
+            self._clock.read_header(
+                answer.headers.get("Date"), sent=now.sent, received=time.monotonic()
+            )
+            self._learn(answer)
+        except UnsentError as error:
+            raise connect_error(self._endpoint, error.reason, now.seconds) from None
+        except _FAILURES as error:
+            raise self._unanswered(method, self._path(url), error, now.seconds) from None
+        finally:
+            now.over()
+        return answer
 
-def _cut_by(cut: Cancellation | None, sock: socket.socket) -> Callable[[], None]:
-    """Break a connection off when a job is stopped; returns what undoes it."""
+    def _path(self, url: str) -> str:
+        """Return the path of a request for a person: without the API's version."""
+        return _IN_VERSION.sub("", url.removeprefix(self.base_url), count=1)
 
-    def break_off() -> None:
-        with contextlib.suppress(OSError):
-            # Not that of a TLS socket, which takes its reader's state away.
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    def _learn(self, answer: requests.Response) -> None:
+        """Choose the API version by the first reply; so no request is spent on it."""
+        if not self._agreed and answer.status_code not in _REFUSED:
+            told, status = self._endpoint.told, answer.status_code
+            self._version = agree(answer.headers, told=told, status=status)
+            self._agreed = True
+            self.podman = podman.version_of(answer.headers)
 
-    return (lambda: None) if cut is None else cut.on_cancel(break_off)
+    def _unanswered(self, method: str, path: str, error: Exception, timeout: float) -> SpawnerError:
+        root = root_of(error)
+        told = self._endpoint.told
+        if isinstance(root, ssl.SSLError) and "ALERT" in (root.reason or ""):
+            # With TLS 1.3 an engine that refuses our certificate says so at the first answer.
+            return connect_error(self._endpoint, root)
+        if isinstance(root, BadStatusLine) and not isinstance(root, RemoteDisconnected):
+            said = str(root.args[0]) if root.args else ""
+            if said and not self._agreed:
+                return not_docker(told, f"it says {said[:60]!r}")
+        timed_out = isinstance(root, (TimeoutError, ReadTimeoutError))
+        why = f"within {timeout:.3g} s" if timed_out else f"({type(root).__name__}: {root})"
+        msg = f"the engine at {told} did not answer {method} {path} {why}"
+        return Unanswered(msg, timed_out=timed_out)
 
 
 class DockerClient:
-    """Sends requests to one engine; any number of threads may use it.
+    """Asks one engine; any number of threads may use it.
 
     Args:
         endpoint: Where the engine is.
@@ -97,248 +140,115 @@ class DockerClient:
     def __init__(self, endpoint: Endpoint, *, clock: EngineClock | None = None) -> None:
         self.endpoint = endpoint
         self._clock = clock or EngineClock()
-        self._kept: Kept[_Connection] = Kept(_IDLE)
-        self._version: str | None = None
-        self.podman: str | None = None
+        self._lock = threading.Lock()
+        self._made: _Client | None = None
+
+    @property
+    def podman(self) -> str | None:
         """Podman's version; None while nothing was answered, and where it is another engine."""
+        return None if self._made is None else self._made.podman
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float,
-        cut: Cancellation | None = None,
-    ) -> Reply:
-        """Send a request and read the whole answer.
-
-        One that was refused for the API version is sent once more with another.
+    @contextmanager
+    def within(
+        self, seconds: float, *, cancellation: Cancellation | None = None
+    ) -> Iterator[APIClient]:
+        """Lend the package's client, for this thread and for calls that must end in time.
 
         Args:
-            method: Of HTTP.
-            path: Without the API's version.
-            query: Parameters.
-            body: Sent as JSON; bytes as the tar archive that they are.
-            headers: Further header fields.
-            timeout: Limit in seconds for connecting and for each wait for the engine.
-            cut: Breaks the connection off when it comes; the request is unanswered then.
+            seconds: Limit for all calls, and within them for each wait for the engine.
+            cancellation: Breaks the connection off when it comes; the call is unanswered then.
 
         Raises:
             ApiError: The engine answered with an error status.
             Unanswered: It was sent, or a part of it, and no answer came.
             EngineUnreachable, EngineDenied: There is no connection: nothing happened.
             EngineError: What answers is no engine, or too old or new.
+            ConfigurationError: The certificates for it cannot be used.
         """
-        return self._in_its_version(
-            lambda: self._call(method, path, query, body, headers, timeout=timeout, cut=cut)
-        )
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        body: Mapping[str, Any] | bytes | None,
-        headers: Mapping[str, str] | None,
-        *,
-        timeout: float,
-        cut: Cancellation | None,
-    ) -> Reply:
-        connection = self._connection(timeout)
-        keep = _cut_by(cut, connection.sock)
-        try:
-            target, data, fields = self._request(path, query, body, headers)
-            sent = time.monotonic()
-            connection.request(method, target, body=data, headers=fields)
-            response = connection.getresponse()
-            self._clock.read_header(
-                response.getheader("Date"), sent=sent, received=time.monotonic()
-            )
-            answer = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            raise self._unanswered(method, path, error, timeout) from None
-        except BaseException:
-            connection.close()
-            raise
-        finally:
-            keep()
-        found = dict(response.getheaders())
-        if response.will_close:
-            connection.close()
-        else:
-            self._kept.keep(connection)
-        self._learn(found, response.status)
-        if response.status not in _GOOD:
-            text = text_of_error(answer)
-            raise ApiError(response.status, text, method=method, path=path)
-        return Reply(response.status, found, answer)
+        with Sending(seconds, cancellation).under_way():
+            try:
+                yield self._client()
+            except (requests.RequestException, DockerException) as error:
+                msg = f"what the engine at {self.endpoint.told} answered cannot be read: {error}"
+                raise EngineError(msg, hint="look at the engine: docker info") from None
 
     def stream(
         self,
         method: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str],
         headers: Mapping[str, str] | None = None,
         timeout: float,
-        cut: Cancellation | None = None,
+        cancellation: Cancellation | None = None,
     ) -> ByteStream:
-        """Send a request whose answer comes bit by bit; returns when its header is there.
+        """Ask for what comes bit by bit; returns when the header of the answer is there.
 
-        Args and errors as ``call``; ``timeout`` does not limit what comes after the header.
+        Args:
+            method: Of HTTP.
+            path: Without the API's version.
+            query: Parameters.
+            headers: Further header fields.
+            timeout: Limit in seconds until the header is there.
+            cancellation: As ``within``, until the header is there.
+
+        Raises:
+            SpawnerError, ApiError: As ``within``.
         """
-        exchange = self._exchange(method, path, query, body, headers, timeout=timeout, cut=cut)
-        try:
-            return exchange.stream()
-        except (OSError, http.client.HTTPException) as error:
-            exchange.close()
-            raise self._unanswered(method, path, error, timeout) from None
+        # The connection is the stream's own, so that closing one can never touch another request.
+        fields = {**(headers or {}), "Connection": "close"}
+        return ByteStream(self._raw(method, path, query, fields, timeout, cancellation))
 
     def hold(
         self,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str],
         headers: Mapping[str, str] | None = None,
         timeout: float,
-    ) -> RawExchange:
+    ) -> Held:
         """POST a request whose answer a selector will read (wait, attach).
 
         Returns when the header is there, which for ``wait`` means that the wait is registered
-        (moby, container_routes.go). Args and errors as ``call``.
+        (moby, container_routes.go). Args and errors as ``stream``.
         """
-        return self._exchange("POST", path, query, None, headers, timeout=timeout)
+        return Held(self._raw("POST", path, query, headers or {}, timeout))
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        self._kept.close()
+        with self._lock:
+            made = self._made
+        if made is not None:
+            made.close()
 
-    # -- inside ------------------------------------------------------------------------------
+    def _client(self) -> _Client:
+        with self._lock:
+            if self._made is None:
+                self._made = _Client(self.endpoint, self._clock)
+            return self._made
 
-    def _exchange(
+    def _raw(  # noqa: PLR0917 - all of one request
         self,
         method: str,
         path: str,
-        query: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
-        headers: Mapping[str, str] | None,
-        *,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
         timeout: float,
-        cut: Cancellation | None = None,
-    ) -> RawExchange:
-        return self._in_its_version(
-            lambda: self._exchange_once(
-                method, path, query, body, headers, timeout=timeout, cut=cut
-            )
-        )
+        cancellation: Cancellation | None = None,
+    ) -> requests.Response:
+        with self.within(timeout, cancellation=cancellation) as engine:
+            url = f"{engine.base_url}/v{engine.api_version}{path}"
+            return engine.request(method, url, params=query, headers=headers, stream=True)
 
-    def _exchange_once(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
-        headers: Mapping[str, str] | None,
-        *,
-        timeout: float,
-        cut: Cancellation | None = None,
-    ) -> RawExchange:
-        target, data, fields = self._request(path, query, body, headers)
-        sock = self.endpoint.connect(timeout)
-        keep = _cut_by(cut, sock)
-        try:
-            sent = time.monotonic()
-            exchange = RawExchange(sock, method, target, data, fields)
-            exchange.read_head()
-            date = exchange.headers.get("Date")
-            self._clock.read_header(date, sent=sent, received=time.monotonic())
-        except (OSError, http.client.HTTPException) as error:
-            sock.close()
-            raise self._unanswered(method, path, error, timeout) from None
-        except BaseException:
-            sock.close()
-            raise
-        finally:
-            keep()
-        try:
-            self._accept(exchange, method, path)
-        except BaseException:
-            exchange.close()
-            raise
-        sock.settimeout(None)
-        return exchange
 
-    def _accept(self, exchange: RawExchange, method: str, path: str) -> None:
-        self._learn(exchange.headers, exchange.status)
-        if exchange.status not in {101, *_GOOD}:
-            text = text_of_error(exchange.read_body())
-            raise ApiError(exchange.status, text, method=method, path=path)
-
-    def _request(
-        self,
-        path: str,
-        query: Mapping[str, str] | None,
-        body: Mapping[str, Any] | bytes | None,
-        headers: Mapping[str, str] | None,
-    ) -> tuple[str, bytes | None, dict[str, str]]:
-        version = f"/v{self._version}" if self._version else ""
-        target = f"{version}{path}?{urlencode(query)}" if query else f"{version}{path}"
-        fields = {"Host": self.endpoint.host_header, **(headers or {})}
-        if body is None:
-            return target, None, fields
-        if isinstance(body, bytes):
-            return target, body, {**fields, "Content-Type": "application/x-tar"}
-        fields["Content-Type"] = "application/json"
-        return target, json.dumps(body).encode(), fields
-
-    def _learn(self, headers: Mapping[str, str], status: int) -> None:
-        """Choose the API version by the first reply; so no request is spent on it."""
-        if self._version is None and status not in _REFUSED:
-            self._version = agree(headers, told=self.endpoint.told, status=status)
-            self.podman = podman.version_of(headers)
-
-    def _in_its_version(self, send: Callable[[], T]) -> T:
-        """Send a request; once more in another version where the engine refused ours."""
-        try:
-            return send()
-        except ApiError as error:
-            if error.status != HTTPStatus.BAD_REQUEST:
-                raise
-            version = renegotiated(error.message, told=self.endpoint.told)
-            if version is None:
-                raise
-            self._version = version
-        return send()
-
-    def _connection(self, timeout: float) -> _Connection:
-        connection = self._kept.take()
-        if connection is not None:
-            connection.sock.settimeout(timeout)
-            return connection
-        connection = _Connection(self.endpoint)
-        connection.timeout = timeout
-        connection.connect()
-        return connection
-
-    def _unanswered(
-        self,
-        method: str,
-        path: str,
-        error: OSError | http.client.HTTPException,
-        timeout: float,
-    ) -> SpawnerError:
-        if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
-            # With TLS 1.3 an engine that refuses our certificate says so at the first answer.
-            return connect_error(self.endpoint, error)
-        line = str(error.args[0]) if isinstance(error, http.client.BadStatusLine) else ""
-        if line and self._version is None and not isinstance(error, http.client.RemoteDisconnected):
-            return not_docker(self.endpoint.told, f"it says {line[:60]!r}")
-        timed_out = isinstance(error, socket.timeout)
-        why = f"within {timeout:.3g} s" if timed_out else f"({type(error).__name__}: {error})"
-        msg = f"the engine at {self.endpoint.told} did not answer {method} {path} {why}"
-        return Unanswered(msg, timed_out=timed_out)
+def _words_of(answer: requests.Response) -> str:
+    """Return the engine's words out of an error's body (``{"message": ...}``)."""
+    try:
+        found = json.loads(answer.content)
+    except ValueError:
+        return answer.content.decode("utf-8", "replace").strip()
+    except _FAILURES as error:
+        return f"no more than the status came ({error})"
+    if isinstance(found, dict) and "message" in found:
+        return str(found["message"])
+    return str(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping
@@ -51,9 +50,8 @@ class Containers:
         """Inspect a container by name or id, whoever owns it; None where there is none."""
         limit = self._runtime.io_timeout_seconds if timeout is None else timeout
         try:
-            shown: Mapping[str, Any] = self._client.call(
-                "GET", f"/containers/{name}/json", timeout=limit
-            ).json()
+            with self._client.within(limit) as engine:
+                shown: Mapping[str, Any] = engine.inspect_container(name)
         except ApiError as error:
             if error.status == _GONE:
                 return None
@@ -135,13 +133,12 @@ class Containers:
 
     def list_jobs(self) -> list[JobStatus]:
         """Look at all jobs of the instance, in every state."""
-        query = {"all": "1", "filters": json.dumps({"label": [self.label]})}
-        timeout = self._runtime.io_timeout_seconds
         try:
-            found = self._client.call("GET", "/containers/json", query=query, timeout=timeout)
+            with self._client.within(self._runtime.io_timeout_seconds) as engine:
+                found = engine.containers(all=True, filters={"label": [self.label]})
         except ApiError as error:
             raise in_words(error, "list the containers") from None
-        statuses = (self._listed(item) for item in found.json())
+        statuses = (self._listed(item) for item in found)
         return [status for status in statuses if status is not None]
 
     def _listed(self, item: Mapping[str, Any]) -> JobStatus | None:
@@ -184,21 +181,17 @@ class Containers:
         if not launched(shown):
             self.discard(shown["Id"], request.deadline)
             return
-        path, grace = f"/containers/{shown['Id']}", request.grace_seconds
         try:
-            if grace > 0:
-                query = {"t": str(math.ceil(grace))}
-                self._post(f"{path}/stop", query, request.deadline)
-            else:
-                self._post(f"{path}/kill", {"signal": "SIGKILL"}, request.deadline)
+            with self._client.within(request.deadline.remaining()) as engine:
+                if request.grace_seconds > 0:
+                    engine.stop(shown["Id"], math.ceil(request.grace_seconds))
+                else:
+                    engine.kill(shown["Id"], "SIGKILL")
         except ApiError as error:
             if error.status not in {_GONE, _CONFLICT}:
                 doing = f"stop the container {request.name}"
                 raise in_words(error, doing, job_id=request.job_id) from None
         self._until_ended(shown["Id"], request)
-
-    def _post(self, path: str, query: Mapping[str, str], deadline: Deadline) -> None:
-        self._client.call("POST", path, query=query, timeout=deadline.remaining())
 
     def _until_ended(self, engine_id: str, request: StopRequest) -> None:
         while True:
@@ -227,12 +220,8 @@ class Containers:
         """Remove a container, whoever else is at it; returns when it is gone."""
         while True:
             try:
-                self._client.call(
-                    "DELETE",
-                    f"/containers/{engine_id}",
-                    query={"v": "1", "force": "1"},
-                    timeout=deadline.remaining(),
-                )
+                with self._client.within(deadline.remaining()) as engine:
+                    engine.remove_container(engine_id, v=True, force=True)
             except ApiError as error:
                 if error.status == _GONE:
                     return

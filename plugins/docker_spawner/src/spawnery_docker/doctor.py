@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from spawnery.contract import CheckItem, Deadline
 from spawnery.errors import SpawnerError
 from spawnery.plugin import SpawnerRuntime
 
-from spawnery_docker.client import DockerClient
+from spawnery_docker.client import APIClient, DockerClient
 from spawnery_docker.endpoint import Endpoint
 from spawnery_docker.engine_facts import engine_items
 from spawnery_docker.errors import ApiError, in_words
@@ -49,7 +50,8 @@ class Doctor:
         items = [CheckItem(name="package", detail=usable())]
         items.append(CheckItem(name="endpoint", detail=self.endpoint.told))
         try:
-            version = self._get("/version")
+            with self._engine() as engine:
+                version = engine.version()
         except (SpawnerError, ApiError) as error:
             return [*items, failed("engine", error), *self._files()]
         checks: tuple[tuple[str, Callable[[], Iterator[CheckItem]]], ...] = (
@@ -64,25 +66,27 @@ class Doctor:
                 items.append(failed(name, error))
         return [*items, *self._files()]
 
-    def _get(self, path: str) -> Mapping[str, Any]:
-        reply = self.client.call("GET", path, timeout=self.runtime.io_timeout_seconds)
-        found: Mapping[str, Any] = reply.json()
-        return found
+    def _engine(self) -> AbstractContextManager[APIClient]:
+        return self.client.within(self.runtime.io_timeout_seconds)
 
     def _info(self) -> Mapping[str, Any] | None:
         """Return what the engine says of itself, None where we may not ask (socket proxy)."""
         try:
-            return self._get("/info")
+            with self._engine() as engine:
+                found: Mapping[str, Any] = engine.info()
         except ApiError as error:
             if error.status in {401, 403, 404, 405}:
                 return None
             raise
+        return found
 
     def _events(self) -> Iterator[CheckItem]:
         """Look whether jobs can be watched: the engine's time, and no event of a past second."""
-        timeout = self.runtime.io_timeout_seconds
-        self.client.call("GET", "/_ping", timeout=timeout)
-        self.client.call("GET", "/events", query={"since": "1", "until": "1"}, timeout=timeout)
+        with self._engine() as engine:
+            engine.ping()
+        limit = self.runtime.io_timeout_seconds
+        query = {"since": "1", "until": "1"}
+        self.client.stream("GET", "/events", query=query, timeout=limit).close()
         yield CheckItem(name="events", detail="the engine tells them")
 
     def _network(self) -> Iterator[CheckItem]:
@@ -105,7 +109,8 @@ class Doctor:
         if name in _BUILT_IN or name.startswith("container:"):
             return CheckItem(name="network", detail=detail)
         try:
-            found = self._get(f"/networks/{name}")
+            with self._engine() as engine:
+                found = engine.inspect_network(name)
         except ApiError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 hint = f"docker network create {name}"

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
@@ -24,7 +23,6 @@ from attrs import field, frozen
 from spawnery.errors import ConfigurationError
 from spawnery.proxies import proxy_for
 
-from spawnery_docker import connections
 from spawnery_docker.tls import TlsFiles
 
 DEFAULT_SOCKET: Final = "/var/run/docker.sock"
@@ -100,23 +98,6 @@ class Endpoint:
     def told(self) -> str:
         """The address and where it came from, for a person."""
         return f"{self.url} ({self.source})"
-
-    @property
-    def host_header(self) -> str:
-        """What requests carry as ``Host``."""
-        return self.address if self.kind in {"tcp", "tls"} else "docker"
-
-    def connect(self, timeout: float) -> socket.socket:
-        """Open a connection.
-
-        Args:
-            timeout: Limit in seconds; the socket keeps it as its own.
-
-        Raises:
-            EngineUnreachable: Nothing answers there, or not in time.
-            EngineDenied: We may not use it.
-        """
-        return connections.connect(self, timeout)
 
 
 def resolve_endpoint(settings: EndpointSettings, environ: Mapping[str, str]) -> Endpoint:

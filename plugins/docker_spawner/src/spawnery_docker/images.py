@@ -116,16 +116,16 @@ class Images:
 
         None where the engine has no such image.
         """
-        path = f"/images/{Reference.quoted(name)}/json"
         try:
-            reply = self._client.call("GET", path, timeout=max(_LEAST, deadline.remaining()))
+            with self._client.within(max(_LEAST, deadline.remaining())) as engine:
+                shown = engine.inspect_image(name)
         except ApiError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
             if error.status not in _FORBIDDEN:
                 raise in_words(error, f"look at the image {name}") from None
             return ImageFacts(reference=name, id="")
-        return facts_of(name, reply.json())
+        return facts_of(name, shown)
 
     def _pulled(
         self, job: JobSpec, reference: Reference, policy: PullPolicy, cancellation: Cancellation

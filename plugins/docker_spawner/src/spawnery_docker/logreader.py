@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -13,7 +12,7 @@ from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
 from spawnery_docker.client import DockerClient
 from spawnery_docker.demux import DaemonTrouble, Demultiplexer, Malformed, Message
 from spawnery_docker.errors import ApiError, in_words
-from spawnery_docker.wire import ByteStream
+from spawnery_docker.http_stream import ByteStream
 
 Look = Callable[[str], Mapping[str, Any] | None]
 
@@ -98,7 +97,7 @@ class Messages:
             while data := self._stream.read1():
                 if found := self._demux.feed(data):
                     return found
-        except (OSError, http.client.HTTPException, Malformed, DaemonTrouble) as error:
+        except (OSError, Malformed, DaemonTrouble) as error:
             msg = f"the connection to the log broke: {str(error) or type(error).__name__}"
             raise StreamLost(msg) from None
         if not self._demux.whole and not self._stream.closed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -50,6 +49,6 @@ def tail_of_log(
         if error.status == _UNREADABLE:
             return None, "the log driver of its container cannot be read back"
         return None, f"the engine does not give its log: {error.message}"
-    except (SpawnerError, OSError, http.client.HTTPException, Malformed, DaemonTrouble) as error:
+    except (SpawnerError, OSError, Malformed, DaemonTrouble) as error:
         return None, f"its log could not be read: {error.args[0] if error.args else error}"
     return tail.text(), ""

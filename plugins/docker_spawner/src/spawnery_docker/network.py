@@ -5,7 +5,6 @@ The spec, the operator's setting and extensions come before (core asks them firs
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
@@ -103,24 +102,23 @@ class Networks:
         return None
 
     def _inspect(self, container: str, deadline: Deadline) -> Mapping[str, Any] | None:
-        path = f"/containers/{container}/json"
         try:
-            reply = self._client.call("GET", path, timeout=deadline.remaining())
+            with self._client.within(deadline.remaining()) as engine:
+                shown: Mapping[str, Any] = engine.inspect_container(container)
         except ApiError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
             raise in_words(error, "look at our own container") from None
-        shown: Mapping[str, Any] = reply.json()
         return shown
 
     def _of_project(self, project: str, deadline: Deadline) -> Sequence[str]:
         """Return the networks of a Compose project; none where we may not ask (socket proxy)."""
-        query = {"filters": json.dumps({"label": [f"{_PROJECT}={project}"]})}
         try:
-            reply = self._client.call("GET", "/networks", query=query, timeout=deadline.remaining())
+            with self._client.within(deadline.remaining()) as engine:
+                found = engine.networks(filters={"label": [f"{_PROJECT}={project}"]})
         except ApiError:
             return ()
-        return [str(network.get("Name", "")) for network in reply.json()]
+        return [str(network.get("Name", "")) for network in found]
 
 
 def preferred(shown: Mapping[str, Any], of_project: Callable[[str], Sequence[str]]) -> list[str]:

@@ -7,6 +7,7 @@ that nothing ran, and that the job may be started again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -18,6 +19,7 @@ from spawnery.plugin import SpawnerRuntime
 
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError
+from spawnery_docker.http_stream import json_lines
 from spawnery_docker.status import NEVER_RAN, at_nano, is_ours, status_from
 
 ADDED: Final = frozenset({"name", "image", "exitCode", "execDuration", "signal"})
@@ -101,8 +103,9 @@ class Past:
         }
         timeout = self._runtime.io_timeout_seconds
         try:
-            body = self._client.call("GET", "/events", query=query, timeout=timeout).body
-            lines = [json.loads(line) for line in body.splitlines() if line.strip()]
-        except (SpawnerError, ApiError, ValueError):
+            stream = self._client.stream("GET", "/events", query=query, timeout=timeout)
+            with contextlib.closing(stream):
+                events = list(json_lines(stream))
+        except (SpawnerError, ApiError, OSError):
             return
-        yield from (line for line in lines if isinstance(line, dict))
+        yield from events

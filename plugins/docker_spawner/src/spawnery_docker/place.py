@@ -6,7 +6,7 @@ a new one at each call, also behind a proxy that hides that it is Podman.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from spawnery.contract import Deadline, Place
 from spawnery.errors import SpawnerError
@@ -56,8 +56,9 @@ class Places:
     def _id(self, deadline: Deadline) -> str | None:
         limit = max(_LEAST, deadline.remaining())
         try:
-            info = self._client.call("GET", "/info", timeout=limit).json()
-        except (SpawnerError, ApiError, ValueError):
+            with self._client.within(limit) as engine:
+                info: Any = engine.info()
+        except (SpawnerError, ApiError):
             return None
         found = info.get("ID") if isinstance(info, dict) else None
         return found if isinstance(found, str) and found else None

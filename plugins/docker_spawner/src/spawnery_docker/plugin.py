@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ from spawnery.contract import (
     StopRequest,
     WatchRequest,
 )
+from spawnery.errors import EngineError
 from spawnery.hookspecs import hookimpl
 from spawnery.models import JobSpec, Network
 from spawnery.outcomes import JobHandle, JobStatus, LogChunk, WatchEvent
@@ -77,15 +79,38 @@ class DockerSpawner:
 
     Raises:
         PluginError: A package that it stands on is not there, or in a version that does not fit.
+        ConfigurationError: The address of the engine is none, or there is no such context.
     """
 
     def __init__(self, settings: DockerSettings, runtime: SpawnerRuntime) -> None:
-        from spawnery_docker.package import usable  # noqa: PLC0415 - the declaration stays light
-        from spawnery_docker.rooms import Rooms  # noqa: PLC0415
+        from spawnery_docker.endpoint import resolve_endpoint  # noqa: PLC0415 - as _rooms
+        from spawnery_docker.package import usable  # noqa: PLC0415 - as _rooms
 
         usable()
+        self._settings = settings
         self._runtime = runtime
-        self._rooms: Rooms = Rooms(settings, runtime)
+        self._endpoint = resolve_endpoint(settings, runtime.environ)
+        self._lock = threading.Lock()
+        self._made: Rooms | None = None
+        self._closed = False
+
+    @property
+    def _rooms(self) -> Rooms:
+        """The rooms, made at the first call, which is the first that needs the docker package.
+
+        Raises:
+            EngineError: It was closed meanwhile: a late call makes no connections that nobody
+                closes.
+        """
+        from spawnery_docker.rooms import Rooms  # noqa: PLC0415 - the declaration stays light
+
+        with self._lock:
+            if self._closed:
+                msg = "the spawner was closed"
+                raise EngineError(msg, cause="spawner.closed")
+            if self._made is None:
+                self._made = Rooms(self._endpoint, self._settings, self._runtime)
+            return self._made
 
     @hookimpl
     def resolve_network(self, job: JobSpec, context: HookContext) -> Network:  # noqa: ARG002 - one for all jobs
@@ -145,7 +170,11 @@ class DockerSpawner:
 
     def close(self) -> None:
         """Close connections; containers go on."""
-        self._rooms.close()
+        with self._lock:
+            self._closed = True
+            made = self._made
+        if made is not None:
+            made.close()
 
 
 plugin: Final = SpawnerPlugin(

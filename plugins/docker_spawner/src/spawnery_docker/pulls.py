@@ -6,7 +6,6 @@ import threading
 import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
-from http.client import HTTPException
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,10 +16,10 @@ from spawnery.outcomes import EventKind, JobEvent
 from spawnery_docker.auth import Login, registry_login
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, Unanswered, cancelled, in_words
+from spawnery_docker.http_stream import json_lines
 from spawnery_docker.image_errors import pull_failed
 from spawnery_docker.pull_progress import PullProgress
 from spawnery_docker.references import Reference
-from spawnery_docker.wire import json_lines
 
 if TYPE_CHECKING:
     from spawnery.plugin import SpawnerRuntime
@@ -81,7 +80,7 @@ class Puller:
             if _from_a_proxy(error):
                 raise in_words(error, f"pull {reference.text}", job_id=job_id) from None
             problem = error.message
-        except (Unanswered, OSError, HTTPException) as error:
+        except (Unanswered, OSError) as error:
             if not (cut.is_set() or deadline.expired or cancellation.requested):
                 problem = f"the connection to the engine broke ({type(error).__name__})"
                 raise pull_failed(reference, policy, problem, job_id=job_id) from None
@@ -118,7 +117,7 @@ class Puller:
             query={"fromImage": reference.repository, "tag": reference.version},
             headers=login.headers,
             timeout=max(_LEAST, deadline.remaining()),
-            cut=cancellation,
+            cancellation=cancellation,
         )
         keep = cancellation.on_cancel(stream.close)
 

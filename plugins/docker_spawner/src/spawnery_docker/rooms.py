@@ -10,7 +10,7 @@ from spawnery_docker.book import Book
 from spawnery_docker.client import DockerClient
 from spawnery_docker.containers import Containers
 from spawnery_docker.doctor import Doctor
-from spawnery_docker.endpoint import resolve_endpoint
+from spawnery_docker.endpoint import Endpoint
 from spawnery_docker.images import Images
 from spawnery_docker.logreader import LogReader
 from spawnery_docker.logs import Logs
@@ -30,12 +30,14 @@ class Rooms:
     """Everything that one spawner works with; nothing is asked of the engine yet.
 
     Args:
+        endpoint: Where the engine is.
         settings: Ours.
         runtime: The host.
     """
 
-    def __init__(self, settings: DockerSettings, runtime: SpawnerRuntime) -> None:
-        endpoint = resolve_endpoint(settings, runtime.environ)
+    def __init__(
+        self, endpoint: Endpoint, settings: DockerSettings, runtime: SpawnerRuntime
+    ) -> None:
         client = DockerClient(endpoint, clock=runtime.engine_clock)
         book = Book()
         sockets = Sockets(runtime.start_thread)

@@ -20,6 +20,7 @@ _PIECE: Final = 64 * 1024
 class _Reader:
     on_data: Callable[[bytes], None]
     on_end: Callable[[], None]
+    first: bytes
 
 
 class Sockets:
@@ -45,7 +46,12 @@ class Sockets:
         self._selector.register(self._wake_out, selectors.EVENT_READ)
 
     def add(
-        self, sock: socket.socket, on_data: Callable[[bytes], None], on_end: Callable[[], None]
+        self,
+        sock: socket.socket,
+        on_data: Callable[[bytes], None],
+        on_end: Callable[[], None],
+        *,
+        first: bytes = b"",
     ) -> None:
         """Read a socket until it ends; it is closed then.
 
@@ -53,10 +59,11 @@ class Sockets:
             sock: Taken over.
             on_data: Called with each piece.
             on_end: Called once, when no more comes; not after ``drop``.
+            first: What came already; handed over before the rest.
         """
         with self._lock:
             if not self._closed:
-                self._new.append((sock, _Reader(on_data, on_end)))
+                self._new.append((sock, _Reader(on_data, on_end, first)))
                 starting, self._running = not self._running, True
                 if starting:
                     self._start_thread("spawnery-docker-sockets", self._run)
@@ -109,6 +116,8 @@ class Sockets:
             else:
                 sock.settimeout(0)
                 self._selector.register(sock, selectors.EVENT_READ, reader)
+                if reader.first:
+                    reader.on_data(reader.first)
         for sock in dropped:
             self._forget(sock)
         return True

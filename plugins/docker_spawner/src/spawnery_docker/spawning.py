@@ -6,6 +6,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,7 +30,7 @@ from spawnery.plugin import (
 
 from spawnery_docker import podman
 from spawnery_docker.book import Book, Entry
-from spawnery_docker.client import DockerClient
+from spawnery_docker.client import APIClient, DockerClient
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, Unanswered, cancelled, in_words
 from spawnery_docker.images import ImageFacts, Images
@@ -169,14 +170,8 @@ class Spawning:
         on_podman = self._client.podman is not None
         body = body_of(request, self._settings, image, podman=on_podman)
         try:
-            reply = self._client.call(
-                "POST",
-                "/containers/create",
-                query={"name": request.name},
-                body=body,
-                timeout=request.deadline.remaining(),
-                cut=request.cancellation,
-            )
+            with self._within(request) as engine:
+                created = engine.create_container_from_config(body, request.name)
         except Unanswered:
             if not request.cancellation.requested:
                 raise
@@ -186,10 +181,14 @@ class Spawning:
             if error.status == _CONFLICT or podman.is_name_taken(error.message):
                 return None
             raise self._not_created(request, error) from None
-        created = reply.json()
         for warning in created.get("Warnings") or ():
             self._runtime.logger.warning("container %s: %s", request.name, warning)
         return str(created["Id"])
+
+    def _within(self, request: SpawnRequest) -> AbstractContextManager[APIClient]:
+        """Lend the engine for as long as a spawn has; a kill of the job cuts the call off."""
+        remaining = request.deadline.remaining()
+        return self._client.within(remaining, cancellation=request.cancellation)
 
     def _discard_made(self, request: SpawnRequest) -> None:
         """Remove what a request has made whose answer was not waited for, where it is there."""
@@ -299,12 +298,8 @@ class Spawning:
                 listening.append(self._waits.register(engine_id, timeout=timeout))
             if request.cancellation.requested:
                 raise _cancelled(request, doing="starting the container")
-            self._client.call(
-                "POST",
-                f"/containers/{engine_id}/start",
-                timeout=request.deadline.remaining(),
-                cut=request.cancellation,
-            )
+            with self._within(request) as engine:
+                engine.start(engine_id)
         except Unanswered:
             if not request.cancellation.requested:
                 raise

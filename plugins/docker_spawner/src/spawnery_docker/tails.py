@@ -85,8 +85,7 @@ class Tails:
             self._note(engine_id, ear, spool=None)
             return _nothing
         self._note(engine_id, ear, spool)
-        ear.hear(exchange.rest)
-        self._sockets.add(exchange.sock, ear.hear, ear.end)
+        self._sockets.add(exchange.sock, ear.hear, ear.end, first=exchange.rest)
 
         def give_up() -> None:
             self._sockets.drop(exchange.sock)

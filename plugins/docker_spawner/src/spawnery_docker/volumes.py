@@ -7,7 +7,6 @@ archive requests of the engine's API: no program of the image runs. What has con
 
 from __future__ import annotations
 
-import http.client
 import io
 import posixpath
 import re
@@ -21,8 +20,8 @@ from spawnery.errors import SpawnerError
 
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError
+from spawnery_docker.http_stream import ByteStream
 from spawnery_docker.options import DockerOptions
-from spawnery_docker.wire import ByteStream
 
 if TYPE_CHECKING:
     from spawnery.plugin import SpawnerRuntime
@@ -90,7 +89,7 @@ class Volumes:
                 continue
             try:
                 self._hand_over(engine_id, request, target, owner)
-            except (ApiError, SpawnerError, OSError, http.client.HTTPException) as error:
+            except (ApiError, SpawnerError, OSError) as error:
                 self._runtime.logger.warning(
                     "the volume %s at %s could not be given to user %s: %s; if the job cannot"
                     " write there: docker run --rm -u 0 -v %s:/volume %s chown %s /volume",
@@ -109,13 +108,8 @@ class Volumes:
         if read_only:
             # Only what is inside of a volume can be written (Docker 20.10; 28 does nothing then).
             parent, folder.name = target, "/"
-        self._client.call(
-            "PUT",
-            f"/containers/{engine_id}/archive",
-            query={"path": parent},
-            body=_tar(folder),
-            timeout=request.deadline.remaining(),
-        )
+        with self._client.within(request.deadline.remaining()) as engine:
+            engine.put_archive(engine_id, parent, _tar(folder))
         if read_only:
             now = self._empty(engine_id, request, target)
             if now is not None and not owner.may_write(now):
@@ -130,7 +124,7 @@ class Volumes:
             f"/containers/{engine_id}/archive",
             query={"path": target},
             timeout=limit,
-            cut=request.cancellation,
+            cancellation=request.cancellation,
         )
         timer = threading.Timer(limit, stream.close)
         timer.daemon = True

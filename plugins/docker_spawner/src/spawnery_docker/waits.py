@@ -47,12 +47,18 @@ class Waits:
         exchange = self._client.hold(path, query={"condition": "next-exit"}, timeout=timeout)
         received: list[bytes] = []
 
-        def ended() -> None:
-            # A connection that breaks says nothing of the job: events and list go on.
+        def hear(data: bytes) -> None:
+            received.append(data)
+            # The connection stays open behind the answer, and what is no whole answer is none.
             with contextlib.suppress(http.client.HTTPException, ValueError, KeyError, TypeError):
                 answer: Any = json.loads(exchange.decode(b"".join(received)))
                 problem = (answer.get("Error") or {}).get("Message") or ""
                 self._heard(engine_id, int(answer["StatusCode"]), problem)
+                self._sockets.drop(exchange.sock)
 
-        self._sockets.add(exchange.sock, received.append, ended)
+        self._sockets.add(exchange.sock, hear, _nothing, first=exchange.rest)
         return lambda: self._sockets.drop(exchange.sock)
+
+
+def _nothing() -> None:
+    """A connection that breaks says nothing of the job: events and list go on."""

@@ -6,7 +6,6 @@ loses some. The list is the truth; core takes it after each reconnect and from t
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import threading
@@ -23,10 +22,10 @@ from spawnery_docker.book import Book, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, in_words
+from spawnery_docker.http_stream import ByteStream, json_lines
 from spawnery_docker.past import ADDED
 from spawnery_docker.status import End, at_nano, end_of, is_ours
 from spawnery_docker.tails import Tails
-from spawnery_docker.wire import ByteStream, json_lines
 
 _ACTIONS: Final = ("create", "start", "die", "oom", "destroy", "died", "remove")
 """The last two are Podman's names of die and destroy, in filters and (4.3: remove) in events."""
@@ -80,7 +79,7 @@ class Watching:
                     cursor = _cursor(event) or cursor
                     for told in self._told(event, cursor):
                         put(told)
-            except (OSError, http.client.HTTPException) as error:
+            except OSError as error:
                 msg = f"the engine's events broke off: {error}"
                 raise StreamLost(msg, cursor=cursor) from None
             except SpawnerError as error:
@@ -103,7 +102,8 @@ class Watching:
         """Return the engine's time as events count it."""
         timeout = self._runtime.io_timeout_seconds
         try:
-            self._client.call("GET", "/_ping", timeout=timeout)
+            with self._client.within(timeout) as engine:
+                engine.ping()
         except ApiError as error:
             raise in_words(error, "ask the engine for its time") from None
         now = self._runtime.engine_clock.best_guess()

@@ -23,7 +23,6 @@ from urllib.parse import unquote, urlsplit
 
 from kubernetes.client import ApiClient, Configuration
 from spawnery.contract import Cancellation
-from spawnery.wires import keep_alive
 from urllib3 import (
     HTTPConnectionPool,
     HTTPResponse,
@@ -105,7 +104,7 @@ class _Connection:
     def _new_conn(self) -> socket.socket:
         until = time.monotonic() + (self.timeout or 0.0)  # type: ignore[attr-defined]
         made: socket.socket = super()._new_conn()  # type: ignore[misc]
-        keep_alive(made)
+        _keep_alive(made)
         made.settimeout(max(0.001, until - time.monotonic()))  # the handshake has what is left
         return made
 
@@ -187,6 +186,15 @@ def shut(wire: socket.socket) -> None:
     with contextlib.suppress(OSError):
         # Not SSLSocket's own, which takes the TLS object from a thread that reads.
         socket.socket.shutdown(wire, socket.SHUT_RDWR)
+
+
+def _keep_alive(wire: socket.socket) -> None:
+    """Send at once, and let a peer that is gone without a word end who waits (half-open TCP)."""
+    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
 
 
 def root_of(error: BaseException) -> BaseException:

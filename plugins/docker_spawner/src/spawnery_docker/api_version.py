@@ -1,4 +1,9 @@
-"""Which version of the engine's API is spoken, and what is no engine at all: pure."""
+"""Which version of the engine's API is spoken, and what is no engine at all: pure.
+
+The package (7.1, 7.2) asks ``GET /version`` when a client is made, which a socket proxy may forbid,
+then speaks the engine's newest version, which nobody has tried with this code, and fails for good
+when the engine is replaced by one that no longer speaks it.
+"""
 
 from __future__ import annotations
 
