@@ -17,8 +17,8 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from http.client import HTTPException, HTTPResponse, RemoteDisconnected
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, cast
 
 from requests import PreparedRequest, RequestException, Response
 from requests.adapters import BaseAdapter, HTTPAdapter
@@ -28,7 +28,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 if TYPE_CHECKING:
-    from http.client import HTTPResponse
+    from io import BufferedReader
 
     from spawnery_docker.endpoint import Endpoint
 
@@ -116,6 +116,40 @@ def sending() -> Sending:
     return _sending.get()
 
 
+class _Lines:
+    """The lines of an answer's header; remembers the last one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.last = b""
+
+    def readline(self, limit: int = -1) -> bytes:
+        self.last = self._file.readline(limit)
+        return self.last
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+class _Response(HTTPResponse):
+    """An answer whose header is whole: Python's own (3.11 to 3.14) takes a cut one for a short one.
+
+    A stream would then end like one that is over, for want of the field that says how it ends.
+    """
+
+    def begin(self) -> None:
+        file = self.fp
+        lines = _Lines(file)
+        self.fp = cast("BufferedReader", lines)
+        try:
+            super().begin()
+        finally:
+            self.fp = file if self.fp is not None else None
+        if lines.last not in {b"\r\n", b"\n"}:
+            msg = "the connection was closed inside the header"
+            raise RemoteDisconnected(msg)
+
+
 class _Connection:
     """A connection that tells a request that was never sent from one that was.
 
@@ -124,6 +158,7 @@ class _Connection:
     """
 
     wire: socket.socket
+    response_class: Any = _Response
 
     def connect(self) -> None:
         """Connect.
