@@ -144,7 +144,8 @@ class _Response(HTTPResponse):
         try:
             super().begin()
         finally:
-            self.fp = file if self.fp is not None else None
+            if self.fp is not None:
+                self.fp = file
         if lines.last not in {b"\r\n", b"\n"}:
             msg = "the connection was closed inside the header"
             raise RemoteDisconnected(msg)
