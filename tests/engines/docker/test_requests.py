@@ -12,6 +12,7 @@ from spawnery.outcomes import JobState
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy
+from spawnery_docker import transport
 
 pytestmark = pytest.mark.engine("docker")
 
@@ -154,3 +155,23 @@ def test_all_waiters_share_one_watch(led: DockerCase, proxy: TransportProxy) -> 
         for job in jobs:
             assert spawner.wait(job, PATIENCE).state is JobState.SUCCEEDED
         assert proxy.count("GET", "/events") == 1
+
+
+def test_the_calls_of_many_spawns_go_by_one_connection(
+    led: DockerCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside one kept connection, a job needs those two that are held until its end."""
+    opened: list[str] = []
+    connect = transport._unix
+    monkeypatch.setattr(
+        transport, "_unix", lambda path, limit: opened.append(path) or connect(path, limit)
+    )
+    count = 40
+    with led.open() as spawner:
+        warm(spawner)
+        before = len(opened)
+        jobs = [spawner.spawn(sh("sleep 600")).job_id for _ in range(count)]
+        # The watch may list meanwhile.
+        assert count * 2 <= len(opened) - before <= count * 2 + 2
+        for job in jobs:
+            spawner.remove(job, force=True)

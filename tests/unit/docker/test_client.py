@@ -156,3 +156,22 @@ def test_a_peer_that_is_gone_without_a_word_is_noticed() -> None:
             made.connect()
             assert made.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             assert made.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+
+
+def test_a_proxy_of_the_environment_carries_the_calls() -> None:
+    """HTTP_PROXY is asked for a plain TCP engine, with its login; NO_PROXY leaves it out."""
+    host = {"DOCKER_HOST": "tcp://engine.example:2375"}
+    with RawServer(says(OK)) as proxy:
+        address = proxy.address.removeprefix("http://")
+        environ = {**host, "HTTP_PROXY": f"http://me:planted@{address}"}
+        client = client_of(environ)
+        with contextlib.closing(client), client.within(PATIENCE) as engine:
+            assert engine.ping()
+        head = proxy.asked[0].split(b"\r\n")
+        assert head[0].startswith(b"GET http://engine.example:2375/_ping")
+        assert any(line.lower().startswith(b"proxy-authorization: basic") for line in head)
+        other = client_of({**environ, "NO_PROXY": "engine.example"})
+        with pytest.raises(EngineUnreachable) as caught, other.within(PATIENCE) as engine:
+            engine.ping()
+        assert len(proxy.asked) == 1
+    assert "planted" not in str(caught.value)

@@ -55,7 +55,9 @@ class _Client(APIClient):
         requests.Session.__init__(self)
         self.base_url, adapter = reach(endpoint)
         self.mount(self.base_url, adapter)
-        self.trust_env = False  # no proxy, no netrc, no REQUESTS_CA_BUNDLE
+        self.trust_env = False  # no netrc, no REQUESTS_CA_BUNDLE, and proxies by our own reading
+        if endpoint.proxy is not None:
+            self.proxies = dict.fromkeys(("http", "https"), endpoint.proxy)
         self.headers.update({"User-Agent": "spawnery", "Accept-Encoding": "identity"})
         self.timeout = 0
         self._general_configs: Mapping[str, Any] = {}
