@@ -17,7 +17,10 @@ from raw_server import RawServer, Script, says, whole
 from spawnery.errors import EngineDenied, EngineError, EngineUnreachable, SpawnerError
 from spawnery_kubernetes.access import resolve_access
 from spawnery_kubernetes.client import KubeClient
+from spawnery_kubernetes.credentials import Identity
 from spawnery_kubernetes.errors import ApiError, Broken, Unanswered
+from spawnery_kubernetes.persistence import Persistence
+from spawnery_kubernetes.retry import LEAST_SECONDS
 from spawnery_kubernetes.settings import KubernetesSettings
 
 PATIENCE = 30.0
@@ -73,6 +76,38 @@ def test_a_get_is_sent_again(name: str, tmp_path: Path) -> None:
     with client_and_server(tmp_path, *scripts) as (client, server):
         assert client.call("GET", "/x", timeout=PATIENCE).json() == [1]
         assert len(server.asked) == 3
+
+
+def test_the_answer_before_the_limit(tmp_path: Path) -> None:
+    """A GET that was answered with an error, and then cut off by its limit, reports that answer."""
+    gate = threading.Event()
+    failed = says(whole(b"no leader", "503 Service Unavailable"))
+    scripts = failed, lambda _line: gate.wait(PATIENCE) and None
+    with client_and_server(tmp_path, *scripts) as (client, server):
+        with pytest.raises(ApiError, match="no leader") as caught:
+            client.call("GET", "/x", timeout=2.0)
+        assert len(server.asked) == 2
+        gate.set()
+    assert caught.value.status == 503
+
+
+def test_a_denial_at_the_limit(tmp_path: Path) -> None:
+    """A denial that leaves no time to ask once more is believed."""
+    environ = {"KUBECONFIG": write(tmp_path / "config", None, {"server": "http://127.0.0.1:1"})}
+    asked: list[str] = []
+
+    def denied(_identity: Identity, _left: float) -> None:
+        asked.append("/x")
+        raise ApiError(401, "who are you?")
+
+    persistence = Persistence(
+        access=resolve_access(KubernetesSettings(), environ),
+        is_ready=lambda _identity, _limit: True,
+        wait=lambda _seconds: False,
+    )
+    with pytest.raises(EngineDenied, match="who are you"):
+        persistence.get_through("POST", "/x", denied, timeout=LEAST_SECONDS / 2)
+    assert asked == ["/x"]
 
 
 def test_drop_by_drop(tmp_path: Path) -> None:

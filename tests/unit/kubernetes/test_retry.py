@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from spawnery.contract import Deadline
 from spawnery.errors import ConfigurationError, EngineDenied, EngineUnreachable
 from spawnery_kubernetes.errors import ApiError, Unanswered
-from spawnery_kubernetes.retry import Attempts, may_repeat
+from spawnery_kubernetes.retry import LEAST_SECONDS, Attempts, may_repeat, time_is_over
 
 AWAY = EngineUnreachable("nothing listens")
 UNTRUSTED = EngineUnreachable("it cannot prove who it is", retryable=False)
@@ -85,6 +86,27 @@ def test_the_limit_of_the_call_ends_them_sooner() -> None:
     assert attempts.left() > 0.0
     clock.now = 2000.0
     assert attempts.left() > 0.0
+
+
+def test_an_attempt_has_time_for_an_answer() -> None:
+    """None begins with less left than a request takes: it could only hide the earlier answer."""
+    clock = Clock()
+    attempts = Attempts("GET", 1.0, clock=clock)
+    waits(attempts, clock, status(503))
+    assert attempts.left() >= LEAST_SECONDS
+    clock = Clock()
+    attempts = Attempts("POST", 10.0, clock=clock)
+    assert attempts.pause(status(429, retry_after=9.9)) is None
+    assert not attempts.over
+    assert attempts.pause(status(429, retry_after=9.0)) == 9.0
+    clock.now += 9.9
+    assert attempts.over
+
+
+@pytest.mark.parametrize(("left", "pause", "over"), [(5, 1, False), (5, 4.9, True), (0, 0, True)])
+def test_a_deadline_has_time_for_an_answer(left: float, pause: float, over: bool) -> None:
+    """The same holds for whoever asks again until a deadline."""
+    assert time_is_over(Deadline.after(left), pause) is over
 
 
 def test_patience_begins_with_the_first_failure() -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
+from kube_account import runtime_of
+from kube_config import write
 from kube_objects import moment, recorded
+from raw_server import RawServer, Script, says, whole
 from spawnery.outcomes import JobState
+from spawnery_kubernetes.access import resolve_access
+from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.ends import outcome_of
 from spawnery_kubernetes.facts import (
     ANNOTATION_ENDED,
@@ -20,7 +26,8 @@ from spawnery_kubernetes.facts import (
     Terminated,
     noted,
 )
-from spawnery_kubernetes.sidecars import LATER_SECONDS, keep_evidence
+from spawnery_kubernetes.settings import KubernetesSettings
+from spawnery_kubernetes.sidecars import LATER_SECONDS, Sidecars, keep_evidence
 
 OVERDUE = Condition(type="Failed", status=True, reason="DeadlineExceeded", message="too long")
 
@@ -91,6 +98,32 @@ def test_a_stop_that_came_before_still_wins() -> None:
     """Exit 0 after a kill of ours that was recorded is no success."""
     job = a_job(**{ANNOTATION_STOPPED: "stop 2026-01-01T00:00:00.000+00:00"})
     assert told(job, a_pod(29, reason=""))[0] is JobState.CANCELLED
+
+
+LOST, DONE = says(), says(whole(b"{}"))
+GONE, FAILED = says(whole(b"no", "404 Not Found")), says(whole(b"no", "500 Internal Server Error"))
+
+
+@pytest.mark.parametrize(
+    ("scripts", "methods"),
+    [
+        ((LOST, FAILED, DONE, LOST, DONE), [b"PATCH", b"PATCH", b"PATCH", b"DELETE", b"DELETE"]),
+        ((GONE,), [b"PATCH"]),
+    ],
+    ids=["again", "gone"],
+)
+def test_what_outlives_a_program_is_ended_for_sure(
+    scripts: tuple[Script, ...], methods: list[bytes], tmp_path: Path
+) -> None:
+    """The note and the deletion are sent again where no answer came; no note, no deletion."""
+    job, pod = evolve(a_job(), labels={}), a_pod(12, others_run=True, uid="uid-of-the-pod")
+    with RawServer(*scripts) as server:
+        path = write(tmp_path / "config", None, {"server": server.address})
+        client = KubeClient(resolve_access(KubernetesSettings(), {"KUBECONFIG": path}))
+        Sidecars(client, runtime_of(tmp_path, "i")).end(job, pod)
+        client.close()
+        assert [asked.split()[0] for asked in server.asked] == methods
+        assert all(b"uid-of-the-pod" in asked for asked in server.asked[3:])
 
 
 def manifest(*names: str, deadline: int | None) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from spawnery.outcomes import JobState, JobStatus
 from spawnery.plugin import SpawnerRuntime
 
 from spawnery_kubernetes.book import Book
-from spawnery_kubernetes.client import MERGE_PATCH, KubeClient
-from spawnery_kubernetes.errors import ApiError, Unanswered, in_words
+from spawnery_kubernetes.changes import annotate, delete
+from spawnery_kubernetes.client import KubeClient
+from spawnery_kubernetes.errors import ApiError, in_words
 from spawnery_kubernetes.facts import (
     ANNOTATION_STOPPED,
     GIVEN_UP,
@@ -28,6 +29,7 @@ from spawnery_kubernetes.facts import (
 )
 from spawnery_kubernetes.judging import Judge
 from spawnery_kubernetes.reflector import list_all, ours
+from spawnery_kubernetes.retry import time_is_over
 from spawnery_kubernetes.status import is_ours
 from spawnery_kubernetes.stuck import Stuck
 
@@ -170,7 +172,7 @@ class Jobs:
                     return
                 self._end(pods, request.grace_seconds, deadline=request.deadline)
                 told = True
-            if request.deadline.expired:
+            if time_is_over(request.deadline, pause):
                 msg = f"the Job {request.name} did not end in time after it was told to"
                 raise Ambiguous(msg, job_id=request.job_id)
             time.sleep(pause)
@@ -181,16 +183,14 @@ class Jobs:
         at = self._runtime.engine_clock.best_guess()
         now = at.astimezone(UTC).isoformat(timespec="milliseconds")
         note = {ANNOTATION_STOPPED: f"{reason} {now}"}
-        # A uid in a patch is a precondition.
-        patch = {"metadata": {"uid": job.uid, "annotations": note}}
-        self._write("PATCH", "jobs", job, patch, deadline=deadline, content_type=MERGE_PATCH)
+        annotate(self._client, job, note, deadline=deadline)
 
     def _end(self, pods: Sequence[PodFacts], grace_seconds: float, *, deadline: Deadline) -> None:
         """Delete pods, with a grace of at least a second: with 0 nobody would see them end."""
         options = {"gracePeriodSeconds": max(1, math.ceil(grace_seconds))}
         for pod in pods:
             if not pod.terminated:
-                self._delete("pods", pod, options, deadline)
+                delete(self._client, pod, options, deadline=deadline)
 
     def remove(self, request: RemoveRequest) -> None:
         """Remove a Job of ours that does not run, and what it owns."""
@@ -243,63 +243,13 @@ class Jobs:
         """
         pause = _FIRST_PAUSE
         while True:
-            self._delete("jobs", job, {"propagationPolicy": "Background"}, deadline)
+            delete(self._client, job, {"propagationPolicy": "Background"}, deadline=deadline)
             runs = running()
             there = self.show(job.name, timeout=deadline.remaining())
             if not runs and (there is None or there["metadata"]["uid"] != job.uid):
                 return
-            if deadline.expired:
+            if time_is_over(deadline, pause):
                 msg = f"the Job {job.name} was still being removed when time was over"
                 raise Ambiguous(msg, hint=f"kubectl get job,pod -n {job.namespace}")
-            time.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-
-    def _delete(
-        self,
-        kind: str,
-        facts: JobFacts | PodFacts,
-        options: Mapping[str, Any],
-        deadline: Deadline,
-    ) -> None:
-        precondition = {"preconditions": {"uid": facts.uid}}
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", **options, **precondition}
-        self._write("DELETE", kind, facts, body, deadline=deadline)
-
-    def _write(
-        self,
-        method: str,
-        kind: str,
-        facts: JobFacts | PodFacts,
-        body: Mapping[str, Any],
-        *,
-        deadline: Deadline,
-        content_type: str = "application/json",
-    ) -> None:
-        """Change this very object; that it is not there, or another one is, is fine.
-
-        It names the uid, so it may be said again where no answer came.
-        """
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                self._client.call(
-                    method,
-                    self._client.path(kind, facts.name),
-                    body=body,
-                    content_type=content_type,
-                    timeout=deadline.remaining(),
-                )
-            except Unanswered:
-                if deadline.expired:
-                    raise
-            except ApiError as error:
-                if error.status == HTTPStatus.NOT_FOUND or error.of_another_uid:
-                    return
-                again = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-                again = again or error.status == HTTPStatus.CONFLICT
-                if not again or deadline.expired:
-                    raise in_words(error, f"{method.lower()} {kind}/{facts.name}") from None
-            else:
-                return
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -13,7 +13,7 @@ from spawnery.errors import EngineUnreachable, SpawnerError
 
 from spawnery_kubernetes.access import Access
 from spawnery_kubernetes.credentials import Identity
-from spawnery_kubernetes.errors import ApiError, in_words
+from spawnery_kubernetes.errors import ApiError, Unanswered, in_words
 from spawnery_kubernetes.retry import Attempts
 
 T = TypeVar("T")
@@ -57,16 +57,20 @@ class Persistence:
             cancellation: Ends the attempts.
 
         Raises:
-            ApiError, SpawnerError: What the last attempt raised. A 401 is ``EngineDenied``.
+            ApiError, SpawnerError: What the last attempt raised; where a GET was cut off by the
+                limit, what it was answered before. A 401 is ``EngineDenied``.
         """
         attempts, right = Attempts(method, timeout), _right(method, path)
         denials = _Denials(self, f"{method} {path}", allowed=right in self.allowed)
+        answered: Exception | None = None
         while True:
             identity = self.access.identity(attempts.left())
             try:
                 result = once(identity, attempts.left())
             except ApiError as error:
-                trouble = denials.judged(error, identity, attempts.left())
+                answered = trouble = denials.judged(error, identity, attempts.left())
+                if trouble is None and attempts.over:
+                    raise denials.in_words(error) from None
             except SpawnerError as error:
                 trouble = error
             else:
@@ -77,7 +81,9 @@ class Persistence:
             pause = attempts.pause(trouble)
             wait = self.wait if cancellation is None else cancellation.wait
             if pause is None or wait(pause):
-                raise trouble
+                cut_off = isinstance(trouble, Unanswered) and attempts.over
+                # The earlier answer to a GET tells more than that the limit was reached.
+                raise answered if answered and cut_off and method == "GET" else trouble
 
 
 class _Denials:
@@ -111,7 +117,7 @@ class _Denials:
         now = time.monotonic()
         self._denied_at = now if self._denied_at is None else self._denied_at
         if self._ready and now - self._denied_at >= self._doubt_seconds:
-            return in_words(error, self._what) if unknown else error
+            return self.in_words(error)
         # After its start a server denies everything until it has read its rules. It may have done
         # so since it answered: what it says when it is ready counts.
         before, self._ready = self._ready, True
@@ -122,6 +128,11 @@ class _Denials:
         msg = f"the API server is not ready yet: it answered {self._what} with {error.status}"
         msg = f"{msg}: {error.message} ({access.told})"
         return EngineUnreachable(msg, hint="how it is: kubectl get --raw '/readyz?verbose'")
+
+    def in_words(self, error: ApiError) -> ApiError | SpawnerError:
+        """Return the error of a denial that is believed."""
+        unknown = error.status == HTTPStatus.UNAUTHORIZED
+        return in_words(error, self._what) if unknown else error
 
 
 def _right(method: str, path: str) -> str:

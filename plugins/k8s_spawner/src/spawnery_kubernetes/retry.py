@@ -13,6 +13,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
+from spawnery.contract import Deadline
 from spawnery.errors import EngineUnreachable
 
 from spawnery_kubernetes.errors import ApiError, Unanswered
@@ -21,6 +22,15 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _PATIENCE_SECONDS: Final = 10.0
 """An API server that is started again is away for a few seconds; a wrong address for good."""
+LEAST_SECONDS: Final = 0.25
+"""No further attempt begins with less left: a new connection takes three round trips (TCP, TLS and
+the request), some 50 ms each to a distant cluster, and the server takes its time. An attempt that
+is cut off sooner would report that nothing answered, and hide the answer to the one before."""
+
+
+def time_is_over(deadline: Deadline, pause: float) -> bool:
+    """Tell whether after a pause of so many seconds too little is left for another attempt."""
+    return deadline.remaining() < pause + LEAST_SECONDS
 
 
 def may_repeat(error: Exception, method: str) -> bool:
@@ -67,6 +77,11 @@ class Attempts:
         """Seconds that are left; above zero."""
         return max(0.001, self._until - self._clock())
 
+    @property
+    def over(self) -> bool:
+        """Whether too little is left for another attempt."""
+        return self._clock() + LEAST_SECONDS > self._until
+
     def pause(self, error: Exception) -> float | None:
         """Return how many seconds to wait before the next attempt; None where there is none.
 
@@ -76,8 +91,8 @@ class Attempts:
         if not may_repeat(error, self._method):
             return None
         now = self._clock()
+        until = self._until - LEAST_SECONDS
         asked = error.retry_after if isinstance(error, ApiError) else None
-        until = self._until
         if asked is None:
             if self._patient_until is None:
                 self._patient_until = now + _PATIENCE_SECONDS
@@ -86,4 +101,4 @@ class Attempts:
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         else:
             wait = max(asked, _FIRST_PAUSE)
-        return wait if now + wait < until else None
+        return wait if now + wait <= until else None

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from spawnery.contract import Deadline
 from spawnery.errors import SpawnerError
 from spawnery.plugin import SpawnerRuntime
 
-from spawnery_kubernetes.client import MERGE_PATCH, KubeClient
-from spawnery_kubernetes.errors import ApiError
+from spawnery_kubernetes.changes import annotate, delete
+from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.facts import (
     ANNOTATION_ENDED,
     ANNOTATION_STOPPED,
@@ -66,14 +67,10 @@ class Sidecars:
         if over or not pod.others_run or job.retention_seconds or job.note(ANNOTATION_STOPPED):
             return
         note = {ANNOTATION_ENDED: noted(pod.main.terminated)}
-        # A uid in a patch is a precondition.
-        patch = {"metadata": {"uid": job.uid, "annotations": note}}
-        removal = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": pod.uid}}
-        call, limit = self._client.call, self._runtime.io_timeout_seconds
-        of_job, of_pod = self._client.path("jobs", job.name), self._client.path("pods", pod.name)
+        limit = Deadline.after(self._runtime.io_timeout_seconds)
         try:
-            call("PATCH", of_job, body=patch, content_type=MERGE_PATCH, timeout=limit)
-            call("DELETE", of_pod, body=removal, timeout=limit)
-        except (ApiError, SpawnerError) as error:
+            if annotate(self._client, job, note, deadline=limit):
+                delete(self._client, pod, {}, deadline=limit)
+        except SpawnerError as error:
             what = f"the pod {pod.name}, whose program has ended, goes on"
             self._runtime.logger.info("%s: it could not be ended: %s", what, error)

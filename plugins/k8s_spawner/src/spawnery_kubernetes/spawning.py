@@ -24,6 +24,7 @@ from spawnery_kubernetes.errors import ApiError, in_words
 from spawnery_kubernetes.facts import ANNOTATION_SECRETS, JobFacts, facts_of_job
 from spawnery_kubernetes.jobs import Jobs
 from spawnery_kubernetes.namespace import Namespace
+from spawnery_kubernetes.retry import time_is_over
 from spawnery_kubernetes.secrets import keys_wanted, new_secret_name, secret_of, values_of
 from spawnery_kubernetes.settings import KubernetesSettings
 from spawnery_kubernetes.status import is_ours
@@ -108,7 +109,7 @@ class Spawning:
             if found is not None and self._is_there(request, found):
                 return self._adopt(request, found)
             # It is going, or has just gone; its name is free when it has.
-            if request.deadline.expired:
+            if time_is_over(request.deadline, pause):
                 msg = f"the name {request.name} stayed taken by a Job that is being deleted"
                 raise Ambiguous(msg, job_id=request.job.job_id)
             if request.cancellation.wait(pause):
