@@ -110,6 +110,7 @@ bring_compose() { # Debian's own is version 1; SPAWNERY_TEST_COMPOSE names an xz
 }
 
 bring_cluster() {
+    command -v kubectl >/dev/null || lack "kubectl: not installed: https://kubernetes.io/docs/tasks/tools/"
     if [ -n "${KUBECONFIG:-}" ]; then
         say "cluster: KUBECONFIG names $KUBECONFIG"
     elif [ -n "${SPAWNERY_TEST_CLUSTER:-}" ]; then

@@ -16,25 +16,28 @@ def write(
     cluster: Mapping[str, Any],
     *,
     namespace: str | None = None,
+    name: str = "here",
 ) -> str:
-    """Write a kubeconfig with one context, named ``here``; returns its path.
+    """Write a kubeconfig with one context; returns its path.
 
     Args:
         path: Of the file.
         user: Its user's entry; None for a context without one.
         cluster: Its cluster's entry.
         namespace: Of the context.
+        name: Of the context; cluster and user have it too where it is not ``here``.
     """
-    context = {"cluster": "c"} | ({"user": "u"} if user is not None else {})
+    of_cluster, of_user = ("c", "u") if name == "here" else (name, name)
+    context = {"cluster": of_cluster} | ({"user": of_user} if user is not None else {})
     content = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "c", "cluster": dict(cluster)}],
-        "users": [{"name": "u", "user": dict(user)}] if user is not None else [],
+        "clusters": [{"name": of_cluster, "cluster": dict(cluster)}],
+        "users": [{"name": of_user, "user": dict(user)}] if user is not None else [],
         "contexts": [
-            {"name": "here", "context": context | ({"namespace": namespace} if namespace else {})}
+            {"name": name, "context": context | ({"namespace": namespace} if namespace else {})}
         ],
-        "current-context": "here",
+        "current-context": name,
     }
     path.touch(mode=0o600)
     path.write_text(json.dumps(content))

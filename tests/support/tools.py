@@ -21,6 +21,7 @@ TOOLS: Final[Mapping[str, tuple[str, ...]]] = {
     "docker": ("docker",),
     "docker-registry": ("docker-registry",),
     "faketime": ("faketime",),
+    "kubectl": ("kubectl",),
     "openssl": ("openssl",),
     "podman": ("podman", str(CATATONIT), "ip", "nsenter"),
     "private dockerd": ("dockerd", "containerd", "docker", "ip", "nsenter"),

@@ -1,6 +1,9 @@
 """The thin module that talks to the cluster, by the connections of the ``kubernetes`` package.
 
-The package is imported at the first call: that takes 0.2 to 0.3 s. API:
+The package is imported at the first call: that takes 0.2 to 0.3 s. Its ``auth_settings()`` is not
+used: the hook that refreshes a key gets no time limit, and leaves the token in a ``Configuration``
+that all threads share. So a request would not know which credentials it was sent with, and neither
+which ones to replace when they are refused, nor that a new certificate needs new connections. API:
 kubernetes.io/docs/reference/using-api.
 """
 

@@ -3,8 +3,7 @@
 Of the package (35 to 37) it is ``Configuration`` and ``ApiClient`` that carry requests: proxies,
 TLS, pooled connections. What it adds above them is not used: its generated calls refuse fields of
 a newer cluster (37), its retries repeat what may have been done, and its watch ends at a cut like
-at an end. Nor does it get our token: credentials change while requests are under way, so each
-request brings its own, and no ``Configuration`` can print it.
+at an end. Each request brings its own credentials (see ``client``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
 """Reads kubeconfig files: several are merged, the first to set a name wins, as kubectl does it.
 
-The official client is not asked: importing its configuration brings all of it (0.6 s and 48 MB),
-and it runs commands for credentials without a time limit. Format:
+``kubernetes.config`` (35.0.0 to 37.0.2) is not used, as it does otherwise than kubectl: of several
+files the last current context counts, and paths start beside the cluster's file; a failed command
+means a request without credentials; ``as`` is dropped; tokens are quoted in errors, and refused
+ones kept; keys stay in temporary files; proxies have other exceptions and no password. Each
+difference is measured in ``tests/unit/kubernetes/test_package_loader.py``. Format:
 kubernetes.io/docs/reference/config-api/kubeconfig.v1.
 """
 
@@ -172,17 +175,18 @@ def proof_of(
         msg = f"{where} has an auth-provider, which Kubernetes has given up"
         hint = "use its exec command, for example: kubelogin, gke-gcloud-auth-plugin"
         raise ConfigurationError(msg, hint=hint)
-    if given.get("exec"):
-        folder = user.file.parent
-        command = exec_command(
-            given["exec"], where=where, folder=folder, environ=environ, cluster=cluster
-        )
-        return command.run(limit)
     certificate, key = data_or_file(user, "client-certificate"), data_or_file(user, "client-key")
     if (certificate is None) != (key is None):
         lacks = "client-key" if key is None else "client-certificate"
         raise ConfigurationError(f"{where} lacks its {lacks}", hint=_PERSONS)  # noqa: EM102, TRY003
     header = _header(user, where)
+    # As kubectl does it: the command is for who has nothing else.
+    if given.get("exec") and header is None and certificate is None:
+        folder = user.file.parent
+        command = exec_command(
+            given["exec"], where=where, folder=folder, environ=environ, cluster=cluster
+        )
+        return command.run(limit)
     return Proof(
         identity=Identity(
             header=header.identity.header if header else None,
