@@ -38,7 +38,7 @@ engines: ## Install and start Docker and Redis (root on Debian), and a test clus
 	@scripts/engines.sh
 
 clean: ## Remove what make made
-	rm -rf .venv .uv dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-oldest .uv dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(READY): pyproject.toml uv.lock $(MEMBERS) | $(UV)
 	@$(UV) sync --quiet --locked --all-packages --all-extras
