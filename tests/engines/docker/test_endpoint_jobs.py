@@ -15,16 +15,17 @@ from pathlib import Path
 import pytest
 import ssh_server
 from certificates import authority, certificate, server_context
+from connect_proxy import ConnectProxy
 from docker_case import DockerCase, eventually, output, running, sh
 from spawnery.outcomes import JobState
 from spawnery.testing.proxy import TransportProxy
-from spawnery_docker import connections
+from spawnery_docker import transport
 
 pytestmark = pytest.mark.engine("docker")
 PATIENCE = 60.0
 
 
-@pytest.fixture(params=["tcp", "tls", "ssh"])
+@pytest.fixture(params=["tcp", "tls", "ssh", "proxied tcp", "proxied tls"])
 def reached(request: pytest.FixtureRequest, docker_engine: str, tmp_path: Path) -> Iterator[dict]:
     """The variables by which the engine is reached."""
     if request.param == "tcp":
@@ -37,6 +38,26 @@ def reached(request: pytest.FixtureRequest, docker_engine: str, tmp_path: Path) 
         with TransportProxy(docker_engine, server_tls=context) as proxy:
             tls = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(user)}
             yield {"DOCKER_HOST": proxy.address, **tls}
+    elif request.param == "proxied tcp":
+        path = docker_engine.removeprefix("unix://")
+        with ConnectProxy("me:planted-Proxy-Pass", leads_to=path) as proxy:
+            # An address for documentation (RFC 5737): nothing but the proxy leads there.
+            address = f"http://me:planted-Proxy-Pass@{proxy.address}"
+            yield {"DOCKER_HOST": "tcp://192.0.2.1:2375", "HTTP_PROXY": address}
+            assert set(proxy.asked) == {"192.0.2.1:2375"}
+    elif request.param == "proxied tls":
+        ours = authority(tmp_path / "ours")
+        user = certificate(ours, tmp_path / "user")
+        engine = certificate(ours, tmp_path / "engine", address="192.0.2.1")
+        context = server_context(engine, wants_certificate=True)
+        with (
+            TransportProxy(docker_engine, server_tls=context) as behind,
+            ConnectProxy(leads_to=behind.address.removeprefix("tcp://")) as proxy,
+        ):
+            tls = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(user)}
+            tls["HTTPS_PROXY"] = f"http://{proxy.address}"
+            yield {"DOCKER_HOST": "tcp://192.0.2.1:2376", **tls}
+            assert set(proxy.asked) == {"192.0.2.1:2376"}
     else:
         folder = tmp_path / "ssh"
         folder.mkdir()
@@ -45,7 +66,7 @@ def reached(request: pytest.FixtureRequest, docker_engine: str, tmp_path: Path) 
 
 
 def test_the_life_of_jobs(case: DockerCase, reached: dict[str, str]) -> None:
-    """Output, exit codes, tails and stops are the same over TCP, TLS and ssh."""
+    """Output, exit codes, tails and stops are the same over TCP, TLS and ssh, and by proxies."""
     with case.open(**reached) as spawner:
         assert output(spawner, sh("echo out", job_id="out")) == "out\n"
         spawner.spawn(sh("echo broken >&2; exit 3", job_id="fails"))
@@ -108,13 +129,13 @@ def test_a_full_queue_of_connections(
 ) -> None:
     """Connections that find no place wait for one: no spawn, no wait and no job fails of it."""
     waited: list[str] = []
-    wait_in_queue = connections._wait_in_queue
+    wait_in_queue = transport._wait_in_queue
 
     def counted(sock: socket.socket, path: str, timeout: float) -> None:
         waited.append(path)
         wait_in_queue(sock, path, timeout)
 
-    monkeypatch.setattr(connections, "_wait_in_queue", counted)
+    monkeypatch.setattr(transport, "_wait_in_queue", counted)
     with case.open(DOCKER_HOST=busy) as spawner, ThreadPoolExecutor(8) as crowd:
         jobs = [f"j{number}" for number in range(8)]
         specs = [sh(f"exit {number}", job_id=job) for number, job in enumerate(jobs)]

@@ -46,6 +46,7 @@ def test_docker_host(host: str, kind: str, address: str) -> None:
         "tcp://h:70000",
         "tcp://h:1/path",
         "tcp://a@h:1",
+        "tcp://[.]:1",
         "ssh://-oProxyCommand=x",
         "ssh://-lroot@h",
         "ssh://u:planted-pass@h",

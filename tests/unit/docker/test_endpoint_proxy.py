@@ -9,11 +9,13 @@ import requests
 from certificates import authority
 from connect_proxy import ConnectProxy
 from docker_command import docker_command, stand_in
-from docker_host import endpoint_of
-from spawnery.errors import ConfigurationError
+from docker_host import client_of, endpoint_of
+from registry import free_port
+from spawnery.errors import ConfigurationError, SpawnerError
 
 PROXY = "http://proxy:3128"
 TCP = "tcp://engine.invalid:2375"
+SECONDS = 30.0
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def test_a_proxy_that_we_cannot_use() -> None:
     """A SOCKS proxy is refused in words; a password in it is not repeated."""
     variables = {"HTTP_PROXY": "socks5://me:planted-pass@proxy:1080"}
     with pytest.raises(ConfigurationError, match="http_proxy") as caught:
-        _ = endpoint_of({"DOCKER_HOST": TCP, **variables}).proxy
+        endpoint_of({"DOCKER_HOST": TCP, **variables})
     assert "planted-pass" not in str(caught.value)
 
 
@@ -78,3 +80,33 @@ def test_requests_reads_them_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTP_PROXY", PROXY)
     assert requests.utils.get_environ_proxies("http://127.0.0.1:2375/")["http"] == PROXY
+
+
+def failure(environ: dict[str, str]) -> SpawnerError:
+    """Return the error of a first call."""
+    with pytest.raises(SpawnerError) as caught, client_of(environ).within(SECONDS) as engine:
+        engine.info()
+    assert "planted-pass" not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_proxy_that_is_not_there(tls: bool) -> None:
+    """It is named as the proxy, with the way around it."""
+    proxy = f"http://me:planted-pass@127.0.0.1:{free_port()}"
+    environ = {"DOCKER_HOST": TCP, "HTTPS_PROXY" if tls else "HTTP_PROXY": proxy}
+    error = failure({**environ, **({"DOCKER_TLS_VERIFY": "1"} if tls else {})})
+    assert error.cause == "engine.unreachable"
+    assert "through the proxy 127.0.0.1:" in error.message
+    assert "export NO_PROXY=engine.invalid" in error.hint
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_proxy_that_wants_another_login(tls: bool) -> None:
+    """Its refusal is told as an answer by way of the proxy."""
+    with ConnectProxy("somebody:else") as proxy:
+        address = f"http://me:planted-pass@{proxy.address}"
+        environ = {"DOCKER_HOST": TCP, "HTTPS_PROXY" if tls else "HTTP_PROXY": address}
+        error = failure({**environ, **({"DOCKER_TLS_VERIFY": "1"} if tls else {})})
+    assert f"through the proxy {proxy.address}" in error.message
+    assert "407" in error.message

@@ -52,6 +52,9 @@ class Endpoint:
         address: A path, ``host:port``, or ``[user@]host[:port]`` for ssh.
         source: Where it came from, for a person: ``DOCKER_HOST``, ``context build``, ...
         tls: Certificates, for ``tls``.
+        proxy: The HTTP proxy on the way there, ``http://[user:password@]host:port``, or None. That
+            of ``HTTP_PROXY`` for plain TCP, of ``HTTPS_PROXY`` for TLS, but for ``NO_PROXY``, as
+            with the docker command (github.com/docker/go-connections, sockets/sockets.go).
         environ: Our own environment, for the ssh program and for hints.
     """
 
@@ -59,6 +62,7 @@ class Endpoint:
     address: str
     source: str = "the default"
     tls: TlsFiles | None = None
+    proxy: str | None = field(default=None, repr=False)
     environ: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
 
     @property
@@ -82,22 +86,10 @@ class Endpoint:
         return f"{self.kind}://{user}{at}{host.lower().rstrip('.')}{f':{port}' if port else ''}"
 
     @property
-    def proxy(self) -> str | None:
-        """The HTTP proxy on the way there, ``http://[user:password@]host:port``, None without one.
-
-        ``HTTP_PROXY`` and ``NO_PROXY`` count for plain TCP, ``HTTPS_PROXY`` and ``NO_PROXY`` for
-        TLS, as with the docker command (github.com/docker/go-connections, sockets.go).
-
-        Raises:
-            ConfigurationError: It is of a kind that we cannot use.
-        """
-        scheme = {"tcp": "http", "tls": "https"}.get(self.kind)
-        return proxy_for(f"{scheme}://{self.address}", self.environ) if scheme else None
-
-    @property
     def told(self) -> str:
-        """The address and where it came from, for a person."""
-        return f"{self.url} ({self.source})"
+        """The address, where it came from, and the proxy on the way, for a person."""
+        told = f"{self.url} ({self.source})"
+        return f"{told} through the proxy {self.proxy.rpartition('@')[2]}" if self.proxy else told
 
 
 def resolve_endpoint(settings: EndpointSettings, environ: Mapping[str, str]) -> Endpoint:
@@ -142,7 +134,7 @@ def parse_host(
         ports: Of a ``tcp`` address without one: for plain TCP, for TLS.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: It is none, or the proxy there is of a kind that we cannot use.
     """
     scheme, found, rest = text.partition("://")
     if not found:
@@ -155,7 +147,13 @@ def parse_host(
     if scheme == "tcp":
         kind, port = ("tls", ports[1]) if tls else ("tcp", ports[0])
         address = _host_and_port(text, rest.rstrip("/"), source, port)
-        return Endpoint(kind=kind, address=address, source=source, tls=tls, environ=environ)
+        try:
+            proxy = proxy_for(f"{'https' if tls else 'http'}://{address}", environ)
+        except ValueError:
+            raise _malformed(text, source, "what is between [ and ] is no IPv6 address") from None
+        return Endpoint(
+            kind=kind, address=address, source=source, tls=tls, proxy=proxy, environ=environ
+        )
     if scheme == "ssh":
         user, at, host = rest.rstrip("/").rpartition("@")
         if ":" in user:

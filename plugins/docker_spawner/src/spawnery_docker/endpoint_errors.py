@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM})
 _WHERE: Final = "look at the address: echo $DOCKER_HOST"
 _PLAIN: Final = "does it speak TLS on that port? plain TCP: unset DOCKER_TLS_VERIFY"
+_PROXY: Final = "HTTP_PROXY or HTTPS_PROXY names the proxy; to go without it: export NO_PROXY="
 _START: Final = "start Docker: sudo systemctl start docker (Docker Desktop: open it)"
 
 
@@ -86,6 +87,8 @@ def _tls(endpoint: Endpoint, error: ssl.SSLError) -> SpawnerError:
 def _unreachable(
     endpoint: Endpoint, why: str, hint: str, *, retryable: bool = True
 ) -> EngineUnreachable:
+    if endpoint.proxy is not None:
+        hint = f"{_PROXY}{endpoint.address.rpartition(':')[0].strip('[]')}"
     msg = f"no Docker engine answers at {endpoint.told}: {why}"
     return EngineUnreachable(msg, hint=hint, retryable=retryable)
 
