@@ -53,8 +53,8 @@ class Desk:
 
     def drop(self, image: str) -> None:
         """Remove an image from the engine."""
-        with suppress(ApiError):
-            self.client.call("DELETE", f"/images/{image}", query={"force": "1"}, timeout=LONG)
+        with suppress(ApiError), self.client.within(LONG) as engine:
+            engine.remove_image(image, force=True)
 
 
 @pytest.fixture

@@ -53,7 +53,8 @@ def pull(docker_socket: str, tmp_path: Path):
     pull.events = events
     yield pull
     for facts in pulled:
-        client.call("DELETE", f"/images/{facts.id}", query={"force": "1"}, timeout=60)
+        with client.within(60) as engine:
+            engine.remove_image(facts.id, force=True)
     client.close()
 
 
