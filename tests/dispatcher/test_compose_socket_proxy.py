@@ -11,6 +11,7 @@ import pytest
 from compose_case import PLANTED, agents, attempt, docker, project, read_config
 from dispatcher_case import until
 from docker_case import DockerCase
+from docker_host import endpoint_of
 from docker_images import BUSYBOX, make_busybox
 from service_images import AGENT, make_socket_proxy
 from slack_server import SECRET, TOKEN
@@ -197,6 +198,15 @@ def image():
 def allowed():
     """The sections that the file allows."""
     return read_config(*FILES)["services"]["socket-proxy"]["environment"]
+
+
+def test_no_http_proxy_stands_before_it(monkeypatch):
+    """HTTP proxies that Compose hands on are not asked for the engine; others stay excepted."""
+    monkeypatch.setenv("NO_PROXY", "corp.example")
+    environ = read_config(*FILES)["services"]["dispatcher"]["environment"]
+    assert "corp.example" in environ["NO_PROXY"].split(",")
+    handed_on = {"HTTP_PROXY": "http://proxy:3128", "no_proxy": "corp.example"}
+    assert endpoint_of({**environ, **handed_on}).proxy is None
 
 
 @contextmanager
