@@ -158,7 +158,7 @@ def test_all_waiters_share_one_watch(led: DockerCase, proxy: TransportProxy) -> 
 
 
 def test_the_calls_of_many_spawns_go_by_one_connection(
-    led: DockerCase, monkeypatch: pytest.MonkeyPatch
+    case: DockerCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside one kept connection, a job needs those two that are held until its end."""
     opened: list[str] = []
@@ -167,11 +167,11 @@ def test_the_calls_of_many_spawns_go_by_one_connection(
         transport, "_unix", lambda path, limit: opened.append(path) or connect(path, limit)
     )
     count = 40
-    with led.open() as spawner:
+    with case.open() as spawner:
         warm(spawner)
         before = len(opened)
         jobs = [spawner.spawn(sh("sleep 600")).job_id for _ in range(count)]
-        # The watch may list meanwhile.
-        assert count * 2 <= len(opened) - before <= count * 2 + 2
+        # The watch may list meanwhile, and a kept connection may become one that is held.
+        assert abs(len(opened) - before - count * 2) <= 3
         for job in jobs:
             spawner.remove(job, force=True)

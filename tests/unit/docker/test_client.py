@@ -175,3 +175,27 @@ def test_a_proxy_of_the_environment_carries_the_calls() -> None:
             engine.ping()
         assert len(proxy.asked) == 1
     assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", ["502 Bad Gateway", "503 Unavailable", "504 Gateway Timeout"])
+def test_a_proxy_that_speaks_for_the_engine_is_no_answer(status: str) -> None:
+    """Whether the engine acted is not known then, and it is no other program either."""
+    refusal = whole(b"<html>", status, Server="proxy")
+    with RawServer(says(refusal), says(OK), says(refusal)) as server:
+        with engine_at(server) as engine, pytest.raises(Unanswered, match=status):
+            engine.info()
+        with engine_at(server) as engine:
+            engine.ping()
+            with pytest.raises(Unanswered, match=f"POST /containers/create: a proxy .* {status}"):
+                engine.create_container_from_config({"Image": "x"}, "name")
+
+
+def test_an_engine_s_own_status_is_an_answer() -> None:
+    """A 503 that names the engine's version comes from the engine itself."""
+    refusal = whole(b'{"message": "busy"}', "503 Service Unavailable", Api_Version="1.44")
+    with (
+        RawServer(says(refusal)) as server,
+        engine_at(server) as engine,
+        pytest.raises(ApiError, match="busy"),
+    ):
+        engine.info()

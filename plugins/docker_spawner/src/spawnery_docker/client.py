@@ -40,6 +40,8 @@ __all__ = ["APIClient", "DockerClient"]
 _GOOD: Final = frozenset({101, *range(200, 400)})
 _REFUSED: Final = frozenset({401, 403})
 """What a socket proxy says by itself; such a reply tells nothing of the engine behind it."""
+_NO_ENGINE: Final = frozenset({502, 503, 504})
+"""What a proxy says of an engine that is away or did not answer it; the engine may have acted."""
 _IN_VERSION: Final = re.compile(r"/v\d+\.\d+(?=/)")
 _FAILURES: Final = (requests.RequestException, HTTPError, HTTPException, OSError)
 
@@ -91,6 +93,8 @@ class _Client(APIClient):
             url = _IN_VERSION.sub("", url, count=1)
         try:
             answer = super().request(method, url, **given)
+            if answer.status_code in _NO_ENGINE and "Api-Version" not in answer.headers:
+                raise self._not_passed_on(method, self._path(url), answer)
             self._clock.read_header(
                 answer.headers.get("Date"), sent=now.sent, received=time.monotonic()
             )
@@ -114,6 +118,13 @@ class _Client(APIClient):
             self._version = agree(answer.headers, told=told, status=status)
             self._agreed = True
             self.podman = podman.version_of(answer.headers)
+
+    def _not_passed_on(self, method: str, path: str, answer: requests.Response) -> Unanswered:
+        said = f"{answer.status_code} {answer.reason}"
+        told = self._endpoint.told
+        msg = f"the engine at {told} did not answer {method} {path}: a proxy before it says {said}"
+        answer.close()
+        return Unanswered(msg, timed_out=answer.status_code == HTTPStatus.GATEWAY_TIMEOUT)
 
     def _unanswered(self, method: str, path: str, error: Exception, timeout: float) -> SpawnerError:
         root = root_of(error)
