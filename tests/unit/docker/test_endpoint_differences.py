@@ -84,7 +84,16 @@ def test_the_active_context_is_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.tool("docker")
-def test_ssh(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("ssh://me@127.0.0.2:22", "-l me -p 22 -- 127.0.0.2"),
+        ("ssh://me@[::1]", "-l me -- ::1"),
+        ("ssh://[::1]:22", "-p 22 -- ::1"),
+        ("ssh://Far", "-- Far"),
+    ],
+)
+def test_ssh(tmp_path: Path, host: str, words: str) -> None:
     """The docker command and ours start the ssh program alike; the package cannot without paramiko.
 
     That is not installed with it; where it is, each request starts an ssh program of its own, which
@@ -93,12 +102,12 @@ def test_ssh(tmp_path: Path) -> None:
     program = tmp_path / "ssh"
     program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nexit 1\n')
     program.chmod(0o755)
-    environ = {"DOCKER_HOST": "ssh://me@127.0.0.2:22", "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    environ = {"DOCKER_HOST": host, "PATH": f"{tmp_path}:/usr/bin:/bin"}
     docker_command(environ, "ps")
     with pytest.raises(OSError, match="ssh ended"):
         ssh.dial(endpoint_of(environ), 10.0)
     theirs, *_, ours = (tmp_path / "asked").read_text().splitlines()
-    for words in (theirs, ours):
-        assert words.endswith("-l me -p 22 -- 127.0.0.2 docker system dial-stdio")
+    for asked in (theirs, ours):
+        assert asked.endswith(f"{words} docker system dial-stdio")
     with pytest.raises(docker.errors.DockerException, match="paramiko"):
         docker.APIClient(environ["DOCKER_HOST"], version="1.41", use_ssh_client=True)

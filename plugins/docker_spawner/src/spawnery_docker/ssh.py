@@ -30,18 +30,9 @@ class SshSocket(socket.socket):
 
     process: subprocess.Popen[bytes]
 
-    def shutdown(self, how: int) -> None:
-        """Shut the connection down; both directions end the program too."""
-        super().shutdown(how)
-        if how == socket.SHUT_RDWR:
-            self._end()
-
     def _real_close(self) -> None:
         """Close for good: called by ``socket.close`` when no file of the socket is open."""
         super()._real_close()  # type: ignore[misc]
-        self._end()
-
-    def _end(self) -> None:
         process: subprocess.Popen[bytes] | None = getattr(self, "process", None)
         if process is None:
             return
@@ -82,9 +73,7 @@ def _start(
     endpoint: Endpoint, pipe: socket.socket, said: IO[bytes], timeout: float
 ) -> subprocess.Popen[bytes]:
     user, _, host = endpoint.address.rpartition("@")
-    name, colon, port = host.rpartition(":")
-    if not colon:
-        name, port = host, ""
+    name, _, port = host.partition("]:" if host.startswith("[") else ":")
     command = ["ssh", "-T", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={max(1, int(timeout))}"]
     command += [*(["-l", user] if user else []), *(["-p", port] if port else [])]
     return subprocess.Popen(  # noqa: S603 - the docker command's own way
