@@ -122,7 +122,7 @@ def start(number):
     loop.run_until_complete(made(number))
 """
 _PROGRAMS: Final[Mapping[str, tuple[str, str, str, str]]] = {
-    "the official client, typed": (
+    "the package, typed": (
         "kubernetes",
         _TYPED,
         "api.list_namespaced_job(namespace)",
