@@ -61,6 +61,22 @@ def test_a_chunked_body_that_is_cut_raises(chunks: list[bytes], cut: int) -> Non
         all_of(stream)
 
 
+def test_all_chunks_that_are_there_are_read_at_once() -> None:
+    """The engine sends each line of a log as a chunk; they do not come one by one."""
+    with opened(says(CHUNKED + chunked([b"one\n", b"two\n"])[:-5])) as stream:
+        assert stream.read1() == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize(
+    "body", [b"x\r\n", b"-5\r\n", b"3\r\nabcd\r\n", b"\r\n", b"1" * 5000, b"3;a=b\r\nabc--0\r\n"]
+)
+def test_a_body_that_is_not_chunked_raises(body: bytes) -> None:
+    """What is no size of a chunk ends the stream as a broken one."""
+    broken = pytest.raises(OSError, match="closed inside the answer")
+    with broken, opened(says(CHUNKED + body + b"0\r\n\r\n")) as stream:
+        all_of(stream)
+
+
 def test_a_body_of_known_length_that_is_cut_raises() -> None:
     """A body shorter than its header says is no whole one."""
     broken = pytest.raises(OSError, match="closed inside the answer")

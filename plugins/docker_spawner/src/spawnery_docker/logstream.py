@@ -142,8 +142,9 @@ class EngineLog(JobStream[LogChunk]):
         else:
             self._account.read(messages, from_start=self._from_start)
         run: list[Message] = []
+        podman, given = self._reader.podman, 0
         for stream, time, data in messages:
-            if not self._reader.podman and self._position.is_gone(stream, time):
+            if not podman and self._position.is_gone(stream, time):
                 if run:
                     self._put(run)
                     run = []
@@ -152,9 +153,10 @@ class EngineLog(JobStream[LogChunk]):
                 self._put(run)  # before the position moves on
                 run = []
             new = self._position.admit(stream, time, data)
-            self._account.gave(len(new))
+            given += len(new)
             if new and time >= self._since:
                 run.append((stream, time, new))
+        self._account.gave(given)
         if run:
             self._put(run)
         return True

@@ -308,18 +308,23 @@ def _connection(answer: Response) -> Any:
     return answer.raw.connection
 
 
+def body_of(answer: Response) -> BufferedReader:
+    """Return what the body of an answer is read from; it has what came with the header."""
+    return cast("HTTPResponse", answer.raw._fp).fp  # noqa: SLF001 - as docker
+
+
 def taken(answer: Response) -> tuple[socket.socket, bytes]:
     """Take the socket of an answer over: neither pool nor answer closes it any more.
 
     Returns:
         The socket, and what came of the body with its header.
     """
-    wire, body = wire_of(answer), cast("HTTPResponse", answer.raw._fp)  # noqa: SLF001 - as docker
+    wire, body = wire_of(answer), body_of(answer)
     _connection(answer).sock = None
     wire.settimeout(0)
     rest = b""
     with contextlib.suppress(ssl.SSLWantReadError):
-        rest = body.fp.peek()
+        rest = body.peek()
         while isinstance(wire, ssl.SSLSocket) and wire.pending():
             rest += wire.recv(_PIECE)  # of which no selector knows
     return wire, rest
