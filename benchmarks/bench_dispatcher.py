@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from measuring import row
-from spawnery_dispatcher.keys import Keys
-from spawnery_dispatcher.protocol import out_key
+from spawnery_dispatcher.model.protocol import out_key
+from spawnery_dispatcher.store.keys import Keys
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 

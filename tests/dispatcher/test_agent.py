@@ -12,8 +12,8 @@ from commands import checked
 from dispatcher_case import Dispatcher, until
 from redis_case import free_port
 from spawnery_agent import Agent, AgentError, NotAnswered
-from spawnery_dispatcher.models import AgentEnd, Progress, Question
-from spawnery_dispatcher.protocol import Detail, answer, in_key, out_key, parse
+from spawnery_dispatcher.model.models import AgentEnd, Progress, Question
+from spawnery_dispatcher.model.protocol import Detail, answer, in_key, out_key, parse
 
 pytestmark = pytest.mark.engine("redis")
 

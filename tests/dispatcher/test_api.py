@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from dispatcher_case import Dispatcher, until
 from jsonschema import Draft202012Validator
-from spawnery_dispatcher import api
-from spawnery_dispatcher.protocol import in_key
+from spawnery_dispatcher.model.protocol import in_key
+from spawnery_dispatcher.web import api
 
 pytestmark = pytest.mark.engine("redis")
 

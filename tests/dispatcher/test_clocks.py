@@ -14,8 +14,8 @@ from clocks import SettableClock, shifted
 from dispatcher_case import until
 from docker_images import BUSYBOX, make_busybox
 from slack_story import told
-from spawnery_dispatcher.clock import RedisClock
-from spawnery_dispatcher.connection import connect
+from spawnery_dispatcher.store.clock import RedisClock
+from spawnery_dispatcher.store.connection import connect
 
 pytestmark = pytest.mark.engine("redis")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from dispatcher_case import Dispatcher, until
 from slack_server import SlackServer
-from spawnery_dispatcher.steps import Step
+from spawnery_dispatcher.model.steps import Step
 
 pytestmark = pytest.mark.engine("redis")
 

@@ -12,7 +12,7 @@ from docker_bridge import host_address
 from redis_case import RedisServer
 from service_images import AGENT, make_images
 from slack_story import Story, told
-from spawnery_dispatcher.steps import Step
+from spawnery_dispatcher.model.steps import Step
 
 pytestmark = [pytest.mark.engine("docker", "redis"), pytest.mark.group("services")]
 

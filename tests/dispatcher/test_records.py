@@ -35,11 +35,11 @@ from spawnery.holders import new_holder
 from spawnery.records import JobRecords
 from spawnery.records_codec import dump
 from spawnery_dispatcher.config import Config, Redis
-from spawnery_dispatcher.connection import connect_blocking
 from spawnery_dispatcher.embedded import embedded_redis
-from spawnery_dispatcher.keys import Keys
-from spawnery_dispatcher.opening import open_spawner
-from spawnery_dispatcher.records import RedisRecords
+from spawnery_dispatcher.store.connection import connect_blocking
+from spawnery_dispatcher.store.keys import Keys
+from spawnery_dispatcher.store.records import RedisRecords
+from spawnery_dispatcher.work.engine import open_spawner
 
 pytestmark = pytest.mark.engine("redis")
 
@@ -49,9 +49,9 @@ from datetime import datetime, timedelta, UTC
 from spawnery import JobState, Outcome
 from spawnery.holders import new_holder
 from spawnery.records import Record
-from spawnery_dispatcher.connection import connect_blocking
-from spawnery_dispatcher.keys import Keys
-from spawnery_dispatcher.records import RedisRecords
+from spawnery_dispatcher.store.connection import connect_blocking
+from spawnery_dispatcher.store.keys import Keys
+from spawnery_dispatcher.store.records import RedisRecords
 now = datetime(2030, 1, 1, tzinfo=UTC)
 later = now + timedelta(hours=1)
 def intent(job_id):

@@ -9,11 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 from spawnery import JobState, Outcome
-from spawnery_dispatcher.bus import Said
 from spawnery_dispatcher.config import Limits
-from spawnery_dispatcher.connection import connect
-from spawnery_dispatcher.keys import Keys
-from spawnery_dispatcher.models import (
+from spawnery_dispatcher.model.entries import take_in
+from spawnery_dispatcher.model.models import (
     Accepted,
     AgentEnd,
     Ask,
@@ -25,9 +23,11 @@ from spawnery_dispatcher.models import (
     Progress,
     Refused,
 )
-from spawnery_dispatcher.protocol import answer, in_key, out_key
-from spawnery_dispatcher.store import Store
-from spawnery_dispatcher.taking import take_in
+from spawnery_dispatcher.model.protocol import answer, in_key, out_key
+from spawnery_dispatcher.store.connection import connect
+from spawnery_dispatcher.store.jobs import Store
+from spawnery_dispatcher.store.keys import Keys
+from spawnery_dispatcher.work.bus import Said
 
 pytestmark = pytest.mark.engine("redis")
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from slack_story import told
 from spawnery.outcomes import EventKind, JobEvent, JobState, JobStatus
-from spawnery_dispatcher import waits as module
-from spawnery_dispatcher.waits import Waits
-from spawnery_dispatcher.words import is_waiting
+from spawnery_dispatcher.talk.replies import is_waiting
+from spawnery_dispatcher.work import waits as module
+from spawnery_dispatcher.work.waits import Waits
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 REASON = "0/1 nodes are available: 1 Insufficient cpu"

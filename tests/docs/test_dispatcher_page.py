@@ -13,10 +13,10 @@ import attrs
 import pytest
 from spawnery_dispatcher import configfile
 from spawnery_dispatcher.cli import main
-from spawnery_dispatcher.commands import Misunderstood, parse
 from spawnery_dispatcher.config import PLACEHOLDERS, Config
-from spawnery_dispatcher.protocol import answer
-from spawnery_dispatcher.protocol import parse as understood
+from spawnery_dispatcher.model.commands import Misunderstood, parse
+from spawnery_dispatcher.model.protocol import answer
+from spawnery_dispatcher.model.protocol import parse as understood
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "dispatcher.md").read_text(encoding="utf-8")

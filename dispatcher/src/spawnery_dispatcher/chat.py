@@ -16,16 +16,16 @@ from typing import Any, Final
 from attrs import evolve
 from spawnery.outcomes import JobState
 
-from spawnery_dispatcher import identity
 from spawnery_dispatcher.config import Config, Limits, Project, Redis, Slack
 from spawnery_dispatcher.embedded import embedded_redis
-from spawnery_dispatcher.intake import Said
 from spawnery_dispatcher.metrics import Metrics
-from spawnery_dispatcher.models import Entry, Place, Platform
-from spawnery_dispatcher.opening import open_spawner
+from spawnery_dispatcher.model import identity
+from spawnery_dispatcher.model.models import Entry, Place, Platform
 from spawnery_dispatcher.service import Parts, Service
-from spawnery_dispatcher.waits import Waits
-from spawnery_dispatcher.words import View
+from spawnery_dispatcher.talk.intake import Said
+from spawnery_dispatcher.talk.replies import View
+from spawnery_dispatcher.work.engine import open_spawner
+from spawnery_dispatcher.work.waits import Waits
 
 SCRIPT: Final = ("fix #58 in demo",)
 _DEMO: Final = {

@@ -48,7 +48,7 @@ def chat(path: str | None, *, verbose: bool) -> None:
 @_config_option
 def serve(path: str | None) -> None:
     """Serve: Slack, the JSON API, health and metrics. SPAWNER_TYPE says where jobs run."""
-    from spawnery_dispatcher import serving  # noqa: PLC0415 - a command loads its own
+    from spawnery_dispatcher import serve as serving  # noqa: PLC0415 - a command loads its own
     from spawnery_dispatcher.logs import configure, masker_of  # noqa: PLC0415
 
     def run() -> int:
@@ -72,7 +72,7 @@ def check(path: str | None, *, as_json: bool) -> None:
 
     from spawnery.serialize import to_json  # noqa: PLC0415
 
-    from spawnery_dispatcher.doctor import examine  # noqa: PLC0415
+    from spawnery_dispatcher.check import examine  # noqa: PLC0415
 
     def run() -> int:
         config = configfile.load(os.environ, path=path)
@@ -103,7 +103,7 @@ def places(path: str | None, *, give_up: str | None) -> None:
     a place to which no dispatcher is connected are left alone. A place that cannot come back
     (engine reinstalled, namespace deleted) is given up by its name.
     """
-    from spawnery_dispatcher import place_commands  # noqa: PLC0415 - a command loads its own
+    from spawnery_dispatcher.work import place_commands  # noqa: PLC0415 - a command loads its own
 
     def run() -> int:
         config = configfile.load(os.environ, path=path)

@@ -21,7 +21,7 @@ from spawnery.jobfile_formats import Document, Malformed, read_toml
 from spawnery.structuring import structure
 
 from spawnery_dispatcher.config import Config
-from spawnery_dispatcher.steps import CRASH_VARIABLE
+from spawnery_dispatcher.model.steps import CRASH_VARIABLE
 
 PREFIX: Final = "DISPATCHER_"
 CONFIG_VARIABLE: Final = "DISPATCHER_CONFIG"

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from spawnery.hookspecs import hookimpl
 from spawnery.outcomes import EventKind, JobEvent
 
-from spawnery_dispatcher.models import Ending
+from spawnery_dispatcher.model.models import Ending
 
 _PREFIX: Final = "spawnery_dispatcher_"
 _SECONDS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)

@@ -13,25 +13,25 @@ from attrs import frozen
 from spawnery.aio import AsyncSpawner
 from spawnery.logtext import LogText, gap_in_words
 
-from spawnery_dispatcher.bus import Bus
-from spawnery_dispatcher.caretaking import Caretaking
 from spawnery_dispatcher.config import Config
-from spawnery_dispatcher.connection import connect
-from spawnery_dispatcher.follower import Follower
-from spawnery_dispatcher.intake import Intake
-from spawnery_dispatcher.keys import Keys
-from spawnery_dispatcher.memory import Memory
 from spawnery_dispatcher.metrics import Metrics
-from spawnery_dispatcher.models import Phase, Platform, Wake
-from spawnery_dispatcher.outbox import Messenger, Outbox
-from spawnery_dispatcher.ownership import RENEW_SECONDS, Ownership
-from spawnery_dispatcher.patience import Health, Patience, is_away
-from spawnery_dispatcher.scheduler import Scheduler
-from spawnery_dispatcher.spawns import Spawns
-from spawnery_dispatcher.store import Store
-from spawnery_dispatcher.strangers import Strangers
-from spawnery_dispatcher.waits import Waits
-from spawnery_dispatcher.whereabouts import Whereabouts
+from spawnery_dispatcher.model.models import Phase, Platform, Wake
+from spawnery_dispatcher.store.connection import connect
+from spawnery_dispatcher.store.health import Health, Patience, is_away
+from spawnery_dispatcher.store.jobs import Store
+from spawnery_dispatcher.store.keys import Keys
+from spawnery_dispatcher.store.leases import RENEW_SECONDS, Ownership
+from spawnery_dispatcher.talk.intake import Intake
+from spawnery_dispatcher.talk.outbox import Messenger, Outbox
+from spawnery_dispatcher.work.bus import Bus
+from spawnery_dispatcher.work.engine_watch import Caretaking
+from spawnery_dispatcher.work.follower import Follower
+from spawnery_dispatcher.work.recovery import Memory
+from spawnery_dispatcher.work.scheduler import Scheduler
+from spawnery_dispatcher.work.spawns import Spawns
+from spawnery_dispatcher.work.strangers import Strangers
+from spawnery_dispatcher.work.waits import Waits
+from spawnery_dispatcher.work.whereabouts import Whereabouts
 
 _TICK_SECONDS: Final = 1.0
 _LOG_BYTES: Final = 8192

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery_dispatcher.commands import (
+from spawnery_dispatcher.model.commands import (
     About,
     Fix,
     Help,

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 from spawnery_dispatcher.config import Limits
-from spawnery_dispatcher.fairness import order, startable
-from spawnery_dispatcher.models import Ask, Place, Platform
+from spawnery_dispatcher.model.fairness import order, startable
+from spawnery_dispatcher.model.models import Ask, Place, Platform
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

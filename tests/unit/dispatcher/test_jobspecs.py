@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from spawnery.hashing import spec_hash
 from spawnery.secret import SecretSource
 from spawnery.serialize import spec_from_json, to_json
-from spawnery_dispatcher import codec
 from spawnery_dispatcher.config import Config, Project, Redis
-from spawnery_dispatcher.jobspecs import (
+from spawnery_dispatcher.model.jobspecs import (
     agent_address,
     filled,
     job_spec,
@@ -22,8 +21,9 @@ from spawnery_dispatcher.jobspecs import (
     mark_on,
     place_of,
 )
-from spawnery_dispatcher.models import Ask, Entry, Place, Platform, Question
-from spawnery_dispatcher.traces import traceparent_of
+from spawnery_dispatcher.model.models import Ask, Entry, Place, Platform, Question
+from spawnery_dispatcher.model.traces import traceparent_of
+from spawnery_dispatcher.store import codec
 
 ASK = Ask(
     job_id="demo-58-abc",

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from spawnery import JobState, Outcome
-from spawnery_dispatcher.judging import judge
-from spawnery_dispatcher.models import AgentEnd
+from spawnery_dispatcher.model.endings import judge
+from spawnery_dispatcher.model.models import AgentEnd
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 DONE = AgentEnd(done=True, text="fixed", url="https://example.com/pull/1")

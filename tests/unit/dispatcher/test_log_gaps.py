@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from spawnery.logtext import LogText
 from spawnery.outcomes import LogChunk
-from spawnery_dispatcher.api import Api
 from spawnery_dispatcher.service import Service
+from spawnery_dispatcher.web.api import Api
 
 CHUNKS = [
     LogChunk(stream="stdout", data=b"one\n", cursor="1"),

@@ -8,7 +8,7 @@ import contextlib
 import pytest
 import structlog
 from redis.exceptions import ConnectionError as Away
-from spawnery_dispatcher.patience import Health, Patience
+from spawnery_dispatcher.store.health import Health, Patience
 
 
 async def swallows():

@@ -9,8 +9,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from spawnery import JobState
-from spawnery_dispatcher import words
-from spawnery_dispatcher.models import (
+from spawnery_dispatcher.model.models import (
     Ask,
     Ending,
     Entry,
@@ -22,6 +21,7 @@ from spawnery_dispatcher.models import (
     Refused,
 )
 from spawnery_dispatcher.slack.blocks import answer_value, blocks, read_value
+from spawnery_dispatcher.talk import replies as words
 
 ENTRY = Entry(
     ask=Ask(

@@ -16,8 +16,7 @@ from spawnery.errors import ConfigurationError
 from spawnery.secret import Secret
 
 from spawnery_dispatcher.config import Config, Intake
-from spawnery_dispatcher.models import Reply
-from spawnery_dispatcher.patience import is_away
+from spawnery_dispatcher.model.models import Reply
 from spawnery_dispatcher.service import Parts
 from spawnery_dispatcher.slack.blocks import ANSWER, CANCEL, escape
 from spawnery_dispatcher.slack.errors import (
@@ -28,6 +27,7 @@ from spawnery_dispatcher.slack.errors import (
     without_token,
 )
 from spawnery_dispatcher.slack.listening import Listening
+from spawnery_dispatcher.store.health import is_away
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp

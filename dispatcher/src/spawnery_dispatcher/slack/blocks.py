@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from spawnery_dispatcher.models import Question
-from spawnery_dispatcher.words import View
+from spawnery_dispatcher.model.models import Question
+from spawnery_dispatcher.talk.replies import View
 
 ANSWER: Final = "spawnery_answer"
 """Beginning of the action ids of a question's buttons; its number follows."""

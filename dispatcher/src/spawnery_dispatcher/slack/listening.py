@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from spawnery_dispatcher import commands, identity
-from spawnery_dispatcher.commands import Fix, Help, Misunderstood
 from spawnery_dispatcher.config import Slack
-from spawnery_dispatcher.intake import Intake, Said
-from spawnery_dispatcher.models import Entry, Place, Platform, Reply
+from spawnery_dispatcher.model import commands, identity
+from spawnery_dispatcher.model.commands import Fix, Help, Misunderstood
+from spawnery_dispatcher.model.models import Entry, Place, Platform, Reply
 from spawnery_dispatcher.slack.blocks import read_value
-from spawnery_dispatcher.store import Store
+from spawnery_dispatcher.store.jobs import Store
+from spawnery_dispatcher.talk.intake import Intake, Said
 
 _DENIED: Final = "You are not on the list of people who may give me commands here."
 _SUBTYPES: Final = frozenset({None, "", "thread_broadcast", "file_share"})

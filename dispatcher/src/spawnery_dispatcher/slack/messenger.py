@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from spawnery_dispatcher.models import Entry
-from spawnery_dispatcher.outbox import PutOff, Unwanted
+from spawnery_dispatcher.model.models import Entry
 from spawnery_dispatcher.slack.blocks import blocks, escape
 from spawnery_dispatcher.slack.errors import Refusal, answer_of
-from spawnery_dispatcher.words import View, ping
+from spawnery_dispatcher.talk.outbox import PutOff, Unwanted
+from spawnery_dispatcher.talk.replies import View, ping
 
 JOB_EVENT: Final = "spawnery_job"
 PING_EVENT: Final = "spawnery_ended"

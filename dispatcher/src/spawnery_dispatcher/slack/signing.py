@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from spawnery.secret import Secret
 
-from spawnery_dispatcher.clock import RedisClock
-from spawnery_dispatcher.keys import Keys
+from spawnery_dispatcher.store.clock import RedisClock
+from spawnery_dispatcher.store.keys import Keys
 
 WINDOW_SECONDS: Final = 300
 _HEADERS: Final = ("x-slack-request-timestamp", "x-slack-signature")

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 from spawnery.secret import Secret
 
-from spawnery_dispatcher.patience import Health
 from spawnery_dispatcher.slack.app import APP_TOKEN, TAKE_SECONDS
 from spawnery_dispatcher.slack.errors import (
     Refusal,
@@ -29,6 +28,7 @@ from spawnery_dispatcher.slack.errors import (
     not_answered,
     without_token,
 )
+from spawnery_dispatcher.store.health import Health
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession, ClientWebSocketResponse

@@ -1,0 +1,1 @@
+"""What is kept in Redis: jobs, core's records, leases, and how Redis is reached."""

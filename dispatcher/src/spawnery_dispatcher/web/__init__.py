@@ -1,0 +1,1 @@
+"""The HTTP server: the API with its description, the metrics, the endpoints of Slack."""

@@ -1,0 +1,1 @@
+"""What is done with a job: queue, spawn, follow, end; and the watch over the engine."""
