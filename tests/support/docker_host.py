@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from spawnery.outcomes import JobEvent
 from spawnery.plugin import SpawnerRuntime
-from spawnery_docker.endpoint import Endpoint, resolve_endpoint
+from spawnery_docker.reach.endpoint import Endpoint, resolve_endpoint
 
 if TYPE_CHECKING:
     from spawnery_docker.client import DockerClient

@@ -18,8 +18,8 @@ from registry import free_port
 from spawnery.contract import CheckItem
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.proxy import TransportProxy
+from spawnery_docker.check.doctor import Doctor
 from spawnery_docker.client import DockerClient
-from spawnery_docker.doctor import Doctor
 from spawnery_docker.network import Networks
 
 pytestmark = pytest.mark.engine("docker")
@@ -97,7 +97,7 @@ import json
 from pathlib import Path
 from docker_host import endpoint_of, runtime_of
 from spawnery_docker.client import DockerClient
-from spawnery_docker.doctor import Doctor
+from spawnery_docker.check.doctor import Doctor
 from spawnery_docker.network import Networks
 endpoint = endpoint_of({})
 client = DockerClient(endpoint)

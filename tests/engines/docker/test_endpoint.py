@@ -319,7 +319,7 @@ import os, sys
 from docker_host import client_of
 from spawnery.errors import EngineDenied
 import spawnery_docker.client
-import spawnery_docker.socket_access
+import spawnery_docker.reach.socket_access
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)

@@ -19,7 +19,7 @@ from connect_proxy import ConnectProxy
 from docker_case import DockerCase, eventually, output, running, sh
 from spawnery.outcomes import JobState
 from spawnery.testing.proxy import TransportProxy
-from spawnery_docker import transport
+from spawnery_docker.reach import transport
 
 pytestmark = pytest.mark.engine("docker")
 PATIENCE = 60.0

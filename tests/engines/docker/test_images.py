@@ -18,7 +18,7 @@ from spawnery.errors import SpawnFailed
 from spawnery.models import JobSpec, PullPolicy
 from spawnery.outcomes import EventKind, JobEvent
 from spawnery_docker.errors import ApiError
-from spawnery_docker.images import ImageFacts, Images
+from spawnery_docker.images.store import ImageFacts, Images
 
 pytestmark = pytest.mark.engine("docker")
 LONG = 60.0

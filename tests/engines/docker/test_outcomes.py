@@ -16,7 +16,7 @@ from spawnery.outcomes import JobState, Outcome
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy
-from spawnery_docker import spawning
+from spawnery_docker.spawning import spawn as spawning
 
 pytestmark = pytest.mark.engine("docker")
 

@@ -12,7 +12,7 @@ from docker_host import client_of, runtime_of
 from spawnery.errors import InvalidSpec, NameConflict, SpawnerError, Unsupported
 from spawnery.models import JobSpec, Resources
 from spawnery.outcomes import JobState
-from spawnery_docker.place import Places
+from spawnery_docker.check.place import Places
 
 pytestmark = pytest.mark.engine("podman")
 PATIENCE = 60.0

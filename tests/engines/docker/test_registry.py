@@ -14,7 +14,7 @@ from spawnery.contract import Deadline
 from spawnery.errors import SpawnFailed
 from spawnery.models import JobSpec, PullPolicy
 from spawnery.outcomes import JobEvent
-from spawnery_docker.images import ImageFacts, Images
+from spawnery_docker.images.store import ImageFacts, Images
 
 pytestmark = [
     pytest.mark.engine("docker"),

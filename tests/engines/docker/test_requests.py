@@ -12,7 +12,7 @@ from spawnery.outcomes import JobState
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy
-from spawnery_docker import transport
+from spawnery_docker.reach import transport
 
 pytestmark = pytest.mark.engine("docker")
 

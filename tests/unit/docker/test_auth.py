@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from spawnery.models import PullPolicy
-from spawnery_docker.auth import registry_login
-from spawnery_docker.image_errors import pull_failed
-from spawnery_docker.references import Reference
+from spawnery_docker.images.credentials import registry_login
+from spawnery_docker.images.errors import pull_failed
+from spawnery_docker.images.reference import Reference
 
 REGISTRY = "127.0.0.1:5000"
 PASSWORD = "planted-Pass-word-7"

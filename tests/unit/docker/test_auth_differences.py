@@ -17,7 +17,7 @@ import docker
 import pytest
 from attrs import frozen
 from docker_command import sent_for
-from spawnery_docker import auth
+from spawnery_docker.images import credentials as auth
 
 REGISTRY = "127.0.0.1:5000"
 PASSWORD = "planted-Pass-word-7"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from spawnery_docker.book import Book, Entry
+from spawnery_docker.cache import Book, Entry
 from spawnery_docker.status import NEVER_RAN, NOT_HEARD, End, outcome_of
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -17,9 +17,9 @@ from registry import free_port
 from spawnery.contract import Cancellation
 from spawnery.errors import EngineError, EngineUnreachable
 from spawnery_docker.client import APIClient
-from spawnery_docker.endpoint import Endpoint
 from spawnery_docker.errors import ApiError, Unanswered
-from spawnery_docker.transport import _LocalConnection, reach
+from spawnery_docker.reach.endpoint import Endpoint
+from spawnery_docker.reach.transport import _LocalConnection, reach
 from urllib3.util.connection import is_connection_dropped
 
 OK = whole(b"OK", Api_Version="1.44")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spawnery.errors import InvalidSpec
-from spawnery_docker.cursors import Counts, Mark, Place, Position, parse
-from spawnery_docker.demux import STDERR, STDOUT
+from spawnery_docker.output.cursors import Counts, Mark, Place, Position, parse
+from spawnery_docker.output.demux import STDERR, STDOUT
 
 _START = 1_700_000_000_000_000_000
 _SECOND = 1_000_000_000

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spawnery_docker.demux import (
+from spawnery_docker.output.demux import (
     LARGEST_PIECE,
     STDERR,
     STDOUT,

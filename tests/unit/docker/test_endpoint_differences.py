@@ -12,7 +12,7 @@ import pytest
 from docker_command import dialled, docker_command, write_context
 from docker_host import endpoint_of
 from spawnery.errors import ConfigurationError
-from spawnery_docker import ssh
+from spawnery_docker.reach import ssh
 
 NOBODY = "tcp://127.0.0.2:9"
 

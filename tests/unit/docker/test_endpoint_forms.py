@@ -12,7 +12,7 @@ from docker_host import endpoint_of
 from hypothesis import given
 from hypothesis import strategies as st
 from spawnery.errors import ConfigurationError, EngineError, EngineUnreachable
-from spawnery_docker.api_version import agree, renegotiated
+from spawnery_docker.reach.api_version import agree, renegotiated
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_server import PATIENCE, RawServer, Script, says, whole
 from spawnery_docker.errors import Unanswered
-from spawnery_docker.http_stream import ByteStream, Held, json_lines
+from spawnery_docker.reach.http_stream import ByteStream, Held, json_lines
 
 HEAD = b"HTTP/1.1 200 OK\r\nApi-Version: 1.44\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

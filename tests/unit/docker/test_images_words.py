@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spawnery.errors import SpawnFailed
 from spawnery.models import PullPolicy
-from spawnery_docker.image_errors import missing, pull_failed, pull_timed_out
-from spawnery_docker.images import facts_of
-from spawnery_docker.pull_progress import PullProgress
-from spawnery_docker.references import Reference
+from spawnery_docker.images.errors import missing, pull_failed, pull_timed_out
+from spawnery_docker.images.progress import PullProgress
+from spawnery_docker.images.reference import Reference
+from spawnery_docker.images.store import facts_of
 
 DIGEST = "sha256:" + "a1" * 32
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery_docker.demux import STDOUT
-from spawnery_docker.logaccount import Account, Limits, limits_of
+from spawnery_docker.output.account import Account, Limits, limits_of
+from spawnery_docker.output.demux import STDOUT
 
 START = datetime(2026, 11, 27, tzinfo=UTC)
 NANO = 1_000_000_000

@@ -6,7 +6,7 @@ import docker
 import pytest
 from docker_command import docker_command, stand_in
 from spawnery.errors import SpawnFailed
-from spawnery_docker.references import Reference
+from spawnery_docker.images.reference import Reference
 
 
 @pytest.mark.tool("docker")

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from spawnery_docker.sockets import Sockets
+from spawnery_docker.reach.sockets import Sockets
 
 PATIENCE = 30.0
 MANY = 1000

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spawnery.errors import StreamLost
 from spawnery.local.masking import Tail
-from spawnery_docker.cursors import Counts, parse
-from spawnery_docker.demux import STDERR, STDOUT
-from spawnery_docker.ears import Ear
-from spawnery_docker.spool import Spool, SpoolStream
+from spawnery_docker.output.attached import Ear
+from spawnery_docker.output.cursors import Counts, parse
+from spawnery_docker.output.demux import STDERR, STDOUT
+from spawnery_docker.output.follow_buffer import Spool, SpoolStream
 
 PATIENCE = 30.0
 

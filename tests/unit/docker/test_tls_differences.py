@@ -16,7 +16,7 @@ import requests
 from certificates import authority, certificate, server_context
 from docker_command import docker_command, secured_stand_in, write_context
 from docker_host import endpoint_of
-from spawnery_docker.endpoint import Endpoint
+from spawnery_docker.reach.endpoint import Endpoint
 
 pytestmark = pytest.mark.tool("docker")
 SECONDS = 30.0

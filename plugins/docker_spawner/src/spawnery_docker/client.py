@@ -27,13 +27,13 @@ from spawnery.errors import EngineError, SpawnerError
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from spawnery_docker import podman
-from spawnery_docker.api_version import NEWEST, agree, not_docker, renegotiated
-from spawnery_docker.endpoint import Endpoint
-from spawnery_docker.endpoint_errors import connect_error
 from spawnery_docker.errors import ApiError, Unanswered
-from spawnery_docker.http_stream import ByteStream, Held
-from spawnery_docker.transport import Sending, UnsentError, reach, root_of, sending
+from spawnery_docker.reach import podman
+from spawnery_docker.reach.api_version import NEWEST, agree, not_docker, renegotiated
+from spawnery_docker.reach.connect_errors import connect_error
+from spawnery_docker.reach.endpoint import Endpoint
+from spawnery_docker.reach.http_stream import ByteStream, Held
+from spawnery_docker.reach.transport import Sending, UnsentError, reach, root_of, sending
 
 __all__ = ["APIClient", "DockerClient"]
 

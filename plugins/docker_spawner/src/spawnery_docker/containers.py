@@ -13,12 +13,12 @@ from spawnery.errors import Ambiguous, JobRunning
 from spawnery.outcomes import JobStatus
 from spawnery.plugin import LABEL_INSTANCE, SpawnerRuntime
 
-from spawnery_docker.book import Book, Entry
+from spawnery_docker.cache import Book, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, in_words
+from spawnery_docker.output.tails import Tails
 from spawnery_docker.past import Past
 from spawnery_docker.status import LIVE, End, end_of, is_ours, launched, moment, outcome_of
-from spawnery_docker.tails import Tails
 
 _GONE: Final = 404
 _CONFLICT: Final = 409

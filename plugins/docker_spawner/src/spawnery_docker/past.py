@@ -19,7 +19,7 @@ from spawnery.plugin import SpawnerRuntime
 
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError
-from spawnery_docker.http_stream import json_lines
+from spawnery_docker.reach.http_stream import json_lines
 from spawnery_docker.status import NEVER_RAN, at_nano, is_ours, status_from
 
 ADDED: Final = frozenset({"name", "image", "exitCode", "execDuration", "signal"})

@@ -30,7 +30,7 @@ from spawnery_docker.options import DockerOptions
 from spawnery_docker.settings import DockerSettings
 
 if TYPE_CHECKING:
-    from spawnery_docker.rooms import Rooms
+    from spawnery_docker.assembly import Rooms
 
 CAPABILITIES: Final = frozenset(
     {
@@ -83,8 +83,8 @@ class DockerSpawner:
     """
 
     def __init__(self, settings: DockerSettings, runtime: SpawnerRuntime) -> None:
-        from spawnery_docker.endpoint import resolve_endpoint  # noqa: PLC0415 - as _rooms
-        from spawnery_docker.package import usable  # noqa: PLC0415 - as _rooms
+        from spawnery_docker.check.package import usable  # noqa: PLC0415 - as _rooms
+        from spawnery_docker.reach.endpoint import resolve_endpoint  # noqa: PLC0415 - as _rooms
 
         usable()
         self._settings = settings
@@ -102,7 +102,7 @@ class DockerSpawner:
             EngineError: It was closed meanwhile: a late call makes no connections that nobody
                 closes.
         """
-        from spawnery_docker.rooms import Rooms  # noqa: PLC0415 - the declaration stays light
+        from spawnery_docker.assembly import Rooms  # noqa: PLC0415 - the declaration stays light
 
         with self._lock:
             if self._closed:

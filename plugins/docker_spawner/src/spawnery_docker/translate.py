@@ -12,9 +12,9 @@ from spawnery.models import JobSpec, PullPolicy, Resources, Security
 from spawnery.quantities import cpu_millis, cpu_nanos, memory_bytes
 from spawnery.secret import Secret
 
-from spawnery_docker.images import ImageFacts
-from spawnery_docker.logtail import LABEL_SECRETS
+from spawnery_docker.images.store import ImageFacts
 from spawnery_docker.options import DockerOptions, refuse_privilege
+from spawnery_docker.output.kept_tail import LABEL_SECRETS
 from spawnery_docker.settings import DockerSettings
 from spawnery_docker.status import LABEL_REPLACED_USER
 

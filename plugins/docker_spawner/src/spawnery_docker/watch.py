@@ -18,14 +18,14 @@ from spawnery.outcomes import JobGone, JobSeen, Synced, WatchEvent
 from spawnery.plugin import LABEL_JOB_ID, LABEL_RECORD_ID, SpawnerRuntime
 from spawnery.streams import JobStream, ThreadedStream
 
-from spawnery_docker.book import Book, Entry
+from spawnery_docker.cache import Book, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, in_words
-from spawnery_docker.http_stream import ByteStream, json_lines
+from spawnery_docker.output.tails import Tails
 from spawnery_docker.past import ADDED
+from spawnery_docker.reach.http_stream import ByteStream, json_lines
 from spawnery_docker.status import End, at_nano, end_of, is_ours
-from spawnery_docker.tails import Tails
 
 _ACTIONS: Final = ("create", "start", "die", "oom", "destroy", "died", "remove")
 """The last two are Podman's names of die and destroy, in filters and (4.3: remove) in events."""

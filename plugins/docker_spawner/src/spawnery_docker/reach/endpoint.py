@@ -23,7 +23,7 @@ from attrs import field, frozen
 from spawnery.errors import ConfigurationError
 from spawnery.proxies import proxy_for
 
-from spawnery_docker.tls import TlsFiles
+from spawnery_docker.reach.tls import TlsFiles
 
 DEFAULT_SOCKET: Final = "/var/run/docker.sock"
 _PORTS: Final = (2375, 2376)
@@ -107,7 +107,7 @@ def resolve_endpoint(settings: EndpointSettings, environ: Mapping[str, str]) -> 
     text = environ.get("DOCKER_HOST", "").strip()
     context = settings.context or ("" if text else environ.get("DOCKER_CONTEXT", "").strip())
     if context not in {"", "default"}:
-        from spawnery_docker.contexts import context_endpoint  # noqa: PLC0415 - seldom used
+        from spawnery_docker.reach.contexts import context_endpoint  # noqa: PLC0415 - seldom used
 
         return context_endpoint(context, environ)
     if not text:

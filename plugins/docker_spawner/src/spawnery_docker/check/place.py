@@ -12,9 +12,9 @@ from spawnery.contract import Deadline, Place
 from spawnery.errors import SpawnerError
 from spawnery.plugin import SpawnerRuntime
 
-from spawnery_docker import podman
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError
+from spawnery_docker.reach import podman
 
 _SECONDS: Final = 4.0
 _LEAST: Final = 0.01

@@ -17,7 +17,7 @@ import tempfile
 from typing import IO, TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from spawnery_docker.endpoint import Endpoint
+    from spawnery_docker.reach.endpoint import Endpoint
 
 _REMOTE: Final = ("docker", "system", "dial-stdio")
 _PING: Final = b"HEAD /_ping HTTP/1.1\r\nHost: docker\r\n\r\n"

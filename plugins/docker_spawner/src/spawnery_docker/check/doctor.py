@@ -13,12 +13,12 @@ from spawnery.contract import CheckItem, Deadline
 from spawnery.errors import SpawnerError
 from spawnery.plugin import SpawnerRuntime
 
+from spawnery_docker.check.engine_facts import engine_items
+from spawnery_docker.check.package import usable
 from spawnery_docker.client import APIClient, DockerClient
-from spawnery_docker.endpoint import Endpoint
-from spawnery_docker.engine_facts import engine_items
 from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.network import Networks
-from spawnery_docker.package import usable
+from spawnery_docker.reach.endpoint import Endpoint
 
 _FEW_FILES: Final = 4096
 _BUILT_IN: Final = frozenset({"none", "host", "default"})

@@ -14,7 +14,7 @@ from attrs import frozen
 from spawnery.errors import SpawnFailed
 from spawnery.models import PullPolicy
 
-from spawnery_docker.references import DOCKER_HUB, Reference
+from spawnery_docker.images.reference import DOCKER_HUB, Reference
 
 _QUOTE_LIMIT: Final = 600
 

@@ -7,7 +7,7 @@ from spawnery.errors import SpawnerError
 
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError
-from spawnery_docker.images import ImageFacts, Images
+from spawnery_docker.images.store import ImageFacts, Images
 from spawnery_docker.settings import DockerSettings
 from spawnery_docker.translate import body_of, home_of, pull_policy, refuse
 

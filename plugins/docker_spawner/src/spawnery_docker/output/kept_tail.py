@@ -9,8 +9,8 @@ from spawnery.errors import SpawnerError
 from spawnery.local.masking import Tail
 
 from spawnery_docker.client import DockerClient
-from spawnery_docker.demux import DaemonTrouble, Demultiplexer, Malformed
 from spawnery_docker.errors import ApiError
+from spawnery_docker.output.demux import DaemonTrouble, Demultiplexer, Malformed
 
 LABEL_SECRETS: Final = "spawnery.dev/secrets"
 """Names (never values) of a job's secret variables: whoever reads its log's end can mask them."""

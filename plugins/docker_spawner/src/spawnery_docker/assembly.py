@@ -6,23 +6,23 @@ from datetime import datetime
 
 from spawnery.plugin import SpawnerRuntime
 
-from spawnery_docker.book import Book
+from spawnery_docker.cache import Book
+from spawnery_docker.check.doctor import Doctor
+from spawnery_docker.check.place import Places
+from spawnery_docker.check.planning import Planning
 from spawnery_docker.client import DockerClient
 from spawnery_docker.containers import Containers
-from spawnery_docker.doctor import Doctor
-from spawnery_docker.endpoint import Endpoint
-from spawnery_docker.images import Images
-from spawnery_docker.logreader import LogReader
-from spawnery_docker.logs import Logs
+from spawnery_docker.images.store import Images
 from spawnery_docker.network import Networks
-from spawnery_docker.place import Places
-from spawnery_docker.planning import Planning
+from spawnery_docker.output.logs import Logs
+from spawnery_docker.output.reader import LogReader
+from spawnery_docker.output.tails import Tails
+from spawnery_docker.reach.endpoint import Endpoint
+from spawnery_docker.reach.sockets import Sockets
 from spawnery_docker.settings import DockerSettings
-from spawnery_docker.sockets import Sockets
-from spawnery_docker.spawning import Spawning
+from spawnery_docker.spawning.spawn import Spawning
+from spawnery_docker.spawning.waits import Waits
 from spawnery_docker.status import End
-from spawnery_docker.tails import Tails
-from spawnery_docker.waits import Waits
 from spawnery_docker.watch import Watching
 
 

@@ -20,8 +20,8 @@ from spawnery.errors import SpawnerError
 
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError
-from spawnery_docker.http_stream import ByteStream
 from spawnery_docker.options import DockerOptions
+from spawnery_docker.reach.http_stream import ByteStream
 
 if TYPE_CHECKING:
     from spawnery.plugin import SpawnerRuntime

@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 from requests import Response
 from urllib3.exceptions import HTTPError
 
-from spawnery_docker.transport import body_of, root_of, shut, taken, wire_of
+from spawnery_docker.reach.transport import body_of, root_of, shut, taken, wire_of
 
 _PIECE: Final = 64 * 1024
 _LINE_LIMIT: Final = 1024 * 1024

@@ -7,9 +7,9 @@ from typing import Final
 
 from spawnery.contract import LogsRequest
 
-from spawnery_docker.cursors import Place, Position
-from spawnery_docker.demux import Message
-from spawnery_docker.logreader import LogReader
+from spawnery_docker.output.cursors import Place, Position
+from spawnery_docker.output.demux import Message
+from spawnery_docker.output.reader import LogReader
 
 _USUAL_LINE: Final = 64
 _MORE: Final = 16

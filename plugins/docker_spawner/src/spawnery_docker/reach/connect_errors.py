@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from spawnery.errors import EngineDenied, EngineUnreachable, SpawnerError
 
-from spawnery_docker import socket_access
+from spawnery_docker.reach import socket_access
 
 if TYPE_CHECKING:
-    from spawnery_docker.endpoint import Endpoint
+    from spawnery_docker.reach.endpoint import Endpoint
 
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM})
 _WHERE: Final = "look at the address: echo $DOCKER_HOST"

@@ -21,8 +21,8 @@ from typing import Any, Final
 
 from spawnery.errors import ConfigurationError
 
-from spawnery_docker.endpoint import Endpoint, default_config_folder, parse_host
-from spawnery_docker.tls import TlsFiles
+from spawnery_docker.reach.endpoint import Endpoint, default_config_folder, parse_host
+from spawnery_docker.reach.tls import TlsFiles
 
 _PORTS: Final = (80, 443)
 """Of an address without a port: in a context it is that of HTTP, unlike in ``DOCKER_HOST``."""

@@ -21,7 +21,7 @@ from typing import Final, Self
 from attrs import evolve, field, frozen
 from spawnery.errors import InvalidSpec
 
-from spawnery_docker.demux import STDERR, STDOUT
+from spawnery_docker.output.demux import STDERR, STDOUT
 
 _SLACK_NS: Final = 5_000_000_000
 """A message reaches the log this much later than its time at most; only the order of the two

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from spawnery_docker.client import DockerClient
-from spawnery_docker.sockets import Sockets
+from spawnery_docker.reach.sockets import Sockets
 
 
 class Waits:

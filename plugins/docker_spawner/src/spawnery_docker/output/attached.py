@@ -8,8 +8,8 @@ from typing import Final
 
 from spawnery.local.masking import Tail
 
-from spawnery_docker.demux import DaemonTrouble, Demultiplexer, Malformed, Message
-from spawnery_docker.spool import Spool
+from spawnery_docker.output.demux import DaemonTrouble, Demultiplexer, Malformed, Message
+from spawnery_docker.output.follow_buffer import Spool
 
 _LAG: Final = 2.0
 """Seconds for which the last of a log may come after the word on the exit."""

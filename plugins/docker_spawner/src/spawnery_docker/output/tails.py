@@ -20,13 +20,13 @@ from spawnery.local.masking import Tail
 from spawnery.plugin import SpawnerRuntime
 from spawnery.secret import Secret
 
-from spawnery_docker.book import TAIL_BYTES
+from spawnery_docker.cache import TAIL_BYTES
 from spawnery_docker.client import DockerClient
-from spawnery_docker.ears import Ear
 from spawnery_docker.errors import ApiError
-from spawnery_docker.logtail import secrets_in, tail_of_log
-from spawnery_docker.sockets import Sockets
-from spawnery_docker.spool import Spool
+from spawnery_docker.output.attached import Ear
+from spawnery_docker.output.follow_buffer import Spool
+from spawnery_docker.output.kept_tail import secrets_in, tail_of_log
+from spawnery_docker.reach.sockets import Sockets
 from spawnery_docker.status import NEVER_RAN, NOT_HEARD, moment
 
 _SPOOLS: Final = 64

@@ -30,7 +30,7 @@ from urllib3.exceptions import HTTPError
 if TYPE_CHECKING:
     from io import BufferedReader
 
-    from spawnery_docker.endpoint import Endpoint
+    from spawnery_docker.reach.endpoint import Endpoint
 
 _KEPT: Final = 256
 """Connections that are kept for the next call: more than threads that ask, so none is dropped."""
@@ -208,7 +208,7 @@ class _LocalConnection(_Connection, HTTPConnection):
     def _new_conn(self) -> socket.socket:
         timeout = float(self.timeout or 0.0)
         if self._endpoint.kind == "ssh":
-            from spawnery_docker.ssh import dial  # noqa: PLC0415 - starts a program, seldom used
+            from spawnery_docker.reach.ssh import dial  # noqa: PLC0415 - starts a program, seldom used
 
             return dial(self._endpoint, timeout)
         return _unix(self._endpoint.address, timeout)

@@ -21,8 +21,8 @@ from spawnery.errors import StreamLost
 from spawnery.outcomes import LogChunk
 from spawnery.streams import JobStream
 
-from spawnery_docker.cursors import Counts
-from spawnery_docker.demux import NAMES, STDERR, STDOUT
+from spawnery_docker.output.cursors import Counts
+from spawnery_docker.output.demux import NAMES, STDERR, STDOUT
 
 LAG: Final = 0.5
 """Seconds between the end of the output and the engine's word on the exit: usually milliseconds.

@@ -7,13 +7,13 @@ from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
 from spawnery.outcomes import LogChunk
 from spawnery.streams import JobStream
 
-from spawnery_docker.book import Book
-from spawnery_docker.cursors import Counts, Place, parse
-from spawnery_docker.logreader import LogReader, Look
-from spawnery_docker.logstream import EngineLog
-from spawnery_docker.spool import LAG, Spool, SpoolStream
+from spawnery_docker.cache import Book
+from spawnery_docker.output.cursors import Counts, Place, parse
+from spawnery_docker.output.follow_buffer import LAG, Spool, SpoolStream
+from spawnery_docker.output.reader import LogReader, Look
+from spawnery_docker.output.stream import EngineLog
+from spawnery_docker.output.tails import Tails
 from spawnery_docker.status import LIVE
-from spawnery_docker.tails import Tails
 
 
 class Logs:

@@ -12,9 +12,9 @@ from spawnery.models import JobSpec, PullPolicy
 
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, in_words
-from spawnery_docker.image_errors import missing, pull_timed_out
-from spawnery_docker.pulls import Puller
-from spawnery_docker.references import Reference
+from spawnery_docker.images.errors import missing, pull_timed_out
+from spawnery_docker.images.pulls import Puller
+from spawnery_docker.images.reference import Reference
 
 if TYPE_CHECKING:
     from spawnery.plugin import SpawnerRuntime

@@ -13,13 +13,13 @@ from spawnery.contract import Cancellation, Deadline
 from spawnery.models import PullPolicy
 from spawnery.outcomes import EventKind, JobEvent
 
-from spawnery_docker.auth import Login, registry_login
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, Unanswered, cancelled, in_words
-from spawnery_docker.http_stream import json_lines
-from spawnery_docker.image_errors import pull_failed
-from spawnery_docker.pull_progress import PullProgress
-from spawnery_docker.references import Reference
+from spawnery_docker.images.credentials import Login, registry_login
+from spawnery_docker.images.errors import pull_failed
+from spawnery_docker.images.progress import PullProgress
+from spawnery_docker.images.reference import Reference
+from spawnery_docker.reach.http_stream import json_lines
 
 if TYPE_CHECKING:
     from spawnery.plugin import SpawnerRuntime

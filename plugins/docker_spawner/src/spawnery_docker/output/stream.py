@@ -14,11 +14,11 @@ from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
 from spawnery.outcomes import LogChunk
 from spawnery.streams import JobStream
 
-from spawnery_docker.cursors import Counts, Mark, Place, Position
-from spawnery_docker.demux import NAMES, Message
-from spawnery_docker.logaccount import Account, Limits, limits_of
-from spawnery_docker.logreader import LogReader, Messages
-from spawnery_docker.logtailer import last_bytes
+from spawnery_docker.output.account import Account, Limits, limits_of
+from spawnery_docker.output.cursors import Counts, Mark, Place, Position
+from spawnery_docker.output.demux import NAMES, Message
+from spawnery_docker.output.reader import LogReader, Messages
+from spawnery_docker.output.tailer import last_bytes
 from spawnery_docker.status import LIVE
 
 _NANO: Final = 1_000_000_000

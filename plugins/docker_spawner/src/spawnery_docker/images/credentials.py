@@ -30,8 +30,8 @@ from typing import Any, Final
 from attrs import field, frozen
 from spawnery.contract import Cancellation
 
-from spawnery_docker.endpoint import default_config_folder
-from spawnery_docker.references import DOCKER_HUB
+from spawnery_docker.images.reference import DOCKER_HUB
+from spawnery_docker.reach.endpoint import default_config_folder
 
 _HUB_KEY: Final = "https://index.docker.io/v1/"
 _TOKEN_USER: Final = "<token>"  # noqa: S105 - what a helper says instead of a name

@@ -10,9 +10,9 @@ from spawnery.contract import LogsRequest
 from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
 
 from spawnery_docker.client import DockerClient
-from spawnery_docker.demux import DaemonTrouble, Demultiplexer, Malformed, Message
 from spawnery_docker.errors import ApiError, in_words
-from spawnery_docker.http_stream import ByteStream
+from spawnery_docker.output.demux import DaemonTrouble, Demultiplexer, Malformed, Message
+from spawnery_docker.reach.http_stream import ByteStream
 
 Look = Callable[[str], Mapping[str, Any] | None]
 

@@ -28,17 +28,19 @@ from spawnery.plugin import (
     SpawnerRuntime,
 )
 
-from spawnery_docker import podman
-from spawnery_docker.book import Book, Entry
+from spawnery_docker.cache import Book, Entry
 from spawnery_docker.client import APIClient, DockerClient
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, Unanswered, cancelled, in_words
-from spawnery_docker.images import ImageFacts, Images
+from spawnery_docker.images.store import ImageFacts, Images
 from spawnery_docker.network import network_missing
+from spawnery_docker.output.tails import Tails
+from spawnery_docker.reach import podman
 from spawnery_docker.settings import DockerSettings
+from spawnery_docker.spawning.volumes import Volumes
+from spawnery_docker.spawning.waits import Waits
 from spawnery_docker.start_errors import start_failure
 from spawnery_docker.status import LEAVING, NOT_STARTED_CODES, end_of, is_ours, launched, moment
-from spawnery_docker.tails import Tails
 from spawnery_docker.translate import (
     body_of,
     labels_of,
@@ -47,8 +49,6 @@ from spawnery_docker.translate import (
     refuse,
     user_of,
 )
-from spawnery_docker.volumes import Volumes
-from spawnery_docker.waits import Waits
 
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from spawnery_docker.cursors import Counts, Place, Position
-from spawnery_docker.demux import Message
+from spawnery_docker.output.cursors import Counts, Place, Position
+from spawnery_docker.output.demux import Message
 
 _NANO: Final = 1_000_000_000
 _JSON_FRAME: Final = 69

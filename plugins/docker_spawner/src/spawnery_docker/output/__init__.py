@@ -1,0 +1,1 @@
+"""Logs: read from the engine, or over a connection attached before the start."""

@@ -1,0 +1,1 @@
+"""Where the engine is, the way there, and why it is not reached."""

@@ -1,0 +1,1 @@
+"""One spawn: image, create, listen, start."""
