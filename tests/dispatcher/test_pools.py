@@ -18,7 +18,7 @@ from spawnery.outcomes import JobState, KillReason, Outcome
 from spawnery.records import Kill, Record
 from spawnery.workers import NestedWaitError
 from spawnery_dispatcher.config import Limits
-from spawnery_dispatcher.model.entries import take_in
+from spawnery_dispatcher.model.entries import Said, take_in
 from spawnery_dispatcher.model.models import Ask, Ending, Entry, Phase, Place, Platform, Progress
 from spawnery_dispatcher.model.protocol import answer
 from spawnery_dispatcher.store import places as places_module
@@ -26,7 +26,6 @@ from spawnery_dispatcher.store.connection import connect, connect_blocking
 from spawnery_dispatcher.store.jobs import Store
 from spawnery_dispatcher.store.keys import Keys
 from spawnery_dispatcher.store.records import RedisRecords
-from spawnery_dispatcher.work.bus import Said
 
 pytestmark = pytest.mark.engine("redis")
 

@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 from spawnery import JobState, Outcome
 from spawnery_dispatcher.config import Limits
-from spawnery_dispatcher.model.entries import take_in
+from spawnery_dispatcher.model.entries import Said, take_in
 from spawnery_dispatcher.model.models import (
     Accepted,
     AgentEnd,
@@ -27,7 +27,6 @@ from spawnery_dispatcher.model.protocol import answer, in_key, out_key
 from spawnery_dispatcher.store.connection import connect
 from spawnery_dispatcher.store.jobs import Store
 from spawnery_dispatcher.store.keys import Keys
-from spawnery_dispatcher.work.bus import Said
 
 pytestmark = pytest.mark.engine("redis")
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,7 +19,6 @@ from attrs import evolve
 from spawnery.outcomes import JobState
 
 from spawnery_dispatcher.config import Config, Limits, Project, Redis, Slack
-from spawnery_dispatcher.embedded import embedded_redis
 from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.model import identity
 from spawnery_dispatcher.model.models import Entry, Place, Platform
@@ -37,6 +38,30 @@ _PLACE: Final = Place(platform=Platform.CHAT, channel="terminal")
 _USER: Final = "you"
 _POLL_SECONDS: Final = 0.1
 _QUIT: Final = frozenset({"quit", "exit", "bye"})
+
+
+@contextmanager
+def embedded_redis() -> Iterator[str]:
+    """Run a Redis-compatible server inside this process: nothing to install, nothing kept.
+
+    Yields:
+        Its address, on a free port of the loopback interface.
+
+    Raises:
+        ImportError: The extra ``chat`` is not installed.
+    """
+    from fakeredis import TcpFakeServer  # noqa: PLC0415 - only where chat is used
+
+    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, name="embedded-redis", daemon=True)
+    thread.start()
+    port = server.server_address[1]
+    try:
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 class Terminal:

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery_dispatcher.model.entries import take_in
+from spawnery_dispatcher.model.entries import Said, take_in
 from spawnery_dispatcher.model.models import AgentEnd, Progress, Question
 from spawnery_dispatcher.model.protocol import MAX_TEXT, Detail, Unreadable, answer, parse
-from spawnery_dispatcher.work.bus import Said
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from spawnery_dispatcher.model.models import (
     Refused,
 )
 from spawnery_dispatcher.slack.blocks import answer_value, blocks, read_value
-from spawnery_dispatcher.talk import replies as words
+from spawnery_dispatcher.talk import replies
 
 ENTRY = Entry(
     ask=Ask(
@@ -46,10 +46,10 @@ FAILED = Ending(
 
 def test_the_id_is_in_the_first_words():
     """An acknowledgement names the job."""
-    shown = words.view(ENTRY)
+    shown = replies.view(ENTRY)
     assert "demo-58-abc" in shown.title
     assert shown.cancellable
-    assert words.view(evolve(ENTRY, position=3)).lines == ("Queued, number 3 in line.",)
+    assert replies.view(evolve(ENTRY, position=3)).lines == ("Queued, number 3 in line.",)
 
 
 def test_progress_and_question():
@@ -60,20 +60,20 @@ def test_progress_and_question():
         progress=Progress(step=2, total=4, text="testing", detail="unit tests"),
         question=Question(question_id="q1", text="Which?", choices=("main", "develop")),
     )
-    shown = words.view(running)
+    shown = replies.view(running)
     assert "step 2 of 4: testing" in shown.lines[0]
     assert shown.lines[1] == "unit tests"
     made = blocks("demo-58-abc", shown)
     buttons = [e for b in made if b["type"] == "actions" for e in b["elements"]]
     assert [b["text"]["text"] for b in buttons] == ["main", "develop", "Cancel"]
     assert read_value(buttons[1]["value"]) == ("demo-58-abc", "q1", "develop")
-    answered = words.view(evolve(running, answered="q1"))
+    answered = replies.view(evolve(running, answered="q1"))
     assert answered.question is None
 
 
 def test_a_failure_says_cause_hint_and_tail():
     """Whoever asked can act on it."""
-    shown = words.view(evolve(ENTRY, phase=Phase.ENDED, ending=FAILED))
+    shown = replies.view(evolve(ENTRY, phase=Phase.ENDED, ending=FAILED))
     text = shown.text()
     for part in ("failed", "memory ran out", "oom", "resources.memory_limit=2Gi", "the end"):
         assert part in text
@@ -85,9 +85,9 @@ def test_a_failure_says_cause_hint_and_tail():
 def test_refusals_name_what_is_in_the_way():
     """A second job is refused in words that name the running one."""
     for reason in ("issue", "channel"):
-        text = words.refused("fix #58", Refused(reason=reason, running="demo-58-old"))
+        text = replies.refused("fix #58", Refused(reason=reason, running="demo-58-old"))
         assert "demo-58-old" in text
-    assert "queue" in words.refused("fix #58", Refused(reason="queue"))
+    assert "queue" in replies.refused("fix #58", Refused(reason="queue"))
 
 
 @given(
@@ -105,7 +105,7 @@ def test_any_text_of_an_agent_fits_slack(text, tail, choices):
     )
     ended = evolve(ENTRY, phase=Phase.ENDED, ending=evolve(FAILED, message=text, log_tail=tail))
     for state in (entry, ended):
-        made = blocks("j", words.view(state))
+        made = blocks("j", replies.view(state))
         assert len(made) <= 50
         for block in made:
             if block["type"] == "section":
@@ -124,10 +124,10 @@ def test_button_values_round_trip():
 
 def test_a_notice_says_what_to_do_next():
     """On a line of its own, where it is known; it is still told what kind of notice it is."""
-    notice = words.not_taken_yet("the engine is too new", "update the spawner")
-    shown = words.view(evolve(ENTRY, phase=Phase.SPAWNING, notice=notice))
+    notice = replies.not_taken_yet("the engine is too new", "update the spawner")
+    shown = replies.view(evolve(ENTRY, phase=Phase.SPAWNING, notice=notice))
     assert shown.lines[1].splitlines()[1:] == ["Next: update the spawner"]
-    assert words.not_taken_yet("no answer", None).endswith("no answer")
-    waits = words.waits_to_start("no room", "unschedulable", "add a node")
-    assert words.is_waiting(waits)
+    assert replies.not_taken_yet("no answer", None).endswith("no answer")
+    waits = replies.waits_to_start("no room", "unschedulable", "add a node")
+    assert replies.is_waiting(waits)
     assert waits.splitlines() == ["It waits to start: no room [unschedulable]", "Next: add a node"]

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import evolve, frozen
 
 from spawnery_dispatcher.model.models import AgentEnd, Progress, Question
 from spawnery_dispatcher.model.protocol import Detail, Unreadable, parse
-from spawnery_dispatcher.work.bus import Position, Said
+
+Position = str
+"""Of an entry in its stream."""
+
+
+@frozen(kw_only=True)
+class Said:
+    """Entries of one job's stream, in their order.
+
+    Attributes:
+        job_id: The job.
+        entries: (position, fields).
+    """
+
+    job_id: str
+    entries: tuple[tuple[Position, Mapping[str, str]], ...]
 
 
 @frozen(kw_only=True)

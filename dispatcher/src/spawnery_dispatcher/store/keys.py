@@ -1,4 +1,4 @@
-"""Names of the dispatcher's keys in Redis; the agent's streams are named in ``protocol``."""
+"""Names of the dispatcher's keys in Redis; the agent's streams are named in ``model.protocol``."""
 
 from __future__ import annotations
 

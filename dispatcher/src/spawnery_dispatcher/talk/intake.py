@@ -28,7 +28,7 @@ from spawnery_dispatcher.model.protocol import answer
 from spawnery_dispatcher.model.steps import Step, reached
 from spawnery_dispatcher.model.traces import traceparent_of
 from spawnery_dispatcher.store.jobs import Store
-from spawnery_dispatcher.talk import replies as words
+from spawnery_dispatcher.talk import replies
 
 _MAX_ANSWER: Final = 4000
 
@@ -91,7 +91,7 @@ class Intake:
             return await self._list(said.place)
         if isinstance(command, Help):
             names = tuple(sorted(self._config.projects))
-            return Reply(text=words.help_text(names, self._config.default_project))
+            return Reply(text=replies.help_text(names, self._config.default_project))
         return _misunderstood(command)
 
     # -- jobs --------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ class Intake:
         project = self._config.projects.get(name)
         if project is None:
             near = commands.near_project(name, known) if name else ""
-            return Reply(text=words.unknown_project(name, known, near), problem=True)
+            return Reply(text=replies.unknown_project(name, known, near), problem=True)
         if project.channels and said.place.channel not in project.channels:
             return Reply(text=f"{name} is not for this channel.", problem=True)
         text = f"fix #{command.issue} in {name}"
@@ -126,7 +126,7 @@ class Intake:
         result = await self._store.accept(ask, self._config.limits)
         reached(Step.ACCEPTED)
         if isinstance(result, Refused):
-            return Reply(text=words.refused(text, result), problem=True)
+            return Reply(text=replies.refused(text, result), problem=True)
         if result.new:
             self._metrics.accepted(name)
         self._logger.info("job_accepted", job=ask.job_id, new=result.new, project=name)
@@ -153,27 +153,27 @@ class Intake:
             return await self.cancel(entry, said.user)
         if command.verb == "logs":
             return await self.log_of(entry)
-        return Reply(text=words.view(entry).text(), entry=entry)
+        return Reply(text=replies.view(entry).text(), entry=entry)
 
     async def _meant(self, command: About, place: Place) -> Entry | Reply:
         job_id = command.job_id
         if not job_id:
             there = sorted(await self._store.of_channel(place.platform, place.channel))
             if len(there) > 1:
-                return Reply(text=words.which_job(command.verb, tuple(there)), problem=True)
+                return Reply(text=replies.which_job(command.verb, tuple(there)), problem=True)
             job_id = there[0] if there else ""
         entry = await self._store.get(job_id) if job_id else None
         elsewhere = entry is not None and (
             (entry.ask.place.platform, entry.ask.place.team) != (place.platform, place.team)
         )
         if entry is None or elsewhere:
-            return Reply(text=words.no_job(command), problem=True)
+            return Reply(text=replies.no_job(command), problem=True)
         return entry
 
     async def cancel(self, entry: Entry, user: str) -> Reply:
         """Stop a job; one that waits ends at once."""
         if entry.ending is not None:
-            return Reply(text=words.view(entry).text(), entry=entry, problem=True)
+            return Reply(text=replies.view(entry).text(), entry=entry, problem=True)
         changed = await self._store.change(entry.job_id, lambda _: {"cancelled_by": user})
         if changed is not None and changed.phase is Phase.QUEUED:
             message = f"cancelled by {user} before it ran"
@@ -183,24 +183,24 @@ class Intake:
             )
             await self._store.end(entry.job_id, ending)
         latest = changed or entry
-        return Reply(text=words.being_cancelled(entry.job_id, latest), entry=latest)
+        return Reply(text=replies.being_cancelled(entry.job_id, latest), entry=latest)
 
     async def log_of(self, entry: Entry) -> Reply:
         """Return the end of a job's log."""
         if entry.ending is not None and entry.ending.log_tail:
-            return Reply(text=entry.ending.log_tail[-words.TAIL_SHOWN :], entry=entry)
+            return Reply(text=entry.ending.log_tail[-replies.TAIL_SHOWN :], entry=entry)
         try:
             text = await self._read_log(entry.job_id)
         except SpawnerError as error:
             return Reply(text=f"No log: {error.message}", entry=entry, problem=True)
-        return Reply(text=text[-words.TAIL_SHOWN :] or "(nothing yet)", entry=entry)
+        return Reply(text=text[-replies.TAIL_SHOWN :] or "(nothing yet)", entry=entry)
 
     async def _list(self, place: Place) -> Reply:
         lines = []
         for job_id in sorted(await self._store.of_channel(place.platform, place.channel)):
             entry = await self._store.get(job_id)
             if entry is not None:
-                shown = words.view(entry)
+                shown = replies.view(entry)
                 standing = " ".join([*shown.lines[:1], entry.notice.partition("\n")[0]]).strip()
                 lines.append(f"{shown.title}: {standing}")
         return Reply(text="\n".join(lines) or "Nothing runs here.")
@@ -222,4 +222,4 @@ class Intake:
 
 
 def _misunderstood(command: Misunderstood) -> Reply:
-    return Reply(text=words.misunderstood(command), problem=True)
+    return Reply(text=replies.misunderstood(command), problem=True)

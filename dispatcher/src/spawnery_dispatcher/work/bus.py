@@ -3,7 +3,7 @@
 Reading is by position, not by consumer group: the position of each stream is part of its job's
 entry and moves in the same transaction as what was read changes there, so an entry has its effect
 once, whoever reads it how often; there is no group to be lost, and no pending list to be claimed.
-Who reads a job is decided by its ownership (``ownership``).
+Who reads a job is decided by its ownership (``store.leases``).
 """
 
 from __future__ import annotations
@@ -13,27 +13,13 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from spawnery_dispatcher.model.entries import Position, Said
 from spawnery_dispatcher.model.models import Wake
 from spawnery_dispatcher.model.protocol import out_key
 from spawnery_dispatcher.store.connection import BLOCK_SECONDS
 
 _BATCH: Final = 100
 """Entries of one stream that one read takes, so that a flood of one job does not starve others."""
-
-Position = str
-
-
-@frozen(kw_only=True)
-class Said:
-    """Entries of one job's stream, in their order.
-
-    Attributes:
-        job_id: The job.
-        entries: (position, fields).
-    """
-
-    job_id: str
-    entries: tuple[tuple[Position, Mapping[str, str]], ...]
 
 
 @frozen(kw_only=True)

@@ -16,13 +16,13 @@ from spawnery.outcomes import JobState, Outcome
 
 from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.model.endings import judge
-from spawnery_dispatcher.model.entries import take_in
+from spawnery_dispatcher.model.entries import Said, take_in
 from spawnery_dispatcher.model.models import AgentEnd, Ending, Entry, Phase, Progress, Wake
 from spawnery_dispatcher.model.steps import Step, reached
 from spawnery_dispatcher.store.health import Health, Patience, heed_cancellation, is_away
 from spawnery_dispatcher.store.jobs import Store
 from spawnery_dispatcher.talk.replies import is_elsewhere, is_waiting
-from spawnery_dispatcher.work.bus import Bus, Said
+from spawnery_dispatcher.work.bus import Bus
 from spawnery_dispatcher.work.spawns import Spawns, refused_ending
 from spawnery_dispatcher.work.waits import Waits
 from spawnery_dispatcher.work.whereabouts import Whereabouts
