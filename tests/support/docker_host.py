@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from spawnery.outcomes import JobEvent
 from spawnery.plugin import SpawnerRuntime
-from spawnery_docker.reach.endpoint import Endpoint, resolve_endpoint
+from spawnery_docker.reach.endpoint import Endpoint
+from spawnery_docker.reach.resolve import resolve_endpoint
 
 if TYPE_CHECKING:
     from spawnery_docker.client import DockerClient

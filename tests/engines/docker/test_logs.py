@@ -110,7 +110,7 @@ def test_a_followed_job_does_not_wait_for_its_reader(spawner):
 
 
 def test_a_heard_log_resumes_at_every_cursor(spawner):
-    """While its spool is there a heard log goes on at each cursor, and gives its last bytes."""
+    """While its buffer is there a heard log goes on at each cursor, and gives its last bytes."""
     job = spawner.spawn(shell(LONG), follow=True).job_id
     with spawner.logs(job, follow=True) as stream:
         chunks = list(stream)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.engine("docker")
 def test_a_version_that_the_engine_no_longer_speaks(case: DockerCase) -> None:
     """Each kind of request is sent again with a version that the engine does speak."""
     with Bare(case) as bare:
-        client = bare.spawner._rooms._client._client()
+        client = bare.spawner._parts._client._client()
         bare.spawner.list_jobs()
         for ask in (
             bare.spawner.list_jobs,

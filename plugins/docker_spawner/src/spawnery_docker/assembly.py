@@ -1,4 +1,4 @@
-"""Puts the rooms of the spawner together."""
+"""Puts the parts of the spawner together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 from spawnery.plugin import SpawnerRuntime
 
-from spawnery_docker.cache import Book
+from spawnery_docker.cache import Cache
 from spawnery_docker.check.doctor import Doctor
 from spawnery_docker.check.place import Places
 from spawnery_docker.check.planning import Planning
@@ -26,7 +26,7 @@ from spawnery_docker.status import End
 from spawnery_docker.watch import Watching
 
 
-class Rooms:
+class Parts:
     """Everything that one spawner works with; nothing is asked of the engine yet.
 
     Args:
@@ -39,14 +39,14 @@ class Rooms:
         self, endpoint: Endpoint, settings: DockerSettings, runtime: SpawnerRuntime
     ) -> None:
         client = DockerClient(endpoint, clock=runtime.engine_clock)
-        book = Book()
+        cache = Cache()
         sockets = Sockets(runtime.start_thread)
         tails = Tails(client, sockets, runtime, keep=settings.keep_tail)
         images = Images(client, runtime, pull_timeout_seconds=settings.pull_timeout_seconds)
 
         def heard(engine_id: str, code: int, problem: str) -> None:
             now = runtime.engine_clock.best_guess()
-            book.waited(engine_id, End(code=code, started_at=None, finished_at=now, error=problem))
+            cache.waited(engine_id, End(code=code, started_at=None, finished_at=now, error=problem))
             tails.saw_exit(engine_id)
 
         self._client = client
@@ -54,9 +54,9 @@ class Rooms:
         self._tails = tails
         self.networks = Networks(client)
         self.places = Places(client, runtime)
-        self.containers = Containers(client, runtime, book, tails)
+        self.containers = Containers(client, runtime, cache, tails)
         self.watching = Watching(
-            client, runtime, containers=self.containers, tails=tails, book=book
+            client, runtime, containers=self.containers, tails=tails, cache=cache
         )
         self.spawning = Spawning(
             client,
@@ -66,7 +66,7 @@ class Rooms:
             containers=self.containers,
             waits=Waits(client, sockets, heard),
             tails=tails,
-            book=book,
+            cache=cache,
         )
 
         def latest() -> datetime:
@@ -75,7 +75,7 @@ class Rooms:
 
         timeout = runtime.io_timeout_seconds
         reader = LogReader(client, self.containers.show, latest, timeout=timeout)
-        self.logs = Logs(reader, tails, self.containers.own, book)
+        self.logs = Logs(reader, tails, self.containers.own, cache)
         self.planning = Planning(client, images, settings)
         self.doctor = Doctor(
             client=client,

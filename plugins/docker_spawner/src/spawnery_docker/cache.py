@@ -66,7 +66,7 @@ class Entry:
         )
 
 
-class Book:
+class Cache:
     """Entries by container id, the oldest forgotten first."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from spawnery.errors import Ambiguous, JobRunning
 from spawnery.outcomes import JobStatus
 from spawnery.plugin import LABEL_INSTANCE, SpawnerRuntime
 
-from spawnery_docker.cache import Book, Entry
+from spawnery_docker.cache import Cache, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.output.tails import Tails
@@ -31,16 +31,16 @@ class Containers:
     Args:
         client: The engine.
         runtime: The host.
-        book: What was seen.
+        cache: What was seen.
         tails: Ends of logs.
     """
 
     def __init__(
-        self, client: DockerClient, runtime: SpawnerRuntime, book: Book, tails: Tails
+        self, client: DockerClient, runtime: SpawnerRuntime, cache: Cache, tails: Tails
     ) -> None:
         self._client = client
         self._runtime = runtime
-        self._book = book
+        self._cache = cache
         self._tails = tails
         self._past = Past(client, runtime)
 
@@ -68,15 +68,15 @@ class Containers:
     def status(self, job_id: str) -> JobStatus | None:
         """Look at a job; one that the engine has forgotten is told from what we saw of it."""
         name = self._runtime.object_name(job_id)
-        before = self._book.last(name)
+        before = self._cache.last(name)
         shown = self.own(name)
         return self._forgotten(name, before) if shown is None else self.seen(shown)
 
     def _forgotten(self, name: str, before: Entry | None) -> JobStatus | None:
         """Tell how a container ended that is gone, where this process heard it or nothing ran."""
-        entry = None if before is None else self._book.get(before.engine_id)
+        entry = None if before is None else self._cache.get(before.engine_id)
         seen = entry is not None and (entry.started_at or entry.outcome)
-        if not seen and not self._book.spawns(name):
+        if not seen and not self._cache.spawns(name):
             never = self._past.never_started(name)
             if never is not None:
                 return never
@@ -98,12 +98,12 @@ class Containers:
             tail=tail,
             missing=missing,
         )
-        return self._book.note(evolve(entry, outcome=outcome))
+        return self._cache.note(evolve(entry, outcome=outcome))
 
     def seen(self, shown: Mapping[str, Any]) -> JobStatus:
         """Turn the reply of an inspect into a status, and remember it."""
         engine_id, end = shown["Id"], end_of(shown)
-        known = self._book.get(engine_id)
+        known = self._cache.get(engine_id)
         outcome = known.outcome if known is not None else None
         if end is not None and outcome is None:
             if self._client.podman is not None:
@@ -129,7 +129,7 @@ class Containers:
             reference=shown["Config"].get("Image"),
             outcome=outcome,
         )
-        return self._book.note(entry).status
+        return self._cache.note(entry).status
 
     def list_jobs(self) -> list[JobStatus]:
         """Look at all jobs of the instance, in every state."""
@@ -156,14 +156,14 @@ class Containers:
 
         A list may be older than the start that we know of, and come before the answer to it.
         """
-        known, created = self._book.get(item["Id"]), item["State"] == "created"
+        known, created = self._cache.get(item["Id"]), item["State"] == "created"
         if not created and item["State"] not in LIVE:
             return None
         if known is not None and known.started_at is not None:
             return known
         name = item["Names"][0].removeprefix("/")
-        if self._book.spawns(name) and (created or known is not None):
-            return self._book.note(Entry(engine_id=item["Id"], name=name, labels=item["Labels"]))
+        if self._cache.spawns(name) and (created or known is not None):
+            return self._cache.note(Entry(engine_id=item["Id"], name=name, labels=item["Labels"]))
         return None
 
     @property
@@ -205,7 +205,7 @@ class Containers:
 
     def remove(self, request: RemoveRequest) -> None:
         """Remove a container of ours that does not run, with its anonymous volumes."""
-        known = self._book.ids(request.name)
+        known = self._cache.ids(request.name)
         shown = self.own(request.engine_id or request.name, timeout=request.deadline.remaining())
         if shown is not None and shown["State"]["Status"] in LIVE:
             msg = f"job {request.job_id} still runs"
@@ -214,7 +214,7 @@ class Containers:
         if shown is not None:
             self.discard(shown["Id"], request.deadline)
             known.add(shown["Id"])
-        self._book.forget([request.engine_id] if request.engine_id else known)
+        self._cache.forget([request.engine_id] if request.engine_id else known)
 
     def discard(self, engine_id: str, deadline: Deadline) -> None:
         """Remove a container, whoever else is at it; returns when it is gone."""

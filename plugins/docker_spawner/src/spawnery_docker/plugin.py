@@ -30,7 +30,7 @@ from spawnery_docker.options import DockerOptions
 from spawnery_docker.settings import DockerSettings
 
 if TYPE_CHECKING:
-    from spawnery_docker.assembly import Rooms
+    from spawnery_docker.assembly import Parts
 
 CAPABILITIES: Final = frozenset(
     {
@@ -83,90 +83,90 @@ class DockerSpawner:
     """
 
     def __init__(self, settings: DockerSettings, runtime: SpawnerRuntime) -> None:
-        from spawnery_docker.check.package import usable  # noqa: PLC0415 - as _rooms
-        from spawnery_docker.reach.endpoint import resolve_endpoint  # noqa: PLC0415 - as _rooms
+        from spawnery_docker.check.package import usable  # noqa: PLC0415 - as _parts
+        from spawnery_docker.reach.resolve import resolve_endpoint  # noqa: PLC0415 - as _parts
 
         usable()
         self._settings = settings
         self._runtime = runtime
         self._endpoint = resolve_endpoint(settings, runtime.environ)
         self._lock = threading.Lock()
-        self._made: Rooms | None = None
+        self._made: Parts | None = None
         self._closed = False
 
     @property
-    def _rooms(self) -> Rooms:
-        """The rooms, made at the first call, which is the first that needs the docker package.
+    def _parts(self) -> Parts:
+        """The parts, made at the first call, which is the first that needs the docker package.
 
         Raises:
             EngineError: It was closed meanwhile: a late call makes no connections that nobody
                 closes.
         """
-        from spawnery_docker.assembly import Rooms  # noqa: PLC0415 - the declaration stays light
+        from spawnery_docker.assembly import Parts  # noqa: PLC0415 - the declaration stays light
 
         with self._lock:
             if self._closed:
                 msg = "the spawner was closed"
                 raise EngineError(msg, cause="spawner.closed")
             if self._made is None:
-                self._made = Rooms(self._endpoint, self._settings, self._runtime)
+                self._made = Parts(self._endpoint, self._settings, self._runtime)
             return self._made
 
     @hookimpl
     def resolve_network(self, job: JobSpec, context: HookContext) -> Network:  # noqa: ARG002 - one for all jobs
         """See the hookspec: the network of our own container, else ``bridge``."""
-        return self._rooms.networks.resolve(deadline=context.deadline)
+        return self._parts.networks.resolve(deadline=context.deadline)
 
     @hookimpl
     def spawn(self, request: SpawnRequest) -> JobHandle:
         """See the hookspec."""
-        return self._rooms.spawning.spawn(request)
+        return self._parts.spawning.spawn(request)
 
     @hookimpl
     def status(self, job_id: str) -> JobStatus | None:
         """See the hookspec."""
-        return self._rooms.containers.status(job_id)
+        return self._parts.containers.status(job_id)
 
     @hookimpl
     def list_jobs(self) -> Sequence[JobStatus]:
         """See the hookspec."""
-        return self._rooms.containers.list_jobs()
+        return self._parts.containers.list_jobs()
 
     @hookimpl
     def watch(self, request: WatchRequest) -> JobStream[WatchEvent]:
         """See the hookspec."""
-        return self._rooms.watching.open(request)
+        return self._parts.watching.open(request)
 
     @hookimpl
     def logs(self, request: LogsRequest) -> JobStream[LogChunk]:
         """See the hookspec."""
-        return self._rooms.logs.open(request)
+        return self._parts.logs.open(request)
 
     @hookimpl
     def stop(self, request: StopRequest) -> None:
         """See the hookspec."""
-        self._rooms.containers.stop(request)
+        self._parts.containers.stop(request)
 
     @hookimpl
     def remove(self, request: RemoveRequest) -> None:
         """See the hookspec."""
-        self._rooms.containers.remove(request)
+        self._parts.containers.remove(request)
 
     @hookimpl
     def plan(self, request: PlanRequest) -> Plan:
         """See the hookspec."""
         limit = Deadline.after(self._runtime.io_timeout_seconds)
-        return self._rooms.planning.plan(request, deadline=limit)
+        return self._parts.planning.plan(request, deadline=limit)
 
     @hookimpl
     def check(self) -> Sequence[CheckItem]:
         """See the hookspec."""
-        return self._rooms.doctor.examine()
+        return self._parts.doctor.examine()
 
     @hookimpl
     def place(self) -> Place:
         """See the hookspec."""
-        return self._rooms.places.place()
+        return self._parts.places.place()
 
     def close(self) -> None:
         """Close connections; containers go on."""

@@ -18,7 +18,7 @@ from spawnery.outcomes import JobGone, JobSeen, Synced, WatchEvent
 from spawnery.plugin import LABEL_JOB_ID, LABEL_RECORD_ID, SpawnerRuntime
 from spawnery.streams import JobStream, ThreadedStream
 
-from spawnery_docker.cache import Book, Entry
+from spawnery_docker.cache import Cache, Entry
 from spawnery_docker.client import DockerClient
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, in_words
@@ -42,7 +42,7 @@ class Watching:
     Args:
         client: The engine.
         runtime: The host.
-        containers, tails, book: The other rooms.
+        containers, tails, cache: The other parts.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class Watching:
         *,
         containers: Containers,
         tails: Tails,
-        book: Book,
+        cache: Cache,
     ) -> None:
         self._client = client
         self._runtime = runtime
         self._containers = containers
         self._tails = tails
-        self._book = book
+        self._cache = cache
 
     def open(self, request: WatchRequest) -> JobStream[WatchEvent]:
         """Open the stream; with a cursor the events since then are told too.
@@ -135,9 +135,9 @@ class Watching:
                 cursor=cursor,
             )
             return
-        if self._book.dropped(engine_id):
+        if self._cache.dropped(engine_id):
             return
-        known = self._book.get(engine_id)
+        known = self._cache.get(engine_id)
         if known is not None and known.outcome is not None:
             if action == "die":
                 yield JobSeen(status=known.status, cursor=cursor)
@@ -161,7 +161,7 @@ class Watching:
             started_at=at if action == "start" else None,
             oom=action == "oom",
         )
-        return self._book.note(entry)
+        return self._cache.note(entry)
 
     def _ended(self, entry: Entry, event: Mapping[str, Any]) -> Entry | None:
         """Take in that a container ended; None when there is no proof that it ever ran."""
@@ -171,7 +171,7 @@ class Watching:
             # One that runs again was restarted by somebody: its job has ended all the same.
             if shown is not None and end_of(shown) is not None:
                 self._containers.seen(shown)
-                return self._book.get(entry.engine_id)
+                return self._cache.get(entry.engine_id)
         if entry.started_at is None:
             # A start that failed: whoever spawned it has the engine's words.
             return None

@@ -9,24 +9,24 @@ from typing import Final
 from spawnery.local.masking import Tail
 
 from spawnery_docker.output.demux import DaemonTrouble, Demultiplexer, Malformed, Message
-from spawnery_docker.output.follow_buffer import Spool
+from spawnery_docker.output.follow_buffer import FollowBuffer
 
 _LAG: Final = 2.0
 """Seconds for which the last of a log may come after the word on the exit."""
 
 
-class Ear:
+class AttachedLog:
     """Keeps the end of a log, and all of it for who follows.
 
     Args:
         name: Name of the container.
         tail: Keeps the end; secrets are masked in its text.
-        spool: Keeps all, None where nobody follows.
+        buffer: Keeps all, None where nobody follows.
     """
 
-    def __init__(self, name: str, tail: Tail, spool: Spool | None) -> None:
+    def __init__(self, name: str, tail: Tail, buffer: FollowBuffer | None) -> None:
         self.name = name
-        self.spool = spool
+        self.buffer = buffer
         self.ended = threading.Event()
         self._tail = tail
         self._missing = ""
@@ -43,9 +43,9 @@ class Ear:
         with self._lock:
             for stream, text in said:
                 self._tail.add(stream, text)
-        if self.spool is not None:
+        if self.buffer is not None:
             for stream, text in said:
-                self.spool.write(stream, text)
+                self.buffer.write(stream, text)
 
     def fail(self, reason: str) -> None:
         """Remember why nothing, or nothing more, can be heard."""
@@ -55,8 +55,8 @@ class Ear:
     def end(self) -> None:
         """Nothing more will be heard."""
         self.ended.set()
-        if self.spool is not None:
-            self.spool.end()
+        if self.buffer is not None:
+            self.buffer.end()
 
     def text(self) -> tuple[str | None, str]:
         """Return the end of the log of a job that has ended, or None and the reason."""

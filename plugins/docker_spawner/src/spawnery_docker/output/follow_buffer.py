@@ -33,7 +33,7 @@ _RECORD: Final = struct.Struct(">BQL")
 _NANO: Final = 1_000_000_000
 
 
-class Spool:
+class FollowBuffer:
     """Records of a log: one writer, any number of readers.
 
     Args:
@@ -121,11 +121,11 @@ class Spool:
                 self._file = None
 
 
-class SpoolStream(JobStream[LogChunk]):
-    """Reads a spool.
+class BufferStream(JobStream[LogChunk]):
+    """Reads a buffer.
 
     Args:
-        spool: What is heard.
+        buffer: What is heard.
         start: How many bytes of each stream are left out at the beginning.
         tail_bytes: Begin so many bytes before what is there now; 0: at ``start``.
         since: Leave out what was heard earlier.
@@ -136,7 +136,7 @@ class SpoolStream(JobStream[LogChunk]):
 
     def __init__(
         self,
-        spool: Spool,
+        buffer: FollowBuffer,
         *,
         start: Counts,
         tail_bytes: int,
@@ -144,10 +144,10 @@ class SpoolStream(JobStream[LogChunk]):
         follow: bool,
         at_end: Callable[[str], None],
     ) -> None:
-        self._spool = spool
+        self._buffer = buffer
         self._place = Counts()
         self._skip = {STDOUT: start.out, STDERR: start.err}
-        self._leave = max(0, sum(spool.sizes.values()) - tail_bytes) if tail_bytes else 0
+        self._leave = max(0, sum(buffer.sizes.values()) - tail_bytes) if tail_bytes else 0
         self._since = 0 if since is None else int(since.timestamp() * _NANO)
         self._follow = follow
         self._at_end = at_end
@@ -156,7 +156,7 @@ class SpoolStream(JobStream[LogChunk]):
 
     def __next__(self) -> LogChunk:
         while not self._closed:
-            record = self._spool.read(self._at)
+            record = self._buffer.read(self._at)
             if record is None:
                 self._at_last()
                 continue
@@ -180,21 +180,21 @@ class SpoolStream(JobStream[LogChunk]):
 
     def _at_last(self) -> None:
         """Wait for more; close when there will be none."""
-        spool = self._spool
-        with spool.changed:
-            if spool.read(self._at) is not None or self._closed:
+        buffer = self._buffer
+        with buffer.changed:
+            if buffer.read(self._at) is not None or self._closed:
                 return
-            if self._follow and not spool.over and spool.trouble is None:
-                spool.changed.wait()
+            if self._follow and not buffer.over and buffer.trouble is None:
+                buffer.changed.wait()
                 return
         self._closed = True
-        if spool.trouble is not None:
-            raise StreamLost(spool.trouble, cursor=str(self._place))
+        if buffer.trouble is not None:
+            raise StreamLost(buffer.trouble, cursor=str(self._place))
         if self._follow:
             self._at_end(str(self._place))
 
     def close(self) -> None:
         """End the stream; see ``JobStream.close``."""
-        with self._spool.changed:
+        with self._buffer.changed:
             self._closed = True
-            self._spool.changed.notify_all()
+            self._buffer.changed.notify_all()

@@ -7,9 +7,9 @@ from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
 from spawnery.outcomes import LogChunk
 from spawnery.streams import JobStream
 
-from spawnery_docker.cache import Book
+from spawnery_docker.cache import Cache
 from spawnery_docker.output.cursors import Counts, Place, parse
-from spawnery_docker.output.follow_buffer import LAG, Spool, SpoolStream
+from spawnery_docker.output.follow_buffer import LAG, BufferStream, FollowBuffer
 from spawnery_docker.output.reader import LogReader, Look
 from spawnery_docker.output.stream import EngineLog
 from spawnery_docker.output.tails import Tails
@@ -23,11 +23,11 @@ class Logs:
         reader: Reads logs from the engine.
         tails: What was heard.
         own: Inspects a container of ours by name or id; None where there is none.
-        book: What was seen.
+        cache: What was seen.
     """
 
-    def __init__(self, reader: LogReader, tails: Tails, own: Look, book: Book) -> None:
-        self._book = book
+    def __init__(self, reader: LogReader, tails: Tails, own: Look, cache: Cache) -> None:
+        self._cache = cache
         self._reader = reader
         self._tails = tails
         self._own = own
@@ -43,27 +43,27 @@ class Logs:
             InvalidSpec: The cursor is none of ours.
         """
         start = parse(request.cursor) if request.cursor is not None else None
-        spool = self._tails.spool(request.name)
-        newest = self._book.last(request.name)
-        if spool is not None and newest is not None and newest.engine_id != spool.engine_id:
-            spool = None
-        if spool is not None and not isinstance(start, Place) and not _broken_at(spool, start):
-            return SpoolStream(
-                spool,
+        buffer = self._tails.buffer(request.name)
+        newest = self._cache.last(request.name)
+        if buffer is not None and newest is not None and newest.engine_id != buffer.engine_id:
+            buffer = None
+        if buffer is not None and not isinstance(start, Place) and not _broken_at(buffer, start):
+            return BufferStream(
+                buffer,
                 start=start or Counts(),
                 tail_bytes=request.tail_bytes if start is None else 0,
                 since=request.since,
                 follow=request.follow,
-                at_end=lambda cursor: self._must_be_all(spool, request, cursor),
+                at_end=lambda cursor: self._must_be_all(buffer, request, cursor),
             )
         shown = self._own(request.name)
         if shown is None:
-            if isinstance(start, Counts) and spool is not None:
+            if isinstance(start, Counts) and buffer is not None:
                 raise _cut_off(request)
             raise gone(request)
         return EngineLog(self._reader, request, shown, start)
 
-    def _must_be_all(self, spool: Spool, request: LogsRequest, cursor: str) -> None:
+    def _must_be_all(self, buffer: FollowBuffer, request: LogsRequest, cursor: str) -> None:
         """Make sure that the end of the attached connection was the end of the log.
 
         It also ends when the daemon dies or a proxy cuts it, and looks the same then.
@@ -71,8 +71,8 @@ class Logs:
         Raises:
             StreamLost: It was not; the engine's own log has the rest, if anybody.
         """
-        with spool.changed:
-            if spool.changed.wait_for(lambda: spool.exit_seen, timeout=LAG):
+        with buffer.changed:
+            if buffer.changed.wait_for(lambda: buffer.exit_seen, timeout=LAG):
                 return
         try:
             shown = self._own(request.name)
@@ -81,15 +81,15 @@ class Logs:
         if shown is None:
             return
         if shown["State"]["Status"] in LIVE or not shown["HostConfig"].get("AutoRemove"):
-            spool.trouble = "the connection to the job's output broke"
-            raise StreamLost(spool.trouble, cursor=cursor, job_id=request.job_id)
+            buffer.trouble = "the connection to the job's output broke"
+            raise StreamLost(buffer.trouble, cursor=cursor, job_id=request.job_id)
 
 
-def _broken_at(spool: Spool, start: Place | Counts | None) -> bool:
-    """Tell whether the spool ends too early and a reader has come to this end."""
-    if spool.trouble is None:
+def _broken_at(buffer: FollowBuffer, start: Place | Counts | None) -> bool:
+    """Tell whether the buffer ends too early and a reader has come to this end."""
+    if buffer.trouble is None:
         return False
-    heard = Counts(*spool.sizes.values())
+    heard = Counts(*buffer.sizes.values())
     return start is None or start == heard
 
 

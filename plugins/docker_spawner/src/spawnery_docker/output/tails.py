@@ -23,13 +23,13 @@ from spawnery.secret import Secret
 from spawnery_docker.cache import TAIL_BYTES
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError
-from spawnery_docker.output.attached import Ear
-from spawnery_docker.output.follow_buffer import Spool
+from spawnery_docker.output.attached import AttachedLog
+from spawnery_docker.output.follow_buffer import FollowBuffer
 from spawnery_docker.output.kept_tail import secrets_in, tail_of_log
 from spawnery_docker.reach.sockets import Sockets
 from spawnery_docker.status import NEVER_RAN, NOT_HEARD, moment
 
-_SPOOLS: Final = 64
+_BUFFERS: Final = 64
 """Whole logs that are kept of ended jobs until somebody reads them."""
 _SILENT: Final = 256
 """Ends of logs that are kept of ended jobs whose removal nobody has told us."""
@@ -38,7 +38,7 @@ _UPGRADE: Final = {"Connection": "Upgrade", "Upgrade": "tcp"}
 
 
 class Tails:
-    """Ears by container, and whole logs by name.
+    """Attached logs by container, and whole logs by name.
 
     Args:
         client: The engine.
@@ -55,8 +55,8 @@ class Tails:
         self._runtime = runtime
         self._keep = keep
         self._lock = threading.Lock()
-        self._ears: dict[str, Ear] = {}
-        self._spools: collections.OrderedDict[str, Spool] = collections.OrderedDict()
+        self._attached: dict[str, AttachedLog] = {}
+        self._buffers: collections.OrderedDict[str, FollowBuffer] = collections.OrderedDict()
 
     def attach(self, engine_id: str, request: SpawnRequest) -> Callable[[], None]:
         """Listen to a container that is not started yet, where there is a reason to.
@@ -71,62 +71,62 @@ class Tails:
         if request.retention_seconds or not (limit or request.follow):
             return _nothing
         values = [v.reveal().encode() for v in request.secrets.values() if isinstance(v, Secret)]
-        spool = self._spool(engine_id) if request.follow else None
-        ear = Ear(request.name, Tail(limit, values), spool)
+        buffer = self._buffer(engine_id) if request.follow else None
+        attached = AttachedLog(request.name, Tail(limit, values), buffer)
         path, timeout = f"/containers/{engine_id}/attach", request.deadline.remaining()
         try:
             exchange = self._client.hold(path, query=_ATTACH, headers=_UPGRADE, timeout=timeout)
         except ApiError as error:
-            ear.fail(f"the engine does not let us listen to it: {error.message}")
-            self._note(engine_id, ear, spool=None)
+            attached.fail(f"the engine does not let us listen to it: {error.message}")
+            self._note(engine_id, attached, buffer=None)
             return _nothing
         except SpawnerError as error:
-            ear.fail(f"the engine could not be listened to: {error.message}")
-            self._note(engine_id, ear, spool=None)
+            attached.fail(f"the engine could not be listened to: {error.message}")
+            self._note(engine_id, attached, buffer=None)
             return _nothing
-        self._note(engine_id, ear, spool)
-        self._sockets.add(exchange.sock, ear.hear, ear.end, first=exchange.rest)
+        self._note(engine_id, attached, buffer)
+        self._sockets.add(exchange.sock, attached.hear, attached.end, first=exchange.rest)
 
         def give_up() -> None:
             self._sockets.drop(exchange.sock)
-            ear.end()
+            attached.end()
             self.forget(engine_id)
-            self._close(request.name, spool)
+            self._close(request.name, buffer)
 
         return give_up
 
-    def _spool(self, engine_id: str) -> Spool:
+    def _buffer(self, engine_id: str) -> FollowBuffer:
         folder = self._runtime.state_dir / "docker"
-        return Spool(folder, engine_id, self._runtime.engine_clock.best_guess)
+        return FollowBuffer(folder, engine_id, self._runtime.engine_clock.best_guess)
 
-    def _note(self, engine_id: str, ear: Ear, spool: Spool | None) -> None:
+    def _note(self, engine_id: str, attached: AttachedLog, buffer: FollowBuffer | None) -> None:
         with self._lock:
-            silent = [known for known, other in self._ears.items() if other.ended.is_set()]
+            silent = [known for known, other in self._attached.items() if other.ended.is_set()]
             for known in silent[: max(0, len(silent) - _SILENT)]:
-                del self._ears[known]
-            self._ears[engine_id] = ear
-            before = self._spools.pop(ear.name, None)
-            if spool is not None:
-                self._spools[ear.name] = spool
-            over = [name for name, known in self._spools.items() if known.over]
-            dropped = [self._spools.pop(name) for name in over[: max(0, len(over) - _SPOOLS)]]
+                del self._attached[known]
+            self._attached[engine_id] = attached
+            before = self._buffers.pop(attached.name, None)
+            if buffer is not None:
+                self._buffers[attached.name] = buffer
+            over = [name for name, known in self._buffers.items() if known.over]
+            dropped = [self._buffers.pop(name) for name in over[: max(0, len(over) - _BUFFERS)]]
         for old in (*dropped, before):
             if old is not None:
                 old.close()
 
-    def _close(self, name: str, spool: Spool | None) -> None:
+    def _close(self, name: str, buffer: FollowBuffer | None) -> None:
         with self._lock:
-            if spool is not None and self._spools.get(name) is spool:
-                del self._spools[name]
-        if spool is not None:
-            spool.close()
+            if buffer is not None and self._buffers.get(name) is buffer:
+                del self._buffers[name]
+        if buffer is not None:
+            buffer.close()
 
     # -- what was heard ----------------------------------------------------------------------
 
     def listens(self, engine_id: str) -> bool:
         """Tell whether a container is listened to."""
         with self._lock:
-            return engine_id in self._ears
+            return engine_id in self._attached
 
     def saw_exit(self, engine_id: str) -> None:
         """Take in that the engine told how a job ended: the end of its stream is that of its log.
@@ -134,9 +134,9 @@ class Tails:
         The stream also ends when the daemon dies or a proxy cuts it, and looks the same then.
         """
         with self._lock:
-            ear = self._ears.get(engine_id)
-        if ear is not None and ear.spool is not None:
-            ear.spool.saw_exit()
+            attached = self._attached.get(engine_id)
+        if attached is not None and attached.buffer is not None:
+            attached.buffer.saw_exit()
 
     def heard(self, engine_id: str) -> tuple[str | None, str]:
         """Return the end of the log of a container that has just ended.
@@ -147,8 +147,8 @@ class Tails:
         if not self._keep:
             return None, "ends of logs are not kept (SPAWNERY_DOCKER_KEEP_TAIL)"
         with self._lock:
-            ear = self._ears.get(engine_id)
-        return (None, NOT_HEARD) if ear is None else ear.text()
+            attached = self._attached.get(engine_id)
+        return (None, NOT_HEARD) if attached is None else attached.text()
 
     def of(self, shown: Mapping[str, Any], limit: int | None) -> tuple[str | None, str]:
         """Return the end of the log of a container that has ended and is still there.
@@ -167,24 +167,24 @@ class Tails:
         timeout = self._runtime.io_timeout_seconds
         return tail_of_log(self._client, shown["Id"], tail, timeout=timeout)
 
-    def spool(self, name: str) -> Spool | None:
+    def buffer(self, name: str) -> FollowBuffer | None:
         """Return the whole log of the last container of this name, where it is kept here."""
         with self._lock:
-            return self._spools.get(name)
+            return self._buffers.get(name)
 
     def forget(self, engine_id: str) -> None:
         """Let go of the end of a container's log; a whole one stays for who follows."""
         with self._lock:
-            self._ears.pop(engine_id, None)
+            self._attached.pop(engine_id, None)
 
     def close(self) -> None:
         """Let go of everything; whoever reads comes to an end."""
         with self._lock:
-            spools = list(self._spools.values())
-            self._spools.clear()
-            self._ears.clear()
-        for spool in spools:
-            spool.close()
+            buffers = list(self._buffers.values())
+            self._buffers.clear()
+            self._attached.clear()
+        for buffer in buffers:
+            buffer.close()
 
 
 def _nothing() -> None:

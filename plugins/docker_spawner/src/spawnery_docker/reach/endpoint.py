@@ -1,9 +1,6 @@
-"""Where the engine listens: the docker command's variables, or a context asked for by name.
+"""One engine's address, as ``DOCKER_HOST`` has it.
 
-The rules are those of github.com/docker/cli (cli/flags/options.go, opts/hosts.go), measured with
-20.10 and 28.2, with one difference: the active context of ``docker context use`` is not followed,
-because a click in a tool must not change where jobs run. ``DOCKER_CONTEXT`` is, where neither
-setting nor ``DOCKER_HOST`` is.
+The rules are those of github.com/docker/cli (opts/hosts.go), measured with 20.10 and 28.2.
 
 ``docker.utils`` of the docker package (7.1, 7.2) differs: it wants a port in ``tcp://host``, takes
 ``http://`` and ``TCP://``, raises ``ValueError`` for a bad port, does not know ``DOCKER_TLS``, and
@@ -17,7 +14,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from attrs import field, frozen
 from spawnery.errors import ConfigurationError
@@ -33,14 +30,6 @@ _FORMS: Final = (
     "write it as unix:///path/to/docker.sock, tcp://host:2375, tcp://host:2376 with"
     " DOCKER_TLS_VERIFY=1, or ssh://user@host"
 )
-
-
-class EndpointSettings(Protocol):
-    """What is read of the spawner's settings."""
-
-    @property
-    def context(self) -> str | None:
-        """Name of a docker context, None to go by the environment."""
 
 
 @frozen(kw_only=True)
@@ -90,30 +79,6 @@ class Endpoint:
         """The address, where it came from, and the proxy on the way, for a person."""
         told = f"{self.url} ({self.source})"
         return f"{told} through the proxy {self.proxy.rpartition('@')[2]}" if self.proxy else told
-
-
-def resolve_endpoint(settings: EndpointSettings, environ: Mapping[str, str]) -> Endpoint:
-    """Find out where the engine is; reads files only for a context and for certificates' paths.
-
-    Args:
-        settings: A context named there wins over ``DOCKER_HOST``, and that over
-            ``DOCKER_CONTEXT``. The context ``default`` is what ``DOCKER_HOST`` says, else the usual
-            socket. All as with the docker command.
-        environ: Our own environment.
-
-    Raises:
-        ConfigurationError: The address is none, or there is no such context.
-    """
-    text = environ.get("DOCKER_HOST", "").strip()
-    context = settings.context or ("" if text else environ.get("DOCKER_CONTEXT", "").strip())
-    if context not in {"", "default"}:
-        from spawnery_docker.reach.contexts import context_endpoint  # noqa: PLC0415 - seldom used
-
-        return context_endpoint(context, environ)
-    if not text:
-        return Endpoint(kind="unix", address=DEFAULT_SOCKET, environ=environ)
-    tls = TlsFiles.of(environ, default_config_folder(environ))
-    return parse_host(text, source="DOCKER_HOST", tls=tls, environ=environ)
 
 
 def parse_host(

@@ -28,7 +28,7 @@ from spawnery.plugin import (
     SpawnerRuntime,
 )
 
-from spawnery_docker.cache import Book, Entry
+from spawnery_docker.cache import Cache, Entry
 from spawnery_docker.client import APIClient, DockerClient
 from spawnery_docker.containers import Containers
 from spawnery_docker.errors import ApiError, Unanswered, cancelled, in_words
@@ -70,7 +70,7 @@ class Spawning:
         client: The engine.
         settings: Ours.
         runtime: The host.
-        images, containers, waits, tails, book: The other rooms.
+        images, containers, waits, tails, cache: The other parts.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Spawning:
         containers: Containers,
         waits: Waits,
         tails: Tails,
-        book: Book,
+        cache: Cache,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -92,14 +92,14 @@ class Spawning:
         self._containers = containers
         self._waits = waits
         self._tails = tails
-        self._book = book
+        self._cache = cache
         self._volumes = Volumes(client, runtime)
 
     def spawn(self, request: SpawnRequest) -> JobHandle:
         """Make and start the container of a job, or take the one that is there; see the hook."""
         refuse(request, self._settings, podman=self._client.podman is not None)
         request, image = self._with_image(request)
-        with self._book.spawning(request.name):
+        with self._cache.spawning(request.name):
             return self._spawn(request, image)
 
     def _spawn(self, request: SpawnRequest, image: ImageFacts) -> JobHandle:
@@ -108,7 +108,7 @@ class Spawning:
             request, image, engine_id = self._create_of_image(request, image)
             if engine_id is not None:
                 entry = self._entry(request, engine_id, labels_of(request, image), image)
-                self._book.made(entry)
+                self._cache.made(entry)
                 self._start(request, entry, user_of(request, image))
                 return _handle(request, entry, created=True)
             found = self._containers.show(request.name, timeout=request.deadline.remaining())
@@ -201,7 +201,7 @@ class Spawning:
                     self._containers.discard(
                         shown["Id"], Deadline.after(self._runtime.io_timeout_seconds)
                     )
-                    self._book.forget([shown["Id"]])
+                    self._cache.forget([shown["Id"]])
                     return
             time.sleep(_FIRST_PAUSE)
 
@@ -247,7 +247,7 @@ class Spawning:
             raise SpecConflict(msg, hint=hint, job_id=job_id)
         entry = self._entry(request, shown["Id"], labels, image, moment(shown["Created"]))
         if not launched(shown):
-            self._book.note(entry)
+            self._cache.note(entry)
             self._start(request, entry, user_of(request, image))
         return _handle(request, entry, created=False)
 
@@ -312,7 +312,7 @@ class Spawning:
         except SpawnFailed:
             self._give_up(engine_id, listening)
             raise
-        self._book.started(engine_id, self._runtime.engine_clock.best_guess())
+        self._cache.started(engine_id, self._runtime.engine_clock.best_guess())
 
     def _runs_all_the_same(self, request: SpawnRequest, engine_id: str, error: ApiError) -> bool:
         """Look whether a start that failed on the way back had its effect."""
@@ -333,7 +333,7 @@ class Spawning:
         """
         until = time.monotonic() + _WAIT_SECONDS
         while time.monotonic() < until:
-            entry = self._book.get(engine_id)
+            entry = self._cache.get(engine_id)
             if entry is None or entry.started_at is not None:
                 return False
             if entry.waited is not None:
@@ -346,7 +346,7 @@ class Spawning:
             stop_listening()
         limit = Deadline.after(self._runtime.io_timeout_seconds)
         self._containers.discard(engine_id, limit)
-        self._book.forget([engine_id])
+        self._cache.forget([engine_id])
 
     def _not_started(self, request: SpawnRequest, error: ApiError) -> SpawnerError:
         job_id = request.job.job_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from spawnery_docker.cache import Book, Entry
+from spawnery_docker.cache import Cache, Entry
 from spawnery_docker.status import NEVER_RAN, NOT_HEARD, End, outcome_of
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -19,7 +19,7 @@ def event(at):
 
 def test_the_event_of_a_start_replaces_an_estimate():
     """Whichever comes first, the time that the engine gives stays."""
-    first, second = Book(), Book()
+    first, second = Cache(), Cache()
     first.note(ENTRY)
     first.started("e", LATER)
     assert first.get("e").started_at == LATER
@@ -27,10 +27,10 @@ def test_the_event_of_a_start_replaces_an_estimate():
     second.note(ENTRY)
     second.note(event(NOW))
     second.started("e", LATER)
-    for book in (first, second):
-        book.note(event(LATER))
-        assert book.get("e").started_at == NOW
-        assert not book.get("e").start_estimated
+    for cache in (first, second):
+        cache.note(event(LATER))
+        assert cache.get("e").started_at == NOW
+        assert not cache.get("e").start_estimated
 
 
 def test_an_estimated_start_is_never_behind_the_end():
