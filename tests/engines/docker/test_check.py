@@ -20,7 +20,7 @@ from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.proxy import TransportProxy
 from spawnery_docker.check.doctor import Doctor
 from spawnery_docker.client import DockerClient
-from spawnery_docker.network import Networks
+from spawnery_docker.network.choice import Networks
 
 pytestmark = pytest.mark.engine("docker")
 
@@ -98,7 +98,7 @@ from pathlib import Path
 from docker_host import endpoint_of, runtime_of
 from spawnery_docker.client import DockerClient
 from spawnery_docker.check.doctor import Doctor
-from spawnery_docker.network import Networks
+from spawnery_docker.network.choice import Networks
 endpoint = endpoint_of({})
 client = DockerClient(endpoint)
 doctor = Doctor(client=client, endpoint=endpoint, runtime=runtime_of(Path("/tmp")),

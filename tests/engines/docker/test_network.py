@@ -14,7 +14,7 @@ from docker_host import client_of
 from docker_images import BUSYBOX
 from spawnery import JobState, Spawner
 from spawnery.contract import Deadline
-from spawnery_docker.network import Networks
+from spawnery_docker.network.choice import Networks
 
 pytestmark = pytest.mark.engine("docker")
 PROJECT = "com.docker.compose.project"
@@ -22,7 +22,7 @@ LOOK = """
 import json
 from docker_host import client_of
 from spawnery.contract import Deadline
-from spawnery_docker.network import Networks
+from spawnery_docker.network.choice import Networks
 client = client_of({})
 networks = Networks(client)
 own = networks.own(deadline=Deadline.after(60))

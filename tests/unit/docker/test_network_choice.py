@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from spawnery.models import Network
-from spawnery_docker.network import network_missing, preferred
-from spawnery_docker.own_container import traces
+from spawnery_docker.network.choice import network_missing, preferred
+from spawnery_docker.network.own_container import traces
 
 ID = "5068bdc0c5ba554a7651f2e8ab1adeab95ff1bfb0a29365cfa61bd2dde119518"
 OTHER = "e57c70a7a8c7cf9277e473730457266c05beb6be7aecd96d8a6c68ef8785bd41"

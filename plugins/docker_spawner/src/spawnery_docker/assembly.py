@@ -11,9 +11,9 @@ from spawnery_docker.check.doctor import Doctor
 from spawnery_docker.check.place import Places
 from spawnery_docker.check.planning import Planning
 from spawnery_docker.client import DockerClient
-from spawnery_docker.containers import Containers
+from spawnery_docker.containers.store import Containers
 from spawnery_docker.images.store import Images
-from spawnery_docker.network import Networks
+from spawnery_docker.network.choice import Networks
 from spawnery_docker.output.logs import Logs
 from spawnery_docker.output.reader import LogReader
 from spawnery_docker.output.tails import Tails

@@ -20,10 +20,10 @@ from spawnery.streams import JobStream, ThreadedStream
 
 from spawnery_docker.cache import Cache, Entry
 from spawnery_docker.client import DockerClient
-from spawnery_docker.containers import Containers
+from spawnery_docker.containers.past import ADDED
+from spawnery_docker.containers.store import Containers
 from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.output.tails import Tails
-from spawnery_docker.past import ADDED
 from spawnery_docker.reach.http_stream import ByteStream, json_lines
 from spawnery_docker.status import End, at_nano, end_of, is_ours
 

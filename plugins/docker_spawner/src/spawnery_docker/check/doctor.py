@@ -17,7 +17,7 @@ from spawnery_docker.check.engine_facts import engine_items
 from spawnery_docker.check.package import usable
 from spawnery_docker.client import APIClient, DockerClient
 from spawnery_docker.errors import ApiError, in_words
-from spawnery_docker.network import Networks
+from spawnery_docker.network.choice import Networks
 from spawnery_docker.reach.endpoint import Endpoint
 
 _FEW_FILES: Final = 4096

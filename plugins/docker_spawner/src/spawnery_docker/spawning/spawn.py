@@ -30,10 +30,10 @@ from spawnery.plugin import (
 
 from spawnery_docker.cache import Cache, Entry
 from spawnery_docker.client import APIClient, DockerClient
-from spawnery_docker.containers import Containers
+from spawnery_docker.containers.store import Containers
 from spawnery_docker.errors import ApiError, Unanswered, cancelled, in_words
 from spawnery_docker.images.store import ImageFacts, Images
-from spawnery_docker.network import network_missing
+from spawnery_docker.network.choice import network_missing
 from spawnery_docker.output.tails import Tails
 from spawnery_docker.reach import podman
 from spawnery_docker.settings import DockerSettings

@@ -15,9 +15,9 @@ from spawnery.plugin import LABEL_INSTANCE, SpawnerRuntime
 
 from spawnery_docker.cache import Cache, Entry
 from spawnery_docker.client import DockerClient
+from spawnery_docker.containers.past import Past
 from spawnery_docker.errors import ApiError, in_words
 from spawnery_docker.output.tails import Tails
-from spawnery_docker.past import Past
 from spawnery_docker.status import LIVE, End, end_of, is_ours, launched, moment, outcome_of
 
 _GONE: Final = 404

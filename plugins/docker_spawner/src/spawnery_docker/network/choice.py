@@ -17,7 +17,7 @@ from spawnery.models import Network
 
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, in_words
-from spawnery_docker.own_container import Trace, traces
+from spawnery_docker.network.own_container import Trace, traces
 
 FALLBACK: Final = "bridge"
 _PROJECT: Final = "com.docker.compose.project"

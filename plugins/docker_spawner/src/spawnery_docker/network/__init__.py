@@ -1,0 +1,1 @@
+"""The network of a job, and which container we run in ourselves."""
