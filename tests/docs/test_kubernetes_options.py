@@ -10,10 +10,10 @@ import attrs
 import pytest
 import yaml
 from kube_manifest import job_manifest, options_of
-from spawnery_kubernetes.floor import hold_floor
+from spawnery_kubernetes.manifest.patch import apply_options
+from spawnery_kubernetes.manifest.security_floor import hold_floor
+from spawnery_kubernetes.objects.rights import CHECK_RULES, PLACE_RULES, SPAWNER_RULES, rights_of
 from spawnery_kubernetes.options import SAFE_VOLUMES, KubernetesOptions
-from spawnery_kubernetes.patch import apply_options
-from spawnery_kubernetes.rights import CHECK_RULES, PLACE_RULES, SPAWNER_RULES, rights_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "kubernetes-options.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

@@ -16,7 +16,7 @@ from typing import Any
 from kubectl import Kubectl
 from spawnery.plugin import SpawnerRuntime
 from spawnery.testing.proxy import TransportProxy
-from spawnery_kubernetes.rights import Right, Rule
+from spawnery_kubernetes.objects.rights import Right, Rule
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "kubernetes"
 VERBS = {"POST": "create", "PATCH": "patch", "PUT": "update"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import frozen
 from spawnery.outcomes import JobStatus
-from spawnery_kubernetes.facts import (
+from spawnery_kubernetes.objects.facts import (
     EventFacts,
     JobFacts,
     PodFacts,

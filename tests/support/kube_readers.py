@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 from attrs import frozen
 from certificates import authority, certificate, server_context
 from spawnery.errors import SpawnerError
-from spawnery_kubernetes.access import resolve_access
+from spawnery_kubernetes.access.resolve import resolve_access
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.errors import ApiError
 from spawnery_kubernetes.settings import KubernetesSettings

@@ -22,7 +22,7 @@ from kube_config import cluster_of, command, exec_of, user_of, write
 from kubectl import Kubectl
 from spawnery.errors import EngineDenied, EngineUnreachable
 from spawnery.testing.proxy import TransportProxy
-from spawnery_kubernetes.access import resolve_access
+from spawnery_kubernetes.access.resolve import resolve_access
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.errors import ApiError
 from spawnery_kubernetes.settings import KubernetesSettings

@@ -10,7 +10,7 @@ import pytest
 from kube_hostile import HARMLESS, HOSTILE, HOSTILE_RESTRICTED, STRICTER
 from kube_manifest import job_manifest, options_of, patch_of, pod_of
 from kubectl import Kubectl
-from spawnery_kubernetes.patch import apply_options
+from spawnery_kubernetes.manifest.patch import apply_options
 
 pytestmark = pytest.mark.engine("kubernetes")
 REFUSED = "violates PodSecurity"

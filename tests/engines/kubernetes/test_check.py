@@ -15,8 +15,8 @@ from kubectl import Kubectl
 from registry import free_port
 from spawnery.contract import CheckItem
 from spawnery.testing.faults import Fault, Rule
+from spawnery_kubernetes.objects.rights import CHECK_RULES
 from spawnery_kubernetes.plugin import KubernetesSpawner
-from spawnery_kubernetes.rights import CHECK_RULES
 from spawnery_kubernetes.settings import KubernetesSettings
 
 pytestmark = pytest.mark.engine("kubernetes")

@@ -18,7 +18,7 @@ from kubectl import Kubectl
 from spawnery.errors import EngineUnreachable
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.proxy import TransportProxy
-from spawnery_kubernetes.access import resolve_access
+from spawnery_kubernetes.access.resolve import resolve_access
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.errors import ApiError, Broken, Unanswered
 from spawnery_kubernetes.settings import KubernetesSettings

@@ -14,7 +14,7 @@ from kubectl import Kubectl
 from spawnery.errors import JobNotFound
 from spawnery.outcomes import JobState
 from spawnery.testing.proxy import TransportProxy
-from spawnery_kubernetes.rights import SPAWNER_RULES
+from spawnery_kubernetes.objects.rights import SPAWNER_RULES
 
 pytestmark = pytest.mark.engine("kubernetes")
 

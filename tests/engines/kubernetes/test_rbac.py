@@ -26,8 +26,14 @@ from spawnery.errors import EngineDenied, SpecConflict, StreamLost
 from spawnery.models import Security
 from spawnery.outcomes import JobState
 from spawnery.secret import Secret, SecretRef
+from spawnery_kubernetes.objects.rights import (
+    CHECK_RULES,
+    PLACE_RULES,
+    SPAWNER_RULES,
+    Right,
+    rights_of,
+)
 from spawnery_kubernetes.plugin import KubernetesSpawner
-from spawnery_kubernetes.rights import CHECK_RULES, PLACE_RULES, SPAWNER_RULES, Right, rights_of
 from spawnery_kubernetes.settings import KubernetesSettings
 
 pytestmark = pytest.mark.engine("kubernetes")

@@ -19,7 +19,7 @@ from spawnery.errors import (
     SpawnerError,
     SpawnFailed,
 )
-from spawnery_kubernetes.access import resolve_access
+from spawnery_kubernetes.access.resolve import resolve_access
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.errors import ApiError, in_words
 from spawnery_kubernetes.settings import KubernetesSettings

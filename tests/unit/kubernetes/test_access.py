@@ -10,7 +10,7 @@ import pytest
 import yaml
 from kube_config import write
 from spawnery.errors import ConfigurationError
-from spawnery_kubernetes.access import Access, resolve_access
+from spawnery_kubernetes.access.resolve import Access, resolve_access
 from spawnery_kubernetes.settings import KubernetesSettings
 
 SERVER = {"server": "https://api.example.com:6443"}

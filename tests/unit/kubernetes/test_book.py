@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attrs import evolve
 from spawnery.outcomes import JobState, Outcome
-from spawnery_kubernetes.book import Book, Entry
-from spawnery_kubernetes.facts import ContainerFacts, JobFacts, PodFacts, Terminated
+from spawnery_kubernetes.informer.cache import Book, Entry
+from spawnery_kubernetes.objects.facts import ContainerFacts, JobFacts, PodFacts, Terminated
 
 
 def _job(uid: str = "j1", *, version: str = "5", name: str = "run", **fields: object) -> JobFacts:

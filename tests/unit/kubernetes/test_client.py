@@ -15,12 +15,12 @@ import pytest
 from kube_config import write
 from raw_server import RawServer, Script, says, whole
 from spawnery.errors import EngineDenied, EngineError, EngineUnreachable, SpawnerError
-from spawnery_kubernetes.access import resolve_access
+from spawnery_kubernetes.access.credentials import Identity
+from spawnery_kubernetes.access.resolve import resolve_access
+from spawnery_kubernetes.calls.persistence import Persistence
+from spawnery_kubernetes.calls.retry import LEAST_SECONDS
 from spawnery_kubernetes.client import KubeClient
-from spawnery_kubernetes.credentials import Identity
 from spawnery_kubernetes.errors import ApiError, Broken, Unanswered
-from spawnery_kubernetes.persistence import Persistence
-from spawnery_kubernetes.retry import LEAST_SECONDS
 from spawnery_kubernetes.settings import KubernetesSettings
 
 PATIENCE = 30.0
@@ -422,7 +422,7 @@ from spawnery_kubernetes.plugin import plugin
 from spawnery_kubernetes.settings import KubernetesSettings
 HEAVY = {"kubernetes", "urllib3", "requests", "docker"}
 print(sorted(HEAVY & set(sys.modules)))
-from spawnery_kubernetes.access import resolve_access
+from spawnery_kubernetes.access.resolve import resolve_access
 access = resolve_access(KubernetesSettings(), {"KUBECONFIG": sys.argv[1]})
 print(sorted(HEAVY & set(sys.modules)))
 from spawnery_kubernetes.client import KubeClient

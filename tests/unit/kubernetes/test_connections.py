@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from descriptors import high_pair
-from spawnery_kubernetes.access import Access
-from spawnery_kubernetes.connections import pools_of
-from spawnery_kubernetes.credentials import Credentials, Identity, Proof
+from spawnery_kubernetes.access.credentials import Credentials, Identity, Proof
+from spawnery_kubernetes.access.resolve import Access
+from spawnery_kubernetes.calls.connections import pools_of
 from urllib3.util.connection import is_connection_dropped
 
 

@@ -14,9 +14,9 @@ import pytest
 from kube_config import command, credential, exec_of, write
 from spawnery.errors import ConfigurationError, EngineError
 from spawnery.secret import Secret
-from spawnery_kubernetes import credentials, exec_command
-from spawnery_kubernetes.access import Access, resolve_access
-from spawnery_kubernetes.credentials import Credentials, Identity, Proof
+from spawnery_kubernetes.access import credentials, exec_command
+from spawnery_kubernetes.access.credentials import Credentials, Identity, Proof
+from spawnery_kubernetes.access.resolve import Access, resolve_access
 from spawnery_kubernetes.settings import KubernetesSettings
 
 PATIENCE = 30.0

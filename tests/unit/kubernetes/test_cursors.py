@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from spawnery.errors import InvalidSpec
-from spawnery_kubernetes.cursors import Place, Position, parse
-from spawnery_kubernetes.stamps import Piece
+from spawnery_kubernetes.objects.timestamps import Piece
+from spawnery_kubernetes.reading.cursors import Place, Position, parse
 
 _NANO = 10**9
 _SLACK = 10**8

@@ -9,10 +9,10 @@ import pytest
 from attrs import evolve
 from kube_objects import moment, recorded
 from spawnery.outcomes import JobState
-from spawnery_kubernetes.book import Book
-from spawnery_kubernetes.disruptions import ended_by_cluster
-from spawnery_kubernetes.ends import outcome_of
-from spawnery_kubernetes.facts import Condition, PodFacts, facts_of_pod
+from spawnery_kubernetes.diagnosis.disruptions import ended_by_cluster
+from spawnery_kubernetes.diagnosis.outcome import outcome_of
+from spawnery_kubernetes.informer.cache import Book
+from spawnery_kubernetes.objects.facts import Condition, PodFacts, facts_of_pod
 
 KEY = 'k:{"type":"DisruptionTarget"}'
 

@@ -6,8 +6,12 @@ import pytest
 from attrs import evolve
 from kube_objects import Recorded, recorded
 from spawnery.outcomes import JobState, Outcome
-from spawnery_kubernetes.ends import outcome_of
-from spawnery_kubernetes.facts import ANNOTATION_REPLACED_USER, ANNOTATION_STOPPED, Condition
+from spawnery_kubernetes.diagnosis.outcome import outcome_of
+from spawnery_kubernetes.objects.facts import (
+    ANNOTATION_REPLACED_USER,
+    ANNOTATION_STOPPED,
+    Condition,
+)
 
 AT = "2026-01-01T00:00:00.000+00:00"
 

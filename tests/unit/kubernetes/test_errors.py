@@ -15,8 +15,8 @@ from spawnery.errors import (
     SpawnerError,
     SpawnFailed,
 )
+from spawnery_kubernetes.calls.http_stream import error_of
 from spawnery_kubernetes.errors import ApiError, Unanswered, in_words
-from spawnery_kubernetes.transport import error_of
 
 ANSWERS = json.loads((Path(__file__).parent / "answers.json").read_text())
 JOBS = "/apis/batch/v1/namespaces/jobs/jobs"

@@ -13,10 +13,10 @@ from kube_request import request_of
 from spawnery.errors import InvalidSpec
 from spawnery.models import Security
 from spawnery.secret import Secret
-from spawnery_kubernetes.confinement import hold_confinement
-from spawnery_kubernetes.floor import hold_floor
-from spawnery_kubernetes.parts import Part
-from spawnery_kubernetes.patch import apply_options
+from spawnery_kubernetes.manifest.containers import Part
+from spawnery_kubernetes.manifest.patch import apply_options
+from spawnery_kubernetes.manifest.security_checks import hold_confinement
+from spawnery_kubernetes.manifest.security_floor import hold_floor
 from spawnery_kubernetes.settings import KubernetesSettings
 from spawnery_kubernetes.translate import job_of
 

@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 from attrs import evolve
 from kube_objects import Recorded, moment, recorded
-from spawnery_kubernetes.book import Book
-from spawnery_kubernetes.ends import NEVER_RAN, NOT_HEARD, NOT_SEEN, has_run, outcome_of
-from spawnery_kubernetes.facts import Condition, ContainerFacts, PodFacts, Terminated
+from spawnery_kubernetes.diagnosis.outcome import (
+    NEVER_RAN,
+    NOT_HEARD,
+    NOT_SEEN,
+    has_run,
+    outcome_of,
+)
+from spawnery_kubernetes.informer.cache import Book
+from spawnery_kubernetes.objects.facts import Condition, ContainerFacts, PodFacts, Terminated
 
 UNKNOWN = Terminated(code=137, reason="ContainerStatusUnknown")
 WAITS = ContainerFacts(name="job", waiting="ContainerCreating")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from spawnery_kubernetes.headroom import limits, pod_security, quotas
+from spawnery_kubernetes.check.quota import limits, pod_security, quotas
 
 DEFAULTS = {"memory": ("512Mi", "1Gi"), "cpu": ("250m", "1000m")}
 

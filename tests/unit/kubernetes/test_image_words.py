@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from spawnery_kubernetes.image_words import image_failure
+from spawnery_kubernetes.diagnosis.image_messages import image_failure
 
 IMAGE = "nowhere.example/team/agent:1"
 SAID = f'failed to pull and unpack image "{IMAGE}": dial tcp: lookup nowhere.example: no such host'

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from spawnery_kubernetes.facts import ContainerFacts, PodFacts, Terminated
-from spawnery_kubernetes.logloss import Beginning
+from spawnery_kubernetes.objects.facts import ContainerFacts, PodFacts, Terminated
+from spawnery_kubernetes.reading.log_loss import Beginning
 
 START = datetime(2026, 11, 27, tzinfo=UTC)
 RUNS = ContainerFacts(name="job", running_since=START)

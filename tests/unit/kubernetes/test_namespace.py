@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from spawnery_kubernetes.namespace import normalised
+from spawnery_kubernetes.jobs.namespace import normalised
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kube_objects import moment
 from spawnery.outcomes import JobState
-from spawnery_kubernetes.ends import the_pod
-from spawnery_kubernetes.facts import (
+from spawnery_kubernetes.diagnosis.outcome import the_pod
+from spawnery_kubernetes.objects.facts import (
     ANNOTATION_STOPPED,
     Condition,
     ContainerFacts,

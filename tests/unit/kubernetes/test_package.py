@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 from installed import pretend
 from spawnery.errors import PluginError
-from spawnery_kubernetes.package import usable
+from spawnery_kubernetes.check.package import usable
 
 
 def test_what_is_installed_is_told() -> None:

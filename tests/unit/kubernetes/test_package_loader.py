@@ -267,9 +267,9 @@ os.kill(os.getpid(), 9)
 LOADS = {
     "package": "from kubernetes import config; config.load_kube_config()",
     "ours": """
-from spawnery_kubernetes.access import resolve_access
+from spawnery_kubernetes.access.resolve import resolve_access
 from spawnery_kubernetes.settings import KubernetesSettings
-from spawnery_kubernetes.tls import context_of
+from spawnery_kubernetes.access.tls import context_of
 access = resolve_access(KubernetesSettings(), os.environ)
 context_of(access, access.identity(30))
 """,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kube_manifest import job_manifest, options_of, patch_of, pod_of
 from spawnery.errors import InvalidSpec
-from spawnery_kubernetes.patch import QUEUE_LABEL, apply_options
+from spawnery_kubernetes.manifest.patch import QUEUE_LABEL, apply_options
 
 RFC_7396 = [
     # target, patch, result: appendix A of the RFC, where both are mappings

@@ -14,17 +14,17 @@ from kube_account import runtime_of
 from kube_objects import Recorded, recorded
 from kube_streams import PATIENCE, Answer, BadServer, Body, hanging
 from spawnery.outcomes import JobSeen, Synced, WatchEvent
-from spawnery_kubernetes.access import resolve_access
-from spawnery_kubernetes.book import Book
+from spawnery_kubernetes.access.resolve import resolve_access
 from spawnery_kubernetes.client import KubeClient
-from spawnery_kubernetes.facts import JobFacts, PodFacts
-from spawnery_kubernetes.feed import Feed
-from spawnery_kubernetes.judging import _AT_ONCE, Judge
-from spawnery_kubernetes.reflector import Change, Listing, Reflector
+from spawnery_kubernetes.informer.cache import Book
+from spawnery_kubernetes.informer.events import Stuck
+from spawnery_kubernetes.informer.reflector import Change, Listing, Reflector
+from spawnery_kubernetes.jobs.endings import _AT_ONCE, Judge
+from spawnery_kubernetes.jobs.sidecars import Sidecars
+from spawnery_kubernetes.objects.facts import JobFacts, PodFacts
+from spawnery_kubernetes.reading.tails import Tails
 from spawnery_kubernetes.settings import KubernetesSettings
-from spawnery_kubernetes.sidecars import Sidecars
-from spawnery_kubernetes.stuck import Stuck
-from spawnery_kubernetes.tails import Tails
+from spawnery_kubernetes.watching.merge import Feed
 
 CROWD = _AT_ONCE * 4
 STREAMS = 64

@@ -23,11 +23,11 @@ from kube_streams import (
     refusal,
 )
 from spawnery.errors import EngineDenied, EngineError
-from spawnery_kubernetes import reflector
-from spawnery_kubernetes.access import resolve_access
+from spawnery_kubernetes.access.resolve import resolve_access
 from spawnery_kubernetes.client import KubeClient
-from spawnery_kubernetes.facts import JobFacts, facts_of_job
-from spawnery_kubernetes.reflector import Change, Listing, Reflector, ours
+from spawnery_kubernetes.informer import reflector
+from spawnery_kubernetes.informer.reflector import Change, Listing, Reflector, ours
+from spawnery_kubernetes.objects.facts import JobFacts, facts_of_job
 from spawnery_kubernetes.settings import KubernetesSettings
 
 Told = tuple[str, ...]

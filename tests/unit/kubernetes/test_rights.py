@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from spawnery_kubernetes.rights import (
+from spawnery_kubernetes.objects.rights import (
     CHECK_RULES,
     PLACE_RULES,
     SPAWNER_RULES,

@@ -13,10 +13,11 @@ from kube_config import write
 from kube_objects import moment, recorded
 from raw_server import RawServer, Script, says, whole
 from spawnery.outcomes import JobState
-from spawnery_kubernetes.access import resolve_access
+from spawnery_kubernetes.access.resolve import resolve_access
 from spawnery_kubernetes.client import KubeClient
-from spawnery_kubernetes.ends import outcome_of
-from spawnery_kubernetes.facts import (
+from spawnery_kubernetes.diagnosis.outcome import outcome_of
+from spawnery_kubernetes.jobs.sidecars import LATER_SECONDS, Sidecars, keep_evidence
+from spawnery_kubernetes.objects.facts import (
     ANNOTATION_ENDED,
     ANNOTATION_STOPPED,
     Condition,
@@ -27,7 +28,6 @@ from spawnery_kubernetes.facts import (
     noted,
 )
 from spawnery_kubernetes.settings import KubernetesSettings
-from spawnery_kubernetes.sidecars import LATER_SECONDS, Sidecars, keep_evidence
 
 OVERDUE = Condition(type="Failed", status=True, reason="DeadlineExceeded", message="too long")
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery_kubernetes.stamps import Piece, Stamps
+from spawnery_kubernetes.objects.timestamps import Piece, Stamps
 
 _SECOND = 1_795_539_546
 _STAMP = b"2026-11-24T16:59:06"

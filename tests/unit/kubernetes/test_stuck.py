@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from spawnery.outcomes import JobState, JobStatus, Outcome
-from spawnery_kubernetes.stuck import Rounds
+from spawnery_kubernetes.informer.events import Rounds
 
 
 class Clock:

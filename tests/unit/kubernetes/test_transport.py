@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import pytest
 from spawnery.errors import EngineError
-from spawnery_kubernetes import transport
+from spawnery_kubernetes.calls import http_stream as transport
+from spawnery_kubernetes.calls.http_stream import LineStream, Reply, error_of, warnings_of
 from spawnery_kubernetes.errors import Broken
-from spawnery_kubernetes.transport import LineStream, Reply, error_of, warnings_of
 
 PATIENCE = 30.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from spawnery_kubernetes.versions import Cursor, is_covered, is_newer
+from spawnery_kubernetes.objects.versions import Cursor, is_covered, is_newer
 
 
 @pytest.mark.parametrize(

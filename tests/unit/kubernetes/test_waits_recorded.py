@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 from kube_objects import PULL_GRACE, START_GRACE, recorded
 from spawnery.outcomes import JobState
-from spawnery_kubernetes.facts import EventFacts
+from spawnery_kubernetes.objects.facts import EventFacts
 
 HOPELESS, NEVER = 0.0, None
 

@@ -25,9 +25,11 @@ from spawnery.errors import EngineError, SpawnerError
 from urllib3 import HTTPResponse, PoolManager, Timeout
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from spawnery_kubernetes.access import Access
-from spawnery_kubernetes.connect_errors import connect_error, refused_certificate
-from spawnery_kubernetes.connections import (
+from spawnery_kubernetes.access.credentials import Identity
+from spawnery_kubernetes.access.resolve import Access
+from spawnery_kubernetes.access.tls import context_of
+from spawnery_kubernetes.calls.connect_errors import connect_error, refused_certificate
+from spawnery_kubernetes.calls.connections import (
     CancelledError,
     Sending,
     UnsentError,
@@ -36,11 +38,9 @@ from spawnery_kubernetes.connections import (
     shut,
     wire_of,
 )
-from spawnery_kubernetes.credentials import Identity
+from spawnery_kubernetes.calls.http_stream import LineStream, Reply, error_of, warnings_of
+from spawnery_kubernetes.calls.persistence import Persistence
 from spawnery_kubernetes.errors import ApiError, Broken, Unanswered
-from spawnery_kubernetes.persistence import Persistence
-from spawnery_kubernetes.tls import context_of
-from spawnery_kubernetes.transport import LineStream, Reply, error_of, warnings_of
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 """Content type of a PATCH (RFC 7396)."""

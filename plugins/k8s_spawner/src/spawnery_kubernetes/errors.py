@@ -20,9 +20,9 @@ from spawnery.errors import (
     SpawnFailed,
 )
 
-from spawnery_kubernetes.denials import KINDS, denial
-from spawnery_kubernetes.findings import Patience, kind_of
-from spawnery_kubernetes.rights import Right, rules_yaml
+from spawnery_kubernetes.objects.denials import KINDS, denial
+from spawnery_kubernetes.objects.findings import Patience, kind_of
+from spawnery_kubernetes.objects.rights import Right, rules_yaml
 
 _QUOTE_LIMIT: Final = 800
 _OTHER_UID: Final = re.compile(r"UID in (the )?precondition")

@@ -28,7 +28,7 @@ from spawnery_kubernetes.options import KubernetesOptions
 from spawnery_kubernetes.settings import KubernetesSettings
 
 if TYPE_CHECKING:
-    from spawnery_kubernetes.rooms import Rooms
+    from spawnery_kubernetes.assembly import Rooms
 
 CAPABILITIES: Final = frozenset(
     {
@@ -81,8 +81,8 @@ class KubernetesSpawner:
     """
 
     def __init__(self, settings: KubernetesSettings, runtime: SpawnerRuntime) -> None:
-        from spawnery_kubernetes.access import resolve_access  # noqa: PLC0415 - as _rooms
-        from spawnery_kubernetes.package import usable  # noqa: PLC0415 - as _rooms
+        from spawnery_kubernetes.access.resolve import resolve_access  # noqa: PLC0415 - as _rooms
+        from spawnery_kubernetes.check.package import usable  # noqa: PLC0415 - as _rooms
 
         usable()
         self._settings = settings
@@ -100,7 +100,7 @@ class KubernetesSpawner:
             EngineError: It was closed meanwhile: a late call makes no connections that nobody
                 closes.
         """
-        from spawnery_kubernetes.rooms import Rooms  # noqa: PLC0415 - the declaration stays light
+        from spawnery_kubernetes.assembly import Rooms  # noqa: PLC0415 - the declaration stays light
 
         with self._lock:
             if self._closed:

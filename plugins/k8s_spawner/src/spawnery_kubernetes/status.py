@@ -20,10 +20,10 @@ from spawnery.plugin import (
     LABEL_START_DEADLINE,
 )
 
-from spawnery_kubernetes.diagnosis import diagnose, failing_since, waits_for_own_secret
-from spawnery_kubernetes.ends import outcome_of, the_pod
-from spawnery_kubernetes.facts import LABEL_QUEUE, EventFacts, JobFacts, PodFacts
-from spawnery_kubernetes.findings import Finding, Patience, describe, events
+from spawnery_kubernetes.diagnosis.outcome import outcome_of, the_pod
+from spawnery_kubernetes.diagnosis.waiting import diagnose, failing_since, waits_for_own_secret
+from spawnery_kubernetes.objects.facts import LABEL_QUEUE, EventFacts, JobFacts, PodFacts
+from spawnery_kubernetes.objects.findings import Finding, Patience, describe, events
 
 
 @frozen

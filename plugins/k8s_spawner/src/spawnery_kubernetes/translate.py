@@ -15,18 +15,18 @@ from spawnery.plugin import LABEL_INSTANCE, LABEL_JOB_ID, LABEL_SPEC_HASH
 from spawnery.quantities import parse_quantity
 from spawnery.secret import Secret, SecretRef
 
-from spawnery_kubernetes.facts import (
+from spawnery_kubernetes.jobs.sidecars import keep_evidence
+from spawnery_kubernetes.manifest.patch import apply_options
+from spawnery_kubernetes.manifest.secrets import values_of
+from spawnery_kubernetes.manifest.security_floor import hold_floor
+from spawnery_kubernetes.objects.facts import (
     ANNOTATION_REPLACED_USER,
     ANNOTATION_SECRET_ENV,
     ANNOTATION_SECRETS,
     CONTAINER,
 )
-from spawnery_kubernetes.floor import hold_floor
 from spawnery_kubernetes.options import KubernetesOptions, refuse_patch
-from spawnery_kubernetes.patch import apply_options
-from spawnery_kubernetes.secrets import values_of
 from spawnery_kubernetes.settings import KubernetesSettings
-from spawnery_kubernetes.sidecars import keep_evidence
 
 _NOBODY: Final = "65532:65532"
 """The user that distroless images call ``nonroot``; no node has it by default."""

@@ -1,0 +1,1 @@
+"""Which cluster, and who we are there."""

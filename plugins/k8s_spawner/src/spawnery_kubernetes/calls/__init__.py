@@ -1,0 +1,1 @@
+"""The connections under the client, and which requests are sent again."""

@@ -1,0 +1,1 @@
+"""What ``spawnery check`` and ``spawnery plan`` say."""

@@ -1,0 +1,1 @@
+"""One list and watch per kind, and what was seen by it."""

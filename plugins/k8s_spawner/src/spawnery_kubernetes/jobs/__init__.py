@@ -1,0 +1,1 @@
+"""Jobs and their pods as this instance sees them."""

@@ -1,0 +1,1 @@
+"""One spawn: Job, Secret, mark."""

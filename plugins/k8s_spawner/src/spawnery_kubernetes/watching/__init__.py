@@ -1,0 +1,1 @@
+"""The stream of changes to jobs, joined from Jobs, pods and events."""
