@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from spawnery.hookspecs import OPTIONAL_HOOKS, SHARED_HOOKS, SPAWNER_HOOKS, HookSpecs
+from spawnery.contract.hookspecs import OPTIONAL_HOOKS, SHARED_HOOKS, SPAWNER_HOOKS, HookSpecs
 from spawnery.local.settings import LocalSettings
-from spawnery.setting_values import shown
-from spawnery.settings import CoreSettings, Slot, ignore_slot, slots_of
+from spawnery.settings.schema import CoreSettings, Slot, ignore_slot, slots_of
+from spawnery.settings.values import shown
 from spawnery_docker.settings import DockerSettings
 from spawnery_kubernetes.settings import KubernetesSettings
 
@@ -37,7 +37,8 @@ block. The facade is their only caller: it checks what they return, maps foreign
 `SpawnerError`, and keeps the time limits. Arguments may be left out of an implementation, as
 pluggy allows, and may never be renamed.
 
-`spawnery.contract` has the objects that hooks get, `spawnery.outcomes` those that they return.
+`spawnery.contract.requests` has the objects that hooks get, `spawnery.model.outcome` those that
+they return.
 """
 SHARED_INTRO: Final = """
 Extensions implement any of these; they are entry points of the group `spawnery.plugins` and are

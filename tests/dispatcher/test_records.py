@@ -31,9 +31,9 @@ from records_cases import (
 )
 from spawnery import JobSpec, Spawner
 from spawnery.errors import StateError
-from spawnery.holders import new_holder
-from spawnery.records import JobRecords
-from spawnery.records_codec import dump
+from spawnery.records.codec import dump
+from spawnery.records.leases import new_holder
+from spawnery.records.port import JobRecords
 from spawnery_dispatcher.config import Config, Redis
 from spawnery_dispatcher.embedded import embedded_redis
 from spawnery_dispatcher.store.connection import connect_blocking
@@ -47,8 +47,8 @@ PRELUDE = """
 import sys
 from datetime import datetime, timedelta, UTC
 from spawnery import JobState, Outcome
-from spawnery.holders import new_holder
-from spawnery.records import Record
+from spawnery.records.leases import new_holder
+from spawnery.records.port import Record
 from spawnery_dispatcher.store.connection import connect_blocking
 from spawnery_dispatcher.store.keys import Keys
 from spawnery_dispatcher.store.records import RedisRecords

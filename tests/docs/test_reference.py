@@ -11,8 +11,8 @@ from types import ModuleType
 
 import pytest
 from spawnery import JobSpec, Resources, SecretRef
-from spawnery.capabilities import asked_for
-from spawnery.hookspecs import OPTIONAL_HOOKS, SHARED_HOOKS, SPAWNER_HOOKS, HookSpecs
+from spawnery.contract.hookspecs import OPTIONAL_HOOKS, SHARED_HOOKS, SPAWNER_HOOKS, HookSpecs
+from spawnery.lifecycle.preparation.capabilities import asked_for
 from spawnery.local.plugin import plugin as local_plugin
 from spawnery.testing import fake
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from attrs import evolve, field, frozen
-from spawnery.hookspecs import hookimpl
-from spawnery.outcomes import JobGone, JobSeen, JobState, JobStatus, Outcome, WatchEvent
-from spawnery.streams import JobStream
+from spawnery.contract.hookspecs import hookimpl
+from spawnery.contract.streams import JobStream
+from spawnery.model.outcome import JobGone, JobSeen, JobState, JobStatus, Outcome, WatchEvent
 from spawnery.testing.fake import FakeSpawner
 from spawnery.testing.fake.bench import FakeBench
 

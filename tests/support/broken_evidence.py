@@ -10,10 +10,10 @@ from typing import Any
 
 from attrs import evolve
 from broken_base import Lying, caught, told_by
-from spawnery.contract import Cancellation, Place, RemoveRequest, SpawnRequest, StopRequest
+from spawnery.contract.hookspecs import hookimpl
+from spawnery.contract.requests import Cancellation, Place, RemoveRequest, SpawnRequest, StopRequest
 from spawnery.errors import EngineError, NameConflict, SpawnerError
-from spawnery.hookspecs import hookimpl
-from spawnery.outcomes import JobHandle, JobStatus, Outcome
+from spawnery.model.outcome import JobHandle, JobStatus, Outcome
 from spawnery.testing.fake import FakeSpawner
 
 _ENDS: dict[tuple[str, str], Outcome] = {}

@@ -19,16 +19,22 @@ import broken_evidence  # noqa: F401 - registers its own
 import broken_streams  # noqa: F401 - registers its own
 from attrs import evolve
 from broken_base import BROKEN, Lying, caught, success_of, vanished_well
+from spawnery.contract.hookspecs import hookimpl
 from spawnery.errors import NameConflict, SpawnFailed, SpecConflict
-from spawnery.hookspecs import hookimpl
-from spawnery.outcomes import JobHandle, JobState, JobStatus, Outcome
-from spawnery.secret import Secret
+from spawnery.model.outcome import JobHandle, JobState, JobStatus, Outcome
+from spawnery.model.secret import Secret
 from spawnery.testing.fake import FakeSettings, FakeSpawner, engine_at, plugin
 from spawnery.testing.fake.job import status_of
 
 if TYPE_CHECKING:
-    from spawnery.contract import Plan, PlanRequest, RemoveRequest, SpawnRequest, StopRequest
-    from spawnery.plugin import SpawnerPlugin, SpawnerRuntime
+    from spawnery.contract.declaration import SpawnerPlugin, SpawnerRuntime
+    from spawnery.contract.requests import (
+        Plan,
+        PlanRequest,
+        RemoveRequest,
+        SpawnRequest,
+        StopRequest,
+    )
 
 # -- P1 --------------------------------------------------------------------------------------
 

@@ -7,13 +7,19 @@ from typing import Any, Self
 
 from docker_case import PATIENCE, DockerCase
 from docker_images import BUSYBOX
-from spawnery.completing import labels_of
-from spawnery.contract import Deadline, RemoveRequest, SpawnRequest, StopRequest, WatchRequest
-from spawnery.engine_clock import EngineClock
-from spawnery.models import JobSpec, Network
-from spawnery.outcomes import JobGone, JobStatus, WatchEvent
-from spawnery.plugin import LABEL_RECORD_ID, SpawnerRuntime
-from spawnery.streams import JobStream
+from spawnery.contract.declaration import LABEL_RECORD_ID, SpawnerRuntime
+from spawnery.contract.engine_clock import EngineClock
+from spawnery.contract.requests import (
+    Deadline,
+    RemoveRequest,
+    SpawnRequest,
+    StopRequest,
+    WatchRequest,
+)
+from spawnery.contract.streams import JobStream
+from spawnery.lifecycle.preparation.completing import labels_of
+from spawnery.model.job import JobSpec, Network
+from spawnery.model.outcome import JobGone, JobStatus, WatchEvent
 from spawnery_docker.plugin import DockerSpawner
 from spawnery_docker.settings import DockerSettings
 

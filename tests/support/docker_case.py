@@ -19,9 +19,9 @@ from typing import IO, Any, TypeVar
 from docker_images import BUSYBOX
 from docker_jobs import docker
 from job_calls import finished_program, output_of, polled
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobState
-from spawnery.plugin import LABEL_INSTANCE
+from spawnery.contract.declaration import LABEL_INSTANCE
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobState
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy

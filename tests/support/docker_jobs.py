@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from docker_images import BUSYBOX
-from spawnery.models import JobSpec
-from spawnery.outcomes import LogChunk
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import LogChunk
 from spawnery.spawner import Spawner
 
 PATIENCE = 60.0

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobState
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobState
 from spawnery.spawner import Spawner
 
 T = TypeVar("T")

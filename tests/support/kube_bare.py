@@ -8,10 +8,16 @@ from docker_images import BUSYBOX
 from kube_account import runtime_of
 from kube_case import PATIENCE, KubeCase, eventually
 from kube_request import request_of
-from spawnery.contract import Deadline, LogsRequest, RemoveRequest, SpawnRequest, StopRequest
-from spawnery.engine_clock import EngineClock
-from spawnery.models import Resources
-from spawnery.outcomes import JobState, JobStatus
+from spawnery.contract.engine_clock import EngineClock
+from spawnery.contract.requests import (
+    Deadline,
+    LogsRequest,
+    RemoveRequest,
+    SpawnRequest,
+    StopRequest,
+)
+from spawnery.model.job import Resources
+from spawnery.model.outcome import JobState, JobStatus
 from spawnery_kubernetes.plugin import KubernetesSpawner
 from spawnery_kubernetes.settings import KubernetesSettings
 

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 from docker_images import BUSYBOX
 from job_calls import finished_program, output_of, polled
 from kube_account import Account
-from spawnery.models import JobSpec, Resources
-from spawnery.outcomes import JobState
-from spawnery.plugin import LABEL_INSTANCE
+from spawnery.contract.declaration import LABEL_INSTANCE
+from spawnery.model.job import JobSpec, Resources
+from spawnery.model.outcome import JobState
 from spawnery.spawner import Spawner
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from spawnery.serialize import structure_options
+from spawnery.jobfile.json import structure_options
 from spawnery_kubernetes.options import KubernetesOptions
 
 _LABELS = {"spawnery.dev/instance": "me", "spawnery.dev/job-id": "j1", "team": "red"}

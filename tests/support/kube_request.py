@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spawnery.completing import labels_of
-from spawnery.contract import Deadline, SpawnRequest
-from spawnery.models import JobSpec
-from spawnery.plugin import LABEL_RECORD_ID
-from spawnery.secret import Secret, SecretRef
+from spawnery.contract.declaration import LABEL_RECORD_ID
+from spawnery.contract.requests import Deadline, SpawnRequest
+from spawnery.lifecycle.preparation.completing import labels_of
+from spawnery.model.job import JobSpec
+from spawnery.model.secret import Secret, SecretRef
 from spawnery_kubernetes.options import KubernetesOptions
 
 HASH = "v1.0123456789abcdef"

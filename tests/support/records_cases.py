@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 from spawnery import JobState, Outcome
-from spawnery.contract import Place
+from spawnery.contract.requests import Place
 from spawnery.errors import JobNotFound
-from spawnery.holders import is_alive, new_holder
-from spawnery.outcomes import KillReason
-from spawnery.records import JobRecords, Kill, Record, Step
+from spawnery.model.outcome import KillReason
+from spawnery.records.leases import is_alive, new_holder
+from spawnery.records.port import JobRecords, Kill, Record, Step
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LATER = NOW + timedelta(days=7)
@@ -309,7 +309,7 @@ class RecordsCases:
 
     def test_the_lease_of_a_killed_process_is_void(self, records, me):
         """A lease of an hour is free as soon as its holder was killed with -9, reaped or not."""
-        script = "from spawnery.holders import *; print(new_holder(), flush=True); input()"
+        script = "from spawnery.records.leases import *; print(new_holder(), flush=True); input()"
         child = python(script)
         try:
             holder = child.stdout.readline().strip()

@@ -30,8 +30,8 @@ from spawnery import (
     WatchRequest,
     hookimpl,
 )
-from spawnery.outcomes import WatchEvent
-from spawnery.settings import setting
+from spawnery.model.outcome import WatchEvent
+from spawnery.settings.schema import setting
 
 
 @frozen(kw_only=True)

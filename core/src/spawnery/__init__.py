@@ -8,50 +8,50 @@ from __future__ import annotations
 TYPE_CHECKING = False  # importing typing would be most of what this import costs
 if TYPE_CHECKING:
     from spawnery.aio import AsyncSpawner as AsyncSpawner
-    from spawnery.contract import CheckItem as CheckItem
-    from spawnery.contract import Deadline as Deadline
-    from spawnery.contract import HookContext as HookContext
-    from spawnery.contract import LogsRequest as LogsRequest
-    from spawnery.contract import Plan as Plan
-    from spawnery.contract import PlanRequest as PlanRequest
-    from spawnery.contract import RemoveRequest as RemoveRequest
-    from spawnery.contract import SpawnRequest as SpawnRequest
-    from spawnery.contract import StopRequest as StopRequest
-    from spawnery.contract import WatchRequest as WatchRequest
+    from spawnery.contract.declaration import SpawnerPlugin as SpawnerPlugin
+    from spawnery.contract.declaration import SpawnerRuntime as SpawnerRuntime
+    from spawnery.contract.hookspecs import hookimpl as hookimpl
+    from spawnery.contract.hookspecs import hookspec as hookspec
+    from spawnery.contract.requests import CheckItem as CheckItem
+    from spawnery.contract.requests import Deadline as Deadline
+    from spawnery.contract.requests import HookContext as HookContext
+    from spawnery.contract.requests import LogsRequest as LogsRequest
+    from spawnery.contract.requests import Plan as Plan
+    from spawnery.contract.requests import PlanRequest as PlanRequest
+    from spawnery.contract.requests import RemoveRequest as RemoveRequest
+    from spawnery.contract.requests import SpawnRequest as SpawnRequest
+    from spawnery.contract.requests import StopRequest as StopRequest
+    from spawnery.contract.requests import WatchRequest as WatchRequest
+    from spawnery.contract.streams import JobStream as JobStream
+    from spawnery.contract.streams import ThreadedStream as ThreadedStream
     from spawnery.errors import SpawnerError as SpawnerError
-    from spawnery.hookspecs import hookimpl as hookimpl
-    from spawnery.hookspecs import hookspec as hookspec
-    from spawnery.logtext import LogStream as LogStream
-    from spawnery.logtext import LogText as LogText
-    from spawnery.models import JobSpec as JobSpec
-    from spawnery.models import Network as Network
-    from spawnery.models import PullPolicy as PullPolicy
-    from spawnery.models import Resources as Resources
-    from spawnery.models import Security as Security
-    from spawnery.naming import job_id_from as job_id_from
-    from spawnery.outcomes import EventKind as EventKind
-    from spawnery.outcomes import JobEvent as JobEvent
-    from spawnery.outcomes import JobGone as JobGone
-    from spawnery.outcomes import JobHandle as JobHandle
-    from spawnery.outcomes import JobSeen as JobSeen
-    from spawnery.outcomes import JobState as JobState
-    from spawnery.outcomes import JobStatus as JobStatus
-    from spawnery.outcomes import LogChunk as LogChunk
-    from spawnery.outcomes import Outcome as Outcome
-    from spawnery.outcomes import Synced as Synced
-    from spawnery.plugin import SpawnerPlugin as SpawnerPlugin
-    from spawnery.plugin import SpawnerRuntime as SpawnerRuntime
-    from spawnery.secret import Secret as Secret
-    from spawnery.secret import SecretRef as SecretRef
+    from spawnery.lifecycle.log_text import LogStream as LogStream
+    from spawnery.lifecycle.log_text import LogText as LogText
+    from spawnery.model.job import JobSpec as JobSpec
+    from spawnery.model.job import Network as Network
+    from spawnery.model.job import PullPolicy as PullPolicy
+    from spawnery.model.job import Resources as Resources
+    from spawnery.model.job import Security as Security
+    from spawnery.model.names import job_id_from as job_id_from
+    from spawnery.model.outcome import EventKind as EventKind
+    from spawnery.model.outcome import JobEvent as JobEvent
+    from spawnery.model.outcome import JobGone as JobGone
+    from spawnery.model.outcome import JobHandle as JobHandle
+    from spawnery.model.outcome import JobSeen as JobSeen
+    from spawnery.model.outcome import JobState as JobState
+    from spawnery.model.outcome import JobStatus as JobStatus
+    from spawnery.model.outcome import LogChunk as LogChunk
+    from spawnery.model.outcome import Outcome as Outcome
+    from spawnery.model.outcome import Synced as Synced
+    from spawnery.model.secret import Secret as Secret
+    from spawnery.model.secret import SecretRef as SecretRef
     from spawnery.spawner import Spawner as Spawner
-    from spawnery.streams import JobStream as JobStream
-    from spawnery.streams import ThreadedStream as ThreadedStream
 
 __version__ = "0.2.0"
 
 _HOMES = {
     "aio": ("AsyncSpawner",),
-    "contract": (
+    "contract.requests": (
         "CheckItem",
         "Deadline",
         "HookContext",
@@ -64,11 +64,11 @@ _HOMES = {
         "WatchRequest",
     ),
     "errors": ("SpawnerError",),
-    "hookspecs": ("hookimpl", "hookspec"),
-    "logtext": ("LogStream", "LogText"),
-    "models": ("JobSpec", "Network", "PullPolicy", "Resources", "Security"),
-    "naming": ("job_id_from",),
-    "outcomes": (
+    "contract.hookspecs": ("hookimpl", "hookspec"),
+    "lifecycle.log_text": ("LogStream", "LogText"),
+    "model.job": ("JobSpec", "Network", "PullPolicy", "Resources", "Security"),
+    "model.names": ("job_id_from",),
+    "model.outcome": (
         "EventKind",
         "JobEvent",
         "JobGone",
@@ -80,10 +80,10 @@ _HOMES = {
         "Outcome",
         "Synced",
     ),
-    "plugin": ("SpawnerPlugin", "SpawnerRuntime"),
-    "secret": ("Secret", "SecretRef"),
+    "contract.declaration": ("SpawnerPlugin", "SpawnerRuntime"),
+    "model.secret": ("Secret", "SecretRef"),
     "spawner": ("Spawner",),
-    "streams": ("JobStream", "ThreadedStream"),
+    "contract.streams": ("JobStream", "ThreadedStream"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

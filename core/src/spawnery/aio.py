@@ -11,20 +11,20 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from spawnery import arguments
+from spawnery.contract.streams import JobStream
 from spawnery.errors import SpawnerError, WaitTimeout
-from spawnery.logtext import LineDecoder, LogText, TextDecoder
-from spawnery.outcomes import JobHandle, JobStatus, LogChunk, Outcome
+from spawnery.lifecycle.log_text import LineDecoder, LogText, TextDecoder
+from spawnery.lifecycle.preparation import arguments
+from spawnery.model.outcome import JobHandle, JobStatus, LogChunk, Outcome
 from spawnery.spawner import Spawner
-from spawnery.streams import JobStream
-from spawnery.workers import MOST_STOPS, Workers
+from spawnery.toolkit.workers import MOST_STOPS, Workers
 
 if TYPE_CHECKING:
-    from spawnery.contract import CheckItem
-    from spawnery.models import JobSpec
-    from spawnery.planning import JobPlan
-    from spawnery.reaper import Decision
-    from spawnery.records import KnownPlace
+    from spawnery.contract.requests import CheckItem
+    from spawnery.lifecycle.plan import JobPlan
+    from spawnery.lifecycle.reaper import Decision
+    from spawnery.model.job import JobSpec
+    from spawnery.records.port import KnownPlace
 
 T = TypeVar("T")
 

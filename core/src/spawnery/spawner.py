@@ -8,35 +8,35 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from spawnery import arguments
-from spawnery.completing import Completer
-from spawnery.contract import (
+from spawnery.contract.requests import (
     Cancellation,
     CheckItem,
     SpawnRequest,
 )
-from spawnery.ending import Ending
+from spawnery.contract.streams import JobStream, PushStream
 from spawnery.errors import ConfigurationError, LogsUnavailable, SpawnerError, StateError
-from spawnery.hashing import spec_hash
-from spawnery.joblogs import FollowedLog
-from spawnery.jobs import Jobs
-from spawnery.kill_listener import KillListener
-from spawnery.logtext import LogStream
-from spawnery.models import JobSpec
-from spawnery.naming import check_job_id, object_name
-from spawnery.outcomes import EventKind, JobHandle, JobStatus, Outcome
-from spawnery.spawning import OneAtATime, Spawning, expected
-from spawnery.streams import JobStream, PushStream
-from spawnery.tracker import Tracker
-from spawnery.upkeep import Upkeep
-from spawnery.workers import Workers
+from spawnery.lifecycle.ending import Ending
+from spawnery.lifecycle.jobs import Jobs
+from spawnery.lifecycle.kill_listener import KillListener
+from spawnery.lifecycle.log_text import LogStream
+from spawnery.lifecycle.logs import FollowedLog
+from spawnery.lifecycle.preparation import arguments
+from spawnery.lifecycle.preparation.completing import Completer
+from spawnery.lifecycle.spawn import OneAtATime, Spawning, expected
+from spawnery.lifecycle.tracker import Tracker
+from spawnery.lifecycle.upkeep import Upkeep
+from spawnery.model.job import JobSpec
+from spawnery.model.names import check_job_id, object_name
+from spawnery.model.outcome import EventKind, JobHandle, JobStatus, Outcome
+from spawnery.model.spec_hash import spec_hash
+from spawnery.toolkit.workers import Workers
 
 if TYPE_CHECKING:
-    from spawnery.opening import Parts
-    from spawnery.planning import JobPlan
-    from spawnery.plugin import SpawnerPlugin
-    from spawnery.reaper import Decision
-    from spawnery.records import JobRecords, KnownPlace
+    from spawnery.contract.declaration import SpawnerPlugin
+    from spawnery.lifecycle.plan import JobPlan
+    from spawnery.lifecycle.reaper import Decision
+    from spawnery.loading.assembly import Parts
+    from spawnery.records.port import JobRecords, KnownPlace
 
 _UPKEEP_AT_ONCE: Final = 32
 """Jobs that are looked after at once."""
@@ -158,7 +158,7 @@ class Spawner:
         Raises:
             ConfigurationError, PluginError: See ``from_environment``.
         """
-        from spawnery.opening import open_parts  # noqa: PLC0415 - loads what only this needs
+        from spawnery.loading.assembly import open_parts  # noqa: PLC0415 - loads what only this needs
 
         parts = open_parts(
             name,
@@ -399,7 +399,7 @@ class Spawner:
         Args:
             dry_run: Only say what would be done and why.
         """
-        from spawnery.reaper import Reaper  # noqa: PLC0415 - seldom used
+        from spawnery.lifecycle.reaper import Reaper  # noqa: PLC0415 - seldom used
 
         reaper = Reaper(self._engine, self._ledger, ending=self._ending, settings=self._core)
         return reaper.reap(dry_run=dry_run)
@@ -445,7 +445,7 @@ class Spawner:
         Raises:
             InvalidSpec, Unsupported, JobRefused: As ``spawn``.
         """
-        from spawnery.planning import plan_job  # noqa: PLC0415 - seldom used
+        from spawnery.lifecycle.plan import plan_job  # noqa: PLC0415 - seldom used
 
         digest = spec_hash(arguments.spec(spec))
         prepared = self._completer.prepare(spec)
@@ -461,7 +461,7 @@ class Spawner:
             probe: Run a job as well.
             probe_spec: That job; one that does nothing when None.
         """
-        from spawnery.doctor import check_all  # noqa: PLC0415 - seldom used
+        from spawnery.lifecycle.check import check_all  # noqa: PLC0415 - seldom used
 
         if probe_spec is not None:
             arguments.spec(probe_spec)

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from attrs import evolve
-from spawnery.outcomes import JobState
+from spawnery.model.outcome import JobState
 
 from spawnery_dispatcher.config import Config, Limits, Project, Redis, Slack
 from spawnery_dispatcher.metrics import Metrics
@@ -286,7 +286,7 @@ async def _typed() -> AsyncIterator[str]:
             loop.call_soon_threadsafe(lines.put_nowait, line)
         loop.call_soon_threadsafe(lines.put_nowait, None)
 
-    from spawnery.streams import start_daemon  # noqa: PLC0415 - only here
+    from spawnery.contract.streams import start_daemon  # noqa: PLC0415 - only here
 
     start_daemon("chat-input", read)
     while (line := await lines.get()) is not None:

@@ -70,7 +70,7 @@ def check(path: str | None, *, as_json: bool) -> None:
     """
     import json  # noqa: PLC0415 - a command loads its own
 
-    from spawnery.serialize import to_json  # noqa: PLC0415
+    from spawnery.jobfile.json import to_json  # noqa: PLC0415
 
     from spawnery_dispatcher.check import examine  # noqa: PLC0415
 

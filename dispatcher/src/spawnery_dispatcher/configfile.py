@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import attrs
 from spawnery.errors import ConfigurationError, InvalidSpec
-from spawnery.jobfile_formats import Document, Malformed, read_toml
-from spawnery.structuring import structure
+from spawnery.jobfile.formats import Document, Malformed, read_toml
+from spawnery.jobfile.structure import structure
 
 from spawnery_dispatcher.config import Config
 from spawnery_dispatcher.model.steps import CRASH_VARIABLE

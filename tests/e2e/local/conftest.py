@@ -11,17 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from spawnery.completing import labels_of
-from spawnery.contract import Deadline, LogsRequest, RemoveRequest, SpawnRequest, StopRequest
-from spawnery.hashing import spec_hash
+from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract.requests import (
+    Deadline,
+    LogsRequest,
+    RemoveRequest,
+    SpawnRequest,
+    StopRequest,
+)
+from spawnery.lifecycle.preparation.completing import labels_of
 from spawnery.local.plugin import LocalSpawner
 from spawnery.local.settings import LocalSettings
-from spawnery.models import JobSpec
-from spawnery.plugin import SpawnerRuntime
-from spawnery.secret import Secret
+from spawnery.model.job import JobSpec
+from spawnery.model.secret import Secret
+from spawnery.model.spec_hash import spec_hash
 
 if TYPE_CHECKING:
-    from spawnery.outcomes import JobStatus, Outcome
+    from spawnery.model.outcome import JobStatus, Outcome
 
 LIMIT = 60.0
 SOURCES = str(Path(__file__).parents[3] / "core" / "src")

@@ -6,9 +6,9 @@ import os
 
 import pytest
 from spawnery.errors import StateError
-from spawnery.local import files
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobState
+from spawnery.local.system import files
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobState
 from spawnery.spawner import Spawner
 
 LIMIT = 60.0

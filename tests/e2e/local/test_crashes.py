@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from spawnery.local import files, processes
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobState
+from spawnery.local.system import files, processes
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobState
 
 HERE = Path(__file__).parent
 DAEMON = """
@@ -79,7 +79,7 @@ sys.path.insert(0, {here!r})
 from conftest import Engine
 from pathlib import Path
 from spawnery.local import client
-from spawnery.models import JobSpec
+from spawnery.model.job import JobSpec
 
 def die(*_args, **_more):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -285,7 +285,7 @@ def test_a_stop_whose_signal_is_lost_is_found_by_the_supervisor(engine, monkeypa
 
 def test_half_made_folders_are_swept(engine):
     """Those whose maker is dead, at once; not one whose maker lives, not what is no draft."""
-    from spawnery.local import locks
+    from spawnery.local.system import locks
 
     engine.spawner._store.ensure()
     jobs = engine.folder / "local" / "jobs"

@@ -8,13 +8,13 @@ import signal
 
 import pytest
 from attrs import evolve
-from spawnery.contract import Deadline, RemoveRequest, StopRequest
+from spawnery.contract.declaration import LABEL_RECORD_ID
+from spawnery.contract.requests import Deadline, RemoveRequest, StopRequest
 from spawnery.errors import NameConflict
-from spawnery.local import processes
-from spawnery.local.clocks import Clocks
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobState
-from spawnery.plugin import LABEL_RECORD_ID
+from spawnery.local.system import processes
+from spawnery.local.system.clocks import Clocks
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobState
 
 SLEEPS = JobSpec(job_id="job", command=("sleep", "600"))
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from spawnery.errors import InvalidSpec, LogsUnavailable, StreamLost
-from spawnery.local import files
-from spawnery.local.logfile import files_of
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobState
+from spawnery.local.output.log_file import files_of
+from spawnery.local.system import files
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobState
 
 LINES = (
     "import sys, time\nfor n in range(40):\n    print(n, file=(sys.stdout, sys.stderr)[n % 2],"

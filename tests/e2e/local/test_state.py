@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from commands import checked
 from spawnery.errors import StateError
-from spawnery.local import files
-from spawnery.outcomes import JobState
+from spawnery.local.system import files
+from spawnery.model.outcome import JobState
 
 HERE = Path(__file__).parent
 PROGRAM = """
@@ -40,7 +40,8 @@ def in_another_process(folder, *, before="", nobody=False):
 
     code = PROGRAM.format(here=str(HERE), folder=str(folder))
     lead = ["import sys, os", f"sys.path[:0] = {sys.path!r}"]
-    lead += ["import attrs, pytest, spawnery.local.plugin, spawnery.completing, json"]
+    lead += ["import attrs, pytest, spawnery.local.plugin, json"]
+    lead += ["import spawnery.lifecycle.preparation.completing"]
     lead += [f"sys.path.insert(0, {str(HERE)!r})", "import conftest, fnmatch, shutil, platform"]
     if nobody:
         lead += ["os.setgroups([])", "os.setgid(65534)", "os.setuid(65534)"]
@@ -207,7 +208,7 @@ def test_what_the_supervisor_cannot_write_is_said(engine, tmp_path):
 
 def test_error_numbers_are_told_apart():
     """Full, denied, and everything else."""
-    from spawnery.local.errors import state_error
+    from spawnery.local.state.errors import state_error
 
     causes = {
         number: state_error(OSError(number, os.strerror(number)), "x", Path("/x")).cause

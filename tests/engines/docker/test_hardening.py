@@ -10,9 +10,9 @@ import pytest
 from docker_case import PATIENCE, DockerCase, eventually, output, sh
 from docker_images import BUSYBOX
 from spawnery.errors import InvalidSpec, SpawnerError
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobState
-from spawnery.secret import SecretRef
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobState
+from spawnery.model.secret import SecretRef
 from spawnery.spawner import Spawner
 
 pytestmark = pytest.mark.engine("docker")

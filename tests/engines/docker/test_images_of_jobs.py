@@ -14,10 +14,10 @@ from docker_case import DockerCase, eventually
 from docker_images import BUSYBOX
 from private_docker import PrivateDocker
 from registry import BadRegistry, bad_registry, make_image, refusal
+from spawnery.contract.declaration import LABEL_DEADLINE
 from spawnery.errors import SpawnFailed
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobState
-from spawnery.plugin import LABEL_DEADLINE
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobState
 
 pytestmark = pytest.mark.engine("docker")
 PATIENCE = 60.0

@@ -11,8 +11,8 @@ import pytest
 from docker_case import PATIENCE, DockerCase, eventually, output, running, sh
 from docker_images import BUSYBOX
 from spawnery.errors import InvalidSpec, SpawnFailed
-from spawnery.models import JobSpec, Resources
-from spawnery.outcomes import JobState, Outcome
+from spawnery.model.job import JobSpec, Resources
+from spawnery.model.outcome import JobState, Outcome
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy

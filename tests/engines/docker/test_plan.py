@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from docker_case import DockerCase, eventually, sh
 from docker_images import BUSYBOX
-from spawnery.models import JobSpec
-from spawnery.plugin import LABEL_RECORD_ID
-from spawnery.secret import MASK
+from spawnery.contract.declaration import LABEL_RECORD_ID
+from spawnery.model.job import JobSpec
+from spawnery.model.secret import MASK
 
 pytestmark = pytest.mark.engine("docker")
 

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 from docker_case import PATIENCE, DockerCase, sh
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobState
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobState
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy

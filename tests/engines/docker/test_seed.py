@@ -13,9 +13,9 @@ from api_versions import Versions, engine_of_versions
 from docker_case import PATIENCE, DockerCase, eventually, output, running, sh
 from docker_images import BUSYBOX
 from spawnery.errors import SpawnFailed
-from spawnery.models import JobSpec, Resources
-from spawnery.naming import generate_job_id
-from spawnery.outcomes import JobState
+from spawnery.model.job import JobSpec, Resources
+from spawnery.model.names import generate_job_id
+from spawnery.model.outcome import JobState
 
 pytestmark = pytest.mark.engine("docker")
 

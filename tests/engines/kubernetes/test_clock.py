@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from kube_bare import Bare
 from kube_case import KubeCase, eventually
-from spawnery.outcomes import JobState
-from spawnery.plugin import Clock
+from spawnery.contract.declaration import Clock
+from spawnery.model.outcome import JobState
 
 pytestmark = pytest.mark.engine("kubernetes")
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from kube_case import KubeCase, sh
 from spawnery.errors import EngineUnreachable
-from spawnery.models import Security
-from spawnery.secret import MASK, SecretRef
+from spawnery.model.job import Security
+from spawnery.model.secret import MASK, SecretRef
 from spawnery.testing.proxy import TransportProxy
 
 pytestmark = pytest.mark.engine("kubernetes")

@@ -14,7 +14,7 @@ from kube_account import Account, deployed, right_of, runtime_of, without
 from kube_case import PATIENCE, KubeCase, eventually, sh
 from kube_request import request_of
 from kubectl import Kubectl
-from spawnery.contract import (
+from spawnery.contract.requests import (
     CheckItem,
     Deadline,
     LogsRequest,
@@ -23,9 +23,9 @@ from spawnery.contract import (
     WatchRequest,
 )
 from spawnery.errors import EngineDenied, SpecConflict, StreamLost
-from spawnery.models import Security
-from spawnery.outcomes import JobState
-from spawnery.secret import Secret, SecretRef
+from spawnery.model.job import Security
+from spawnery.model.outcome import JobState
+from spawnery.model.secret import Secret, SecretRef
 from spawnery_kubernetes.objects.rights import (
     CHECK_RULES,
     PLACE_RULES,

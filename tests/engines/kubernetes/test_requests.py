@@ -6,9 +6,9 @@ import re
 
 import pytest
 from kube_case import PATIENCE, KubeCase, sh
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobState
-from spawnery.secret import SecretRef
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobState
+from spawnery.model.secret import SecretRef
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy

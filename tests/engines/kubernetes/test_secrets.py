@@ -9,8 +9,8 @@ import threading
 import pytest
 from kube_case import PATIENCE, KubeCase, eventually, output, running, sh
 from spawnery.errors import InvalidSpec, SpecConflict
-from spawnery.outcomes import JobState
-from spawnery.secret import SecretRef
+from spawnery.model.outcome import JobState
+from spawnery.model.secret import SecretRef
 from spawnery.testing.faults import Fault, Rule, Seen
 from spawnery.testing.proxy import TransportProxy
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.engine("kubernetes")
 SECRETS = r"/secrets(\?|$)"
 CALLER = """
 import sys
-from spawnery.jobfile import parse
+from spawnery.jobfile.reader import parse
 from spawnery.spawner import Spawner
 with Spawner.open() as spawner:
     spawner.spawn(parse(sys.argv[1].encode(), name="job.json"))

@@ -13,11 +13,11 @@ from kube_account import deployed
 from kube_case import PATIENCE, KubeCase, eventually, running, sh
 from kube_faults import restart
 from kubectl import Kubectl
-from spawnery.contract import WatchRequest
-from spawnery.models import Resources
-from spawnery.outcomes import JobGone, JobSeen, JobState, JobStatus, Synced, WatchEvent
+from spawnery.contract.requests import WatchRequest
+from spawnery.contract.streams import JobStream
+from spawnery.model.job import Resources
+from spawnery.model.outcome import JobGone, JobSeen, JobState, JobStatus, Synced, WatchEvent
 from spawnery.spawner import Spawner
-from spawnery.streams import JobStream
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.proxy import TransportProxy
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from spawnery.cli import ages
+from spawnery.cli.printing import ages
 
 
 @pytest.mark.parametrize(

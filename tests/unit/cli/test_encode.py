@@ -6,10 +6,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spawnery.cli import encode
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobState, LogChunk, Outcome
-from spawnery.secret import Secret, SecretRef
+from spawnery.cli.printing import encode
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobState, LogChunk, Outcome
+from spawnery.model.secret import Secret, SecretRef
 
 
 def test_a_model_becomes_a_document() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
-from spawnery.cli import ending
 from spawnery.cli.app import App
-from spawnery.outcomes import JobState, Outcome
+from spawnery.cli.printing import ending
+from spawnery.model.outcome import JobState, Outcome
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from spawnery import JobSpec, JobState, Outcome
-from spawnery.cli import ending, failure, fields
+from spawnery.cli import failure
 from spawnery.cli.app import App
+from spawnery.cli.printing import ending, fields
 from spawnery.errors import InvalidSpec
-from spawnery.models import Resources
+from spawnery.model.job import Resources
 
 WITHOUT_OPTION = {"command", "resources"}
 

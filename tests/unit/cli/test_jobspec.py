@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 import pytest
-from spawnery.cli import jobflags
 from spawnery.cli.app import App
-from spawnery.cli.jobspec import spec_of
+from spawnery.cli.options import job_flags as jobflags
+from spawnery.cli.options.job_spec import spec_of
 from spawnery.errors import InvalidSpec
-from spawnery.models import JobSpec, Security
-from spawnery.secret import SecretRef
+from spawnery.model.job import JobSpec, Security
+from spawnery.model.secret import SecretRef
 
 
 def parse(

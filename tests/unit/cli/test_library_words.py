@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import spawnery
-from spawnery.cli import fields
+from spawnery.cli.printing import fields
 
 ROOT = Path(__file__).parents[3]
 SOURCES = ("core/src", "plugins/docker_spawner/src", "plugins/k8s_spawner/src", "dispatcher/src")

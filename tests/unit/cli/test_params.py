@@ -8,7 +8,7 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery.cli import params
+from spawnery.cli.options import params
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from spawnery.cli.app import App
-from spawnery.cli.progress import Progress
-from spawnery.outcomes import EventKind, JobEvent
+from spawnery.cli.printing.progress import Progress
+from spawnery.model.outcome import EventKind, JobEvent
 
 
 def event(
@@ -44,7 +44,7 @@ def test_a_step_soon_after_another_is_told_later(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where it still goes on then; a step that is over, and what was spawned, is not told of."""
-    monkeypatch.setattr("spawnery.cli.progress._LINE_EVERY_SECONDS", 0.5)
+    monkeypatch.setattr("spawnery.cli.printing.progress._LINE_EVERY_SECONDS", 0.5)
     progress = Progress(App({}), "demo")
     for message in ("asking a helper", "pulling alpine", "pulling alpine"):
         progress.job_event(event(message))
@@ -80,8 +80,8 @@ def test_verbose_tells_the_other_events(capfd: pytest.CaptureFixture[str]) -> No
 DRAWS = """
 import datetime
 from spawnery.cli.app import App
-from spawnery.cli.progress import Progress
-from spawnery.outcomes import EventKind, JobEvent
+from spawnery.cli.printing.progress import Progress
+from spawnery.model.outcome import EventKind, JobEvent
 
 progress = Progress(App(), "demo")
 for current in (None, 1 << 20, 2 << 20):

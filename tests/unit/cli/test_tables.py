@@ -6,8 +6,8 @@ import io
 import sys
 from typing import TYPE_CHECKING
 
-from spawnery.cli import tables
-from spawnery.cli.tables import Cell, layout
+from spawnery.cli.printing import tables
+from spawnery.cli.printing.tables import Cell, layout
 
 if TYPE_CHECKING:
     import pytest

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 from spawnery import JobHandle, JobSpec, Spawner
-from spawnery.records import JobRecords, MemoryRecords
+from spawnery.records.port import JobRecords, MemoryRecords
 from spawnery.testing.fake import FakeEngine, declare
 
 INSTANCE = "tests"

@@ -6,8 +6,13 @@ import attrs
 import pytest
 from attrs import frozen
 from spawnery import JobSpec, Resources, SecretRef
-from spawnery.capabilities import asked_for, own_options, refuse_unsupported, unused_options
 from spawnery.errors import InvalidSpec, Unsupported
+from spawnery.lifecycle.preparation.capabilities import (
+    asked_for,
+    own_options,
+    refuse_unsupported,
+    unused_options,
+)
 
 ASKED = [
     ({"image": "a"}, "image", "field.image"),

@@ -10,9 +10,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from spawnery import JobSpec, Resources, SecretRef
-from spawnery.checks import MAX_SECONDS, MAX_TOTAL_BYTES, MAX_VALUE_BYTES, total_environment
 from spawnery.errors import InvalidSpec
-from spawnery.secret import Secret
+from spawnery.model.secret import Secret
+from spawnery.model.validators import (
+    MAX_SECONDS,
+    MAX_TOTAL_BYTES,
+    MAX_VALUE_BYTES,
+    total_environment,
+)
 
 NUL = "a\0b"
 SURROGATE = "a\ud800"

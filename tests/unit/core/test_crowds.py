@@ -9,8 +9,8 @@ import time
 import pytest
 from attrs import evolve
 from spawnery import JobSpec, JobState, Spawner
-from spawnery.hookspecs import hookimpl
-from spawnery.records import MemoryRecords
+from spawnery.contract.hookspecs import hookimpl
+from spawnery.records.port import MemoryRecords
 from spawnery.testing.fake import FakeEngine, FakeSpawner, declare
 
 LIMIT = 240

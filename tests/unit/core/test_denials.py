@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from spawnery.denials import denied_by_kernel
+from spawnery.toolkit.denials import denied_by_kernel
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ from typing import Any
 
 import attrs
 import pytest
-from spawnery import discovery, settings
-from spawnery.discovery import Installed
+from spawnery.contract.declaration import API_VERSION, SpawnerPlugin
+from spawnery.contract.hookspecs import SPAWNER_HOOKS, hookimpl
 from spawnery.errors import ConfigurationError, PluginError, SpawnerInvalid
-from spawnery.hookspecs import SPAWNER_HOOKS, hookimpl
-from spawnery.manager import build_manager, check_spawner_object
-from spawnery.plugin import API_VERSION, SpawnerPlugin
+from spawnery.loading import discovery
+from spawnery.loading.discovery import Installed
+from spawnery.loading.registration import build_manager, check_spawner_object
+from spawnery.settings import schema as settings
 
 
 def item(name: str) -> Installed:

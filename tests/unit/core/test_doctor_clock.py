@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from spawnery.doctor import clock_item
+from spawnery.lifecycle.check import clock_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable

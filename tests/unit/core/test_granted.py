@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from attrs import evolve
 from spawnery import JobSpec, Resources, Spawner
-from spawnery.contract import HookContext, Place
+from spawnery.contract.hookspecs import hookimpl
+from spawnery.contract.requests import HookContext, Place
 from spawnery.errors import Unsupported
-from spawnery.granted import Granted
-from spawnery.hookspecs import hookimpl
-from spawnery.placement import Placement
-from spawnery.records import MemoryRecords
+from spawnery.lifecycle.preparation.granted import Granted
+from spawnery.records.placement import Placement
+from spawnery.records.port import MemoryRecords
 from spawnery.testing.fake import FakeEngine, FakeSpawner, declare
 
 WHY = "it was built without device requests"
@@ -162,7 +162,7 @@ def test_an_engine_without_an_id_is_asked_again_later(poor, monkeypatch):
     spawner.plan(JobSpec(image="i", command=["exit:0"]))
     spawner.plan(JobSpec(image="i", command=["exit:0"]))
     assert fake.calls == 1
-    monkeypatch.setattr("spawnery.placement.time.monotonic", lambda: float("inf"))
+    monkeypatch.setattr("spawnery.records.placement.time.monotonic", lambda: float("inf"))
     spawner.plan(JobSpec(image="i", command=["exit:0"]))
     assert fake.calls == 2
 

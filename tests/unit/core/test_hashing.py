@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from spawnery import JobSpec, Resources, SecretRef
-from spawnery.hashing import spec_hash
-from spawnery.naming import check_label_value
+from spawnery.model.names import check_label_value
+from spawnery.model.spec_hash import spec_hash
 
 FULL = {
     "image": "img:1",

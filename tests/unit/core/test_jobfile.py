@@ -13,11 +13,12 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery import durations, jobfile
 from spawnery.errors import InvalidSpec
-from spawnery.models import JobSpec, Resources
-from spawnery.secret import SecretRef
-from spawnery.serialize import spec_from_json
+from spawnery.jobfile import reader as jobfile
+from spawnery.jobfile.json import spec_from_json
+from spawnery.model import duration as durations
+from spawnery.model.job import JobSpec, Resources
+from spawnery.model.secret import SecretRef
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = jsonschema.Draft202012Validator(jobfile.json_schema())

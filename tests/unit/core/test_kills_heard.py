@@ -7,7 +7,7 @@ import time
 
 import pytest
 from spawnery import JobSpec, JobState, Spawner
-from spawnery.records_sqlite import SqliteRecords
+from spawnery.records.sqlite import SqliteRecords
 from spawnery.testing import eventually
 
 LIMIT = 60

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from spawnery import LogChunk, LogStream, LogText
 from spawnery.errors import StreamLost
-from spawnery.logtext import LineDecoder, gap_in_words
+from spawnery.lifecycle.log_text import LineDecoder, gap_in_words
 
 
 class Log(LogStream):

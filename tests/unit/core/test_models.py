@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spawnery import JobSpec, Network, PullPolicy, Resources, Secret, SecretRef, Security
 from spawnery.errors import InvalidSpec
-from spawnery.naming import check_job_id
+from spawnery.model.names import check_job_id
 
 
 def test_a_spec_without_anything_is_valid_and_unset():

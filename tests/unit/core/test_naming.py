@@ -12,8 +12,8 @@ import spawnery
 from commands import checked
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from spawnery import naming
 from spawnery.errors import InvalidSpec
+from spawnery.model import names as naming
 
 LOWER = frozenset(string.ascii_lowercase + string.digits)
 ALNUM = frozenset(string.ascii_letters + string.digits)
@@ -157,7 +157,7 @@ def test_hashes_are_long_enough_to_tell_keys_apart(key: str) -> None:
 
 def test_job_ids_of_keys_are_the_same_in_every_process() -> None:
     """The id does not depend on the process (hash seed) that made it."""
-    code = "from spawnery.naming import job_id_from; print(job_id_from('T024/C012'))"
+    code = "from spawnery.model.names import job_id_from; print(job_id_from('T024/C012'))"
     source = str(Path(spawnery.__file__).parents[1])
     made = {
         checked(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from spawnery import JobState, Secret, hookimpl, observers
-from spawnery.outcomes import EventKind, JobEvent
+from spawnery import JobState, Secret, hookimpl
+from spawnery.lifecycle import observers
+from spawnery.model.outcome import EventKind, JobEvent
 from spawnery.testing import eventually
 
 LIMIT = 60

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 from records_cases import DONE, NOW, begin, finish, intent
-from spawnery.contract import Place
-from spawnery.holders import new_holder
-from spawnery.places import PlaceRow, key_of, known_row
-from spawnery.records_sqlite import SqliteRecords
+from spawnery.contract.requests import Place
+from spawnery.records.leases import new_holder
+from spawnery.records.places import PlaceRow, key_of, known_row
+from spawnery.records.sqlite import SqliteRecords
 
 SOCKET = Place(endpoint="unix:///run/engine.sock", id="A")
 TCP = Place(endpoint="tcp://engine:2375", id="A")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from spawnery.errors import InvalidSpec
-from spawnery.quantities import (
+from spawnery.model.quantity import (
     cpu_millis,
     cpu_nanos,
     memory_bytes,

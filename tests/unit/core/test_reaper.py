@@ -9,10 +9,10 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from spawnery import JobState, JobStatus, Outcome
-from spawnery.engine_clock import TimeRange
-from spawnery.outcomes import KillReason
-from spawnery.policy import Present, decide
-from spawnery.records import Kill, Record
+from spawnery.contract.engine_clock import TimeRange
+from spawnery.lifecycle.decisions.policy import Present, decide
+from spawnery.model.outcome import KillReason
+from spawnery.records.port import Kill, Record
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

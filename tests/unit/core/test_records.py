@@ -30,9 +30,9 @@ from records_cases import (
     together,
 )
 from spawnery.errors import StateError
-from spawnery.holders import is_alive, new_holder
-from spawnery.records import JobRecords, MemoryRecords
-from spawnery.records_sqlite import SCHEMA, SqliteRecords
+from spawnery.records.leases import is_alive, new_holder
+from spawnery.records.port import JobRecords, MemoryRecords
+from spawnery.records.sqlite import SCHEMA, SqliteRecords
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -135,8 +135,8 @@ import sys
 from datetime import datetime, UTC
 from pathlib import Path
 from spawnery import JobState, Outcome
-from spawnery.records import Record
-from spawnery.records_sqlite import SqliteRecords
+from spawnery.records.port import Record
+from spawnery.records.sqlite import SqliteRecords
 now = datetime(2030, 1, 1, tzinfo=UTC)
 def intent(job_id):
     return Record(job_id=job_id, name="p", spec_hash="h", intended_at=now)
@@ -147,7 +147,7 @@ OPEN = "records = SqliteRecords(Path(sys.argv[1]), scope='i/test')\n"
 def test_processes_finish_a_job_once(path):
     """Eight processes record an end of the same 30 jobs: each job has exactly one writer."""
     script = """
-from spawnery.holders import new_holder
+from spawnery.records.leases import new_holder
 wins = []
 for number in range(30):
     outcome = Outcome(state=JobState.LOST, cause=f"c.{new_holder()}")
@@ -166,7 +166,7 @@ print(*wins)
 def test_processes_take_a_lease_in_turn(path):
     """Eight living processes begin the same job: one inserts it, one holds it."""
     script = """
-from spawnery.holders import new_holder
+from spawnery.records.leases import new_holder
 begun = records.begin(intent("a"), holder=new_holder(), seconds=60)
 print(int(begun.inserted), int(begun.leased), flush=True)
 sys.stdin.read()

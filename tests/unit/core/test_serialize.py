@@ -15,13 +15,13 @@ import pytest
 from commands import checked
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spawnery.contract import CheckItem
+from spawnery.contract.requests import CheckItem
 from spawnery.errors import InvalidSpec
-from spawnery.jobfile import json_schema
-from spawnery.models import JobSpec, PullPolicy, Resources, Security
-from spawnery.outcomes import EventKind, JobEvent, JobHandle, JobState, JobStatus, Outcome
-from spawnery.secret import SecretRef
-from spawnery.serialize import spec_from_json, structure_options, to_json
+from spawnery.jobfile.json import spec_from_json, structure_options, to_json
+from spawnery.jobfile.reader import json_schema
+from spawnery.model.job import JobSpec, PullPolicy, Resources, Security
+from spawnery.model.outcome import EventKind, JobEvent, JobHandle, JobState, JobStatus, Outcome
+from spawnery.model.secret import SecretRef
 
 SCHEMA = jsonschema.Draft202012Validator(json_schema())
 PLAIN = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
@@ -352,5 +352,5 @@ def test_results_become_json() -> None:
 
 def test_writing_needs_no_cattrs() -> None:
     """A result is written without loading what only reading needs."""
-    code = "import sys, spawnery.serialize as s; s.to_json({}); print('cattrs' in sys.modules)"
+    code = "import sys, spawnery.jobfile.json as s; s.to_json({}); print('cattrs' in sys.modules)"
     assert checked(sys.executable, "-c", code).strip() == "False"

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from attrs import evolve
 from spawnery import JobSpec, JobState, Spawner
-from spawnery.contract import SpawnRequest
+from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract.hookspecs import hookimpl
+from spawnery.contract.requests import SpawnRequest
 from spawnery.errors import Ambiguous, NameConflict, SpawnerError
-from spawnery.hookspecs import hookimpl
-from spawnery.outcomes import JobHandle
-from spawnery.plugin import SpawnerRuntime
+from spawnery.model.outcome import JobHandle
 from spawnery.testing.fake import FakeEngine, FakeSettings, FakeSpawner, declare
 
 SPEC = JobSpec(job_id="demo", image="img", command=["sleep:600"])

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 from spawnery import JobEvent, JobSpec, JobState, Spawner
-from spawnery.holders import new_holder
-from spawnery.hookspecs import hookimpl
-from spawnery.outcomes import EventKind
-from spawnery.plugin import Clock
-from spawnery.records import MemoryRecords, Record, Step
-from spawnery.records_sqlite import SqliteRecords
-from spawnery.secret import Masker, Secret
-from spawnery.steps import Steps
+from spawnery.contract.declaration import Clock
+from spawnery.contract.hookspecs import hookimpl
+from spawnery.model.outcome import EventKind
+from spawnery.model.secret import Masker, Secret
+from spawnery.records.leases import new_holder
+from spawnery.records.port import MemoryRecords, Record, Step
+from spawnery.records.sqlite import SqliteRecords
+from spawnery.records.steps import Steps
 from spawnery.testing import eventually
 from spawnery.testing.faults import Fault, Rule
 

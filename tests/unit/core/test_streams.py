@@ -8,8 +8,8 @@ import time
 
 import pytest
 from spawnery import ThreadedStream
+from spawnery.contract.streams import ListStream, PushStream
 from spawnery.errors import SpawnerError, StreamLost
-from spawnery.streams import ListStream, PushStream
 
 LIMIT = 60
 

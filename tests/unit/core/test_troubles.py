@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from spawnery.errors import EngineUnreachable, SpawnerError
-from spawnery.troubles import Troubles
+from spawnery.lifecycle.troubles import Troubles
 
 DOWN = EngineUnreachable("nothing listens there")
 

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from attrs import evolve
-from spawnery import JobSpec, JobState, JobStatus, Outcome, Spawner, reaper, upkeep
-from spawnery.engine_clock import TimeRange
+from spawnery import JobSpec, JobState, JobStatus, Outcome, Spawner
+from spawnery.contract.engine_clock import TimeRange
+from spawnery.contract.hookspecs import hookimpl
 from spawnery.errors import JobNotFound, SpawnerError
-from spawnery.holders import new_holder
-from spawnery.hookspecs import hookimpl
-from spawnery.policy import decide, overdue
-from spawnery.records import MemoryRecords
+from spawnery.lifecycle import reaper, upkeep
+from spawnery.lifecycle.decisions.policy import decide, overdue
+from spawnery.records.leases import new_holder
+from spawnery.records.port import MemoryRecords
 from spawnery.testing import Fault, Rule, eventually
 from spawnery.testing.fake import FakeEngine, FakeSpawner, declare
 

@@ -8,9 +8,9 @@ import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery.hashing import spec_hash
-from spawnery.secret import SecretSource
-from spawnery.serialize import spec_from_json, to_json
+from spawnery.jobfile.json import spec_from_json, to_json
+from spawnery.model.secret import SecretSource
+from spawnery.model.spec_hash import spec_hash
 from spawnery_dispatcher.config import Config, Project, Redis
 from spawnery_dispatcher.model.jobspecs import (
     agent_address,

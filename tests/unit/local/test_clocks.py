@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from spawnery.local import supervisor
-from spawnery.local.clocks import Clocks, Moment
+from spawnery.local.supervision import supervisor
+from spawnery.local.system.clocks import Clocks, Moment
 
 HOUR = 3600.0
 THEN = Moment(wall=1000.0, seconds=50.0, boot="b").facts("accepted")

@@ -7,7 +7,7 @@ import os
 
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery.local import files
+from spawnery.local.system import files
 
 VALUES = st.one_of(
     st.text(),

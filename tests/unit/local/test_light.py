@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import spawnery.local.supervise
+import spawnery.local.supervision.program
 
-PROGRAM = Path(spawnery.local.supervise.__file__)
+PROGRAM = Path(spawnery.local.supervision.program.__file__)
 
 
 def test_a_supervisor_imports_little():
@@ -19,7 +19,7 @@ program = {str(PROGRAM)!r}
 facts = runpy.run_path(program)
 facts["_light_packages"]()
 before = set(sys.modules)
-import spawnery.local.supervisor
+import spawnery.local.supervision.supervisor
 heavy = {{"json", "re", "typing", "enum", "subprocess", "attrs", "attr", "contextlib", "pathlib"}}
 new = set(sys.modules) - before
 assert not new & heavy, new & heavy
@@ -35,13 +35,17 @@ print(ours)
             f"spawnery.{name}"
             for name in (
                 "local",
-                "local.clocks",
-                "local.files",
-                "local.launch",
-                "local.logfile",
-                "local.masking",
-                "local.processes",
-                "local.supervisor",
+                "local.output",
+                "local.output.log_file",
+                "local.supervision",
+                "local.supervision.launch",
+                "local.supervision.supervisor",
+                "local.system",
+                "local.system.clocks",
+                "local.system.files",
+                "local.system.processes",
+                "toolkit",
+                "toolkit.log_tail",
             )
         ]
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery.local import logfile
-from spawnery.local.logreader import LogReader, place_before_end
+from spawnery.local.output import log_file as logfile
+from spawnery.local.output.log_reader import LogReader, place_before_end
 
 RECORDS = st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(min_size=1, max_size=40)))
 

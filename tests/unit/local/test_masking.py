@@ -6,7 +6,7 @@ import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery.local.masking import Tail
+from spawnery.toolkit.log_tail import Tail
 
 SECRET = b"s3cr3t-value"
 

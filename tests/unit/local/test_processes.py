@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
-from spawnery.local import processes
-from spawnery.local.processes import Process
+from spawnery.local.system import processes
+from spawnery.local.system.processes import Process
 
 
 def process(pid, parent, *, group=1, session=1):

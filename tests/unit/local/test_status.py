@@ -6,10 +6,10 @@ import errno
 from pathlib import Path
 
 import pytest
-from spawnery.local.clocks import Moment
-from spawnery.local.facts import Facts
+from spawnery.local.state.facts import Facts
 from spawnery.local.status import status_of
-from spawnery.outcomes import JobState
+from spawnery.local.system.clocks import Moment
+from spawnery.model.outcome import JobState
 
 JOB = {
     "job_id": "j",

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from spawnery.contract import (
+from spawnery.contract.declaration import LABEL_RECORD_ID, SpawnerRuntime
+from spawnery.contract.requests import (
     Cancellation,
     Deadline,
     RemoveRequest,
@@ -18,9 +19,8 @@ from spawnery.contract import (
     WatchRequest,
 )
 from spawnery.errors import SpawnFailed
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobGone, JobSeen, JobStatus
-from spawnery.plugin import LABEL_RECORD_ID, SpawnerRuntime
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobGone, JobSeen, JobStatus
 from spawnery.testing.fake import FakeEngine, FakeOptions, FakeSettings, FakeSpawner
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.waiting import PATIENCE

@@ -11,7 +11,7 @@ from spawnery.errors import SpawnerError
 
 if TYPE_CHECKING:
     from spawnery.cli.app import App
-    from spawnery.models import JobSpec
+    from spawnery.model.job import JobSpec
 
 
 def on_start(spec: JobSpec, cause: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from spawnery.cli import output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spawnery.discovery import Choice
+    from spawnery.loading.discovery import Choice
     from spawnery.spawner import Spawner
 
 
@@ -63,7 +63,8 @@ class App:
         Raises:
             ConfigurationError: A setting is wrong, or nothing tells which spawner to use.
         """
-        from spawnery import discovery, settings
+        from spawnery.loading import discovery
+        from spawnery.settings import schema as settings
 
         found = discovery.installed()
         types = [spawner.name for spawner in found]

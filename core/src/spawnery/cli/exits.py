@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from spawnery.errors import SpawnerError
-    from spawnery.outcomes import Outcome
+    from spawnery.model.outcome import Outcome
 
 OK: Final = 0
 FINDING: Final = 1

@@ -6,7 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from spawnery.cli import fields, output
+from spawnery.cli import output
+from spawnery.cli.printing import fields
 
 if TYPE_CHECKING:
     from spawnery.cli.app import App

@@ -6,7 +6,7 @@ import click
 
 from spawnery import __version__
 from spawnery.cli import common
-from spawnery.cli.group import LazyGroup
+from spawnery.cli.options.group import LazyGroup
 
 COMMANDS = (
     "run",

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final, Self
 
 from attrs import evolve
 
-from spawnery.cli import ages, fields
-from spawnery.outcomes import JobState
+from spawnery.cli.printing import ages, fields
+from spawnery.model.outcome import JobState
 
 if TYPE_CHECKING:
     from spawnery.cli.app import App
-    from spawnery.outcomes import JobStatus
+    from spawnery.contract.streams import JobStream
+    from spawnery.model.outcome import JobStatus
     from spawnery.spawner import Spawner
-    from spawnery.streams import JobStream
 
 _AFTER_SECONDS: Final = 1.5
 """A reason that is gone again by then is not worth a line: every job is scheduled, for example."""

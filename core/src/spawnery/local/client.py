@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from spawnery.contract import Cancellation, Deadline
+from spawnery.contract.requests import Cancellation, Deadline
 from spawnery.errors import Ambiguous, EngineTimeout, SpawnFailed
-from spawnery.local import files, processes
-from spawnery.local.locks import Held
-from spawnery.local.supervisor import LENGTH_BYTES, READY
+from spawnery.local.supervision.supervisor import LENGTH_BYTES, READY
+from spawnery.local.system import files, processes
+from spawnery.local.system.locks import Held
 
-_PROGRAM: Final = Path(__file__).with_name("supervise.py")
+_PROGRAM: Final = Path(__file__).parent / "supervision" / "program.py"
 _CLOSE_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.3
 _LOADER: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")

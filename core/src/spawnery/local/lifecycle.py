@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from spawnery.contract import RemoveRequest, SpawnRequest, StopRequest
+from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract.requests import RemoveRequest, SpawnRequest, StopRequest
 from spawnery.errors import (
     EngineTimeout,
     JobRunning,
@@ -18,16 +19,16 @@ from spawnery.errors import (
     SpecConflict,
     StateError,
 )
-from spawnery.local import client, files
-from spawnery.local.clocks import Clocks, Moment
-from spawnery.local.facts import Facts
-from spawnery.local.locks import Held
+from spawnery.local import client
 from spawnery.local.settings import LocalSettings
+from spawnery.local.state.facts import Facts
+from spawnery.local.state.store import Store
 from spawnery.local.status import record_id_of, status_of
-from spawnery.local.store import Store
+from spawnery.local.system import files
+from spawnery.local.system.clocks import Clocks, Moment
+from spawnery.local.system.locks import Held
 from spawnery.local.translate import argv_of, order_of, record_of
-from spawnery.outcomes import JobGone, JobHandle, JobStatus
-from spawnery.plugin import SpawnerRuntime
+from spawnery.model.outcome import JobGone, JobHandle, JobStatus
 
 _PAUSE: Final = 0.02
 _SETTLE_SECONDS: Final = 2.0

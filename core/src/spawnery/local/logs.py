@@ -7,15 +7,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from spawnery.contract import LogsRequest
+from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract.requests import LogsRequest
+from spawnery.contract.streams import JobStream, ThreadedStream
 from spawnery.errors import InvalidSpec, LogsUnavailable, NameConflict, StreamLost
-from spawnery.local.facts import Facts
 from spawnery.local.lifecycle import Lifecycle
-from spawnery.local.logfile import STREAMS
-from spawnery.local.logreader import LogReader, Piece, place_before_end
-from spawnery.outcomes import LogChunk
-from spawnery.plugin import SpawnerRuntime
-from spawnery.streams import JobStream, ThreadedStream
+from spawnery.local.output.log_file import STREAMS
+from spawnery.local.output.log_reader import LogReader, Piece, place_before_end
+from spawnery.local.state.facts import Facts
+from spawnery.model.outcome import LogChunk
 
 _SHORTEST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.2

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from spawnery.contract import Plan, PlanRequest
-from spawnery.local.clocks import Clocks
+from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract.requests import Plan, PlanRequest
 from spawnery.local.settings import LocalSettings
+from spawnery.local.system.clocks import Clocks
 from spawnery.local.translate import passed_env, record_of
-from spawnery.plugin import SpawnerRuntime
-from spawnery.secret import MASK
+from spawnery.model.secret import MASK
 
 
 def plan_of(request: PlanRequest, settings: LocalSettings, runtime: SpawnerRuntime) -> Plan:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from spawnery.contract import (
+from spawnery.contract.declaration import API_VERSION, SpawnerPlugin, SpawnerRuntime
+from spawnery.contract.hookspecs import hookimpl
+from spawnery.contract.requests import (
     CheckItem,
     LogsRequest,
     Place,
@@ -16,17 +18,15 @@ from spawnery.contract import (
     StopRequest,
     WatchRequest,
 )
-from spawnery.hookspecs import hookimpl
-from spawnery.local.doctor import examine
+from spawnery.contract.streams import JobStream
+from spawnery.local.check import examine
 from spawnery.local.lifecycle import Lifecycle
 from spawnery.local.logs import open_log
 from spawnery.local.planning import plan_of
 from spawnery.local.settings import LocalSettings
-from spawnery.local.store import Store
+from spawnery.local.state.store import Store
 from spawnery.local.watch import open_watch
-from spawnery.outcomes import JobHandle, JobStatus, LogChunk, WatchEvent
-from spawnery.plugin import API_VERSION, SpawnerPlugin, SpawnerRuntime
-from spawnery.streams import JobStream
+from spawnery.model.outcome import JobHandle, JobStatus, LogChunk, WatchEvent
 
 CAPABILITIES: Final = frozenset(
     {

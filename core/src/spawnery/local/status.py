@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from spawnery.local.clocks import Moment
-from spawnery.local.facts import Facts
-from spawnery.naming import RESERVED_LABELS
-from spawnery.outcomes import JobState, JobStatus, KillReason, Outcome
-from spawnery.plugin import LABEL_RECORD_ID
+from spawnery.contract.declaration import LABEL_RECORD_ID
+from spawnery.local.state.facts import Facts
+from spawnery.local.system.clocks import Moment
+from spawnery.model.names import RESERVED_LABELS
+from spawnery.model.outcome import JobState, JobStatus, KillReason, Outcome
 
 _EXTERNAL: Final = frozenset({signal.SIGKILL})
 """Nobody but another process sends it; the others may be the program's own fault."""

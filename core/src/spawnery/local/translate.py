@@ -8,14 +8,14 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
-from spawnery.contract import SpawnRequest
+from spawnery.contract.requests import SpawnRequest
 from spawnery.errors import InvalidSpec
-from spawnery.local import processes
-from spawnery.local.clocks import Moment
-from spawnery.local.processes import MARKER
 from spawnery.local.settings import LocalSettings
-from spawnery.models import JobSpec
-from spawnery.secret import Secret
+from spawnery.local.system import processes
+from spawnery.local.system.clocks import Moment
+from spawnery.local.system.processes import MARKER
+from spawnery.model.job import JobSpec
+from spawnery.model.secret import Secret
 
 SCHEMA: Final = 1
 PASSED: Final = (

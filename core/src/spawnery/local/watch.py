@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract.streams import JobStream, ThreadedStream
 from spawnery.local.lifecycle import Lifecycle
-from spawnery.local.store import Store
-from spawnery.outcomes import JobGone, JobSeen, JobState, JobStatus, Synced, WatchEvent
-from spawnery.plugin import SpawnerRuntime
-from spawnery.streams import JobStream, ThreadedStream
+from spawnery.local.state.store import Store
+from spawnery.model.outcome import JobGone, JobSeen, JobState, JobStatus, Synced, WatchEvent
 
 _SHORTEST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 0.25

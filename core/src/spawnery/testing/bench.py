@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import frozen
 
-from spawnery.models import JobSpec
+from spawnery.model.job import JobSpec
 from spawnery.testing.commands import Commands, Words
 
 if TYPE_CHECKING:
-    from spawnery.plugin import SpawnerPlugin
+    from spawnery.contract.declaration import SpawnerPlugin
     from spawnery.spawner import Spawner
     from spawnery.testing.faults import FaultPort
 

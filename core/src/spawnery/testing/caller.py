@@ -18,7 +18,7 @@ from spawnery.errors import SpawnerError
 from spawnery.testing.waiting import PATIENCE
 
 if TYPE_CHECKING:
-    from spawnery.models import JobSpec
+    from spawnery.model.job import JobSpec
     from spawnery.spawner import Spawner
     from spawnery.testing.bench import Bench
 
@@ -27,7 +27,7 @@ _LIMIT: Final = PATIENCE * 2
 
 def spec_of(fields: Mapping[str, Any]) -> JobSpec:
     """Make a spec of plain fields."""
-    from spawnery.serialize import spec_from_json  # noqa: PLC0415 - late, so that P9 can look first
+    from spawnery.jobfile.json import spec_from_json  # noqa: PLC0415 - late, so that P9 can look first
 
     return spec_from_json(fields)
 
@@ -59,7 +59,7 @@ def results(spawner: Spawner, spec: JobSpec, verbs: Sequence[str]) -> Iterator[t
 
 
 def _do(spawner: Spawner, verb: str, spec: JobSpec) -> Any:
-    from spawnery.serialize import to_json  # noqa: PLC0415 - late, so that P9 can look before it
+    from spawnery.jobfile.json import to_json  # noqa: PLC0415 - late, so that P9 can look before it
 
     if verb == "spawn":
         return to_json(spawner.spawn(spec))
@@ -112,7 +112,7 @@ def call(bench: Bench, spec: Mapping[str, Any], *verbs: str) -> dict[str, Any]:
 
 def plain(spec: JobSpec) -> dict[str, Any]:
     """Return the fields of a spec that JSON can carry: all but literal secrets."""
-    from spawnery.serialize import to_json  # noqa: PLC0415 - imports what light users do not need
+    from spawnery.jobfile.json import to_json  # noqa: PLC0415 - imports what light users do not need
 
     found: dict[str, Any] = to_json(spec)
     return found

@@ -152,12 +152,6 @@ def main(arguments: Sequence[str]) -> int:
 
 def _import_all(plugin: str | None) -> None:
     """Import before the forks what each of them would."""
-    import spawnery.manager  # noqa: PLC0415 - only here
-    import spawnery.opening  # noqa: PLC0415 - only here
-    import spawnery.records_sqlite  # noqa: PLC0415 - only here
-    import spawnery.serialize  # noqa: PLC0415 - only here
-    import spawnery.structuring  # noqa: F401, PLC0415 - only here
-
     if plugin is not None:
         from spawnery.testing.bench import load_plugin  # noqa: PLC0415 - only here
 

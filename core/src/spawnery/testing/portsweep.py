@@ -20,7 +20,7 @@ from spawnery.testing.sweep import spread
 if TYPE_CHECKING:
     import subprocess
 
-    from spawnery.models import JobSpec
+    from spawnery.model.job import JobSpec
     from spawnery.testing.bench import Bench
     from spawnery.testing.faults import FaultPort, Seen
 

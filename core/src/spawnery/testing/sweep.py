@@ -13,7 +13,7 @@ from attrs import frozen
 from spawnery.testing.caller import plain
 
 if TYPE_CHECKING:
-    from spawnery.models import JobSpec
+    from spawnery.model.job import JobSpec
     from spawnery.testing.bench import Bench
 
 

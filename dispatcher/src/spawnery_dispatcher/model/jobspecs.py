@@ -8,9 +8,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from attrs import frozen
-from spawnery.models import JobSpec
-from spawnery.naming import label_value
-from spawnery.secret import SecretRef
+from spawnery.model.job import JobSpec
+from spawnery.model.names import label_value
+from spawnery.model.secret import SecretRef
 
 from spawnery_dispatcher.config import Config, Project
 from spawnery_dispatcher.model.models import Ask, Place, Platform

@@ -6,7 +6,7 @@ import enum
 from datetime import datetime
 
 from attrs import field, frozen
-from spawnery.outcomes import JobState, Outcome
+from spawnery.model.outcome import JobState, Outcome
 
 
 class Platform(enum.StrEnum):

@@ -1,9 +1,9 @@
 """The places where the jobs of an instance live, as they are kept in Redis.
 
-A place is kept by endpoint, as in core (``spawnery.places``): the rows of one engine that was
-reached in two ways share its id. The jobs of the first place of all are kept under the keys that
-versions before 0.2 use, so that a dispatcher of such a version and we see each other's records and
-leases; those of every other place have keys of their own.
+A place is kept by endpoint, as in core (``spawnery.records.places``): the rows of one engine
+that was reached in two ways share its id. The jobs of the first place of all are kept under the
+keys that versions before 0.2 use, so that a dispatcher of such a version and we see each other's
+records and leases; those of every other place have keys of their own.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from attrs import evolve, frozen
-from spawnery.contract import Place
-from spawnery.places import PlaceRow, key_of, known_row
+from spawnery.contract.requests import Place
+from spawnery.records.places import PlaceRow, key_of, known_row
 
 from spawnery_dispatcher.store.keys import Keys
 from spawnery_dispatcher.store.transactions import in_words, transaction

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
-from spawnery.holders import is_alive
+from spawnery.records.leases import is_alive
 
 from spawnery_dispatcher.store.keys import Keys
 from spawnery_dispatcher.store.transactions import transaction

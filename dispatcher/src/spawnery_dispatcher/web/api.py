@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from spawnery.errors import SpawnerError
-from spawnery.logtext import LogText, TextDecoder, gap_in_words
-from spawnery.serialize import to_json
+from spawnery.jobfile.json import to_json
+from spawnery.lifecycle.log_text import LogText, TextDecoder, gap_in_words
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from spawnery.errors import SpawnerError
-from spawnery.serialize import to_json
+from spawnery.jobfile.json import to_json
 
 from spawnery_dispatcher.config import Config
 from spawnery_dispatcher.metrics import Metrics

@@ -18,8 +18,8 @@ from spawnery.errors import (
     SpawnerError,
     StateError,
 )
-from spawnery.outcomes import JobState
-from spawnery.serialize import spec_from_json
+from spawnery.jobfile.json import spec_from_json
+from spawnery.model.outcome import JobState
 
 from spawnery_dispatcher.model.models import Ending, Entry
 from spawnery_dispatcher.model.steps import Step, reached

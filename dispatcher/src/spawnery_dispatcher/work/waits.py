@@ -8,8 +8,8 @@ from collections.abc import Collection
 from typing import Final
 
 from attrs import evolve, frozen
-from spawnery.hookspecs import hookimpl
-from spawnery.outcomes import EventKind, JobEvent, JobState, JobStatus
+from spawnery.contract.hookspecs import hookimpl
+from spawnery.model.outcome import EventKind, JobEvent, JobState, JobStatus
 
 from spawnery_dispatcher.talk.replies import waits_to_start
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from spawnery.aio import AsyncSpawner
 from spawnery.errors import SpawnerError
-from spawnery.records import KnownPlace
+from spawnery.records.port import KnownPlace
 
 from spawnery_dispatcher.model.models import Entry, Phase
 from spawnery_dispatcher.store.connection import slices

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
         StopRequest,
         WatchRequest,
     )
-    from spawnery.contract import Place
-    from spawnery.outcomes import WatchEvent
+    from spawnery.contract.requests import Place
+    from spawnery.model.outcome import WatchEvent
 
     from .jobs import Jobs
 

@@ -12,10 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from attrs import evolve, frozen
-from spawnery.denials import denied_by_kernel
-from spawnery.naming import RESERVED_LABELS
-from spawnery.outcomes import JobState, JobStatus, Outcome
-from spawnery.plugin import (
+from spawnery.contract.declaration import (
     LABEL_DEADLINE,
     LABEL_INSTANCE,
     LABEL_JOB_ID,
@@ -24,6 +21,9 @@ from spawnery.plugin import (
     LABEL_SPEC_HASH,
     LABEL_START_DEADLINE,
 )
+from spawnery.model.names import RESERVED_LABELS
+from spawnery.model.outcome import JobState, JobStatus, Outcome
+from spawnery.toolkit.denials import denied_by_kernel
 
 from spawnery_docker.start_errors import program_failure, start_failure, was_cut_off
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from spawnery import checks, defaults
-from spawnery.contract import SpawnRequest
+from spawnery.contract.requests import SpawnRequest
 from spawnery.errors import InvalidSpec
-from spawnery.models import JobSpec, PullPolicy, Resources, Security
-from spawnery.quantities import cpu_millis, cpu_nanos, memory_bytes
-from spawnery.secret import Secret
+from spawnery.model import defaults
+from spawnery.model import validators as checks
+from spawnery.model.job import JobSpec, PullPolicy, Resources, Security
+from spawnery.model.quantity import cpu_millis, cpu_nanos, memory_bytes
+from spawnery.model.secret import Secret
 
 from spawnery_docker.images.store import ImageFacts
 from spawnery_docker.options import DockerOptions, refuse_privilege

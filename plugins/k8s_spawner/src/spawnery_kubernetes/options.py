@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from attrs import field, frozen
-from spawnery import naming
 from spawnery.errors import InvalidSpec
+from spawnery.model import names as naming
 
 SAFE_VOLUMES: Final = (
     "configMap",

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from spawnery.contract import (
+from spawnery.contract.declaration import API_VERSION, SpawnerPlugin, SpawnerRuntime
+from spawnery.contract.hookspecs import hookimpl
+from spawnery.contract.requests import (
     CheckItem,
     Deadline,
     LogsRequest,
@@ -18,11 +20,9 @@ from spawnery.contract import (
     StopRequest,
     WatchRequest,
 )
+from spawnery.contract.streams import JobStream
 from spawnery.errors import EngineError
-from spawnery.hookspecs import hookimpl
-from spawnery.outcomes import JobHandle, JobStatus, LogChunk, WatchEvent
-from spawnery.plugin import API_VERSION, SpawnerPlugin, SpawnerRuntime
-from spawnery.streams import JobStream
+from spawnery.model.outcome import JobHandle, JobStatus, LogChunk, WatchEvent
 
 from spawnery_kubernetes.options import KubernetesOptions
 from spawnery_kubernetes.settings import KubernetesSettings

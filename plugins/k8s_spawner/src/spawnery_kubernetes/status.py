@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from attrs import frozen
-from spawnery.naming import RESERVED_LABELS
-from spawnery.outcomes import JobState, JobStatus
-from spawnery.plugin import (
+from spawnery.contract.declaration import (
     LABEL_DEADLINE,
     LABEL_INSTANCE,
     LABEL_JOB_ID,
@@ -19,6 +17,8 @@ from spawnery.plugin import (
     LABEL_SPEC_HASH,
     LABEL_START_DEADLINE,
 )
+from spawnery.model.names import RESERVED_LABELS
+from spawnery.model.outcome import JobState, JobStatus
 
 from spawnery_kubernetes.diagnosis.outcome import outcome_of, the_pod
 from spawnery_kubernetes.diagnosis.waiting import diagnose, failing_since, waits_for_own_secret

@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from spawnery import checks, defaults
-from spawnery.contract import SpawnRequest
+from spawnery.contract.declaration import LABEL_INSTANCE, LABEL_JOB_ID, LABEL_SPEC_HASH
+from spawnery.contract.requests import SpawnRequest
 from spawnery.errors import InvalidSpec
-from spawnery.models import PullPolicy, Resources, Security
-from spawnery.plugin import LABEL_INSTANCE, LABEL_JOB_ID, LABEL_SPEC_HASH
-from spawnery.quantities import parse_quantity
-from spawnery.secret import Secret, SecretRef
+from spawnery.model import defaults
+from spawnery.model import validators as checks
+from spawnery.model.job import PullPolicy, Resources, Security
+from spawnery.model.quantity import parse_quantity
+from spawnery.model.secret import Secret, SecretRef
 
 from spawnery_kubernetes.jobs.sidecars import keep_evidence
 from spawnery_kubernetes.manifest.patch import apply_options

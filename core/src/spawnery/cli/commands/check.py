@@ -13,7 +13,7 @@ from spawnery.cli.app import App, pass_app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spawnery.contract import CheckItem
+    from spawnery.contract.requests import CheckItem
 
 
 @click.command("check", short_help="Diagnose the setup and suggest fixes.")
@@ -26,7 +26,8 @@ def command(app: App, *, probe: bool, image: str | None) -> int:
 
     The exit code is 1 when something does not work.
     """
-    from spawnery.cli import encode, exits, output
+    from spawnery.cli import exits, output
+    from spawnery.cli.printing import encode
 
     items = _items(app, probe=probe, image=image)
     if app.json:
@@ -38,9 +39,9 @@ def command(app: App, *, probe: bool, image: str | None) -> int:
 
 def _items(app: App, *, probe: bool, image: str | None) -> list[CheckItem]:
     from spawnery import __version__
-    from spawnery.contract import CheckItem
+    from spawnery.contract.requests import CheckItem
     from spawnery.errors import SpawnerError
-    from spawnery.models import JobSpec
+    from spawnery.model.job import JobSpec
 
     python = f"{__version__}, Python {sys.version.split()[0]} at {sys.executable}"
     items = [CheckItem(name="spawnery", detail=python)]
@@ -57,7 +58,7 @@ def _items(app: App, *, probe: bool, image: str | None) -> list[CheckItem]:
 
 
 def _table(app: App, items: Sequence[CheckItem]) -> None:
-    from spawnery.cli import fields, tables
+    from spawnery.cli.printing import fields, tables
 
     rows = [
         (

@@ -9,10 +9,10 @@ import click
 
 from spawnery.cli import common
 from spawnery.cli.app import App, pass_app
-from spawnery.cli.params import JOB_ID, MOMENT, SIZE, refuse
+from spawnery.cli.options.params import JOB_ID, MOMENT, SIZE, refuse
 
 if TYPE_CHECKING:
-    from spawnery.outcomes import JobStatus, Outcome
+    from spawnery.model.outcome import JobStatus, Outcome
     from spawnery.spawner import Spawner
 
 
@@ -44,8 +44,9 @@ def command(
     With --json each piece is a line {"stream", "text" or "data_base64", "cursor", "time"}; with
     --follow the last line is the outcome.
     """
-    from spawnery.cli import ending, output
-    from spawnery.cli.logcopy import copy_log
+    from spawnery.cli import output
+    from spawnery.cli.printing import ending
+    from spawnery.cli.printing.log_copy import copy_log
     from spawnery.cli.waiting import Waiting
     from spawnery.errors import LogsUnavailable
 
@@ -87,7 +88,7 @@ def _moment(spawner: Spawner, since: datetime | timedelta | None) -> datetime | 
 def _never_ran(outcome: Outcome | None) -> bool:
     """Tell whether a job has ended without its program."""
     from spawnery.cli import exits
-    from spawnery.outcomes import KillReason
+    from spawnery.model.outcome import KillReason
 
     if outcome is None:
         return False
@@ -96,7 +97,7 @@ def _never_ran(outcome: Outcome | None) -> bool:
 
 def _explain(app: App, status: JobStatus) -> None:
     """Say why a log is empty, where the program never ran."""
-    from spawnery.cli import ending
+    from spawnery.cli.printing import ending
     from spawnery.cli.waiting import sentence
 
     outcome = status.outcome

@@ -14,7 +14,7 @@ from spawnery.cli.app import App, pass_app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spawnery.records import KnownPlace
+    from spawnery.records.port import KnownPlace
     from spawnery.spawner import Spawner
 
 
@@ -38,7 +38,8 @@ def command(app: App, *, give_up: str | None, yes: bool) -> None:
     another place are left alone: what is absent here proves nothing about them. A place that
     cannot come back (engine reinstalled, namespace deleted) is given up by its name.
     """
-    from spawnery.cli import encode, output
+    from spawnery.cli import output
+    from spawnery.cli.printing import encode
 
     with app.open() as spawner:
         places = sorted(spawner.places(), key=lambda found: (not found.here, found.key))
@@ -54,7 +55,8 @@ def command(app: App, *, give_up: str | None, yes: bool) -> None:
 
 
 def _table(places: Sequence[KnownPlace]) -> None:
-    from spawnery.cli import ages, output, tables
+    from spawnery.cli import output
+    from spawnery.cli.printing import ages, tables
 
     if not output.is_terminal(sys.stdout):
         tables.show((), [_cells(found) for found in places])

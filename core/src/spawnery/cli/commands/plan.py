@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spawnery.cli import common, jobflags
+from spawnery.cli import common
 from spawnery.cli.app import App, pass_app
-from spawnery.cli.dialects import JobCommand
+from spawnery.cli.options import job_flags as jobflags
+from spawnery.cli.options.dialects import JobCommand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from spawnery.planning import JobPlan
+    from spawnery.lifecycle.plan import JobPlan
 
 
 @click.command(
@@ -31,8 +32,9 @@ def command(app: App, /, *, validate: bool, **flags: Any) -> int:
 
     The exit code is 1 when the engine's own validation found a problem.
     """
-    from spawnery.cli import advice, encode, exits, output
-    from spawnery.cli.jobspec import DETACHED_RETENTION_SECONDS, spec_of
+    from spawnery.cli import advice, exits, output
+    from spawnery.cli.options.job_spec import DETACHED_RETENTION_SECONDS, spec_of
+    from spawnery.cli.printing import encode
 
     spec = spec_of(app, flags, retention_seconds=DETACHED_RETENTION_SECONDS)
     with advice.added(app, spec), app.open(creates=True) as spawner:
@@ -47,7 +49,8 @@ def command(app: App, /, *, validate: bool, **flags: Any) -> int:
 def _show(app: App, plan: JobPlan) -> None:
     import yaml
 
-    from spawnery.cli import encode, output, tables
+    from spawnery.cli import output
+    from spawnery.cli.printing import encode, tables
 
     tables.show(("", ""), [(name, value) for name, value in _rows(app, plan) if value])
     output.line("")
@@ -59,7 +62,7 @@ def _show(app: App, plan: JobPlan) -> None:
 
 
 def _rows(app: App, plan: JobPlan) -> Iterator[tuple[str, str]]:
-    from spawnery.cli import fields
+    from spawnery.cli.printing import fields
 
     yield "spawner", plan.spawner
     yield "job id", plan.spec.job_id

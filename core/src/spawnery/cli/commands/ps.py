@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from spawnery.outcomes import JobStatus
+    from spawnery.model.outcome import JobStatus
 
 
 @click.command("ps", short_help="List the jobs.")
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @pass_app
 def command(app: App, *, ended_too: bool) -> None:
     """List the jobs; with -q only their ids."""
-    from spawnery.cli import encode, output
+    from spawnery.cli import output
+    from spawnery.cli.printing import encode
 
     with app.open() as spawner:
         jobs = [job for job in spawner.list() if ended_too or not job.state.terminal]
@@ -40,7 +41,8 @@ def command(app: App, *, ended_too: bool) -> None:
 def _table(app: App, jobs: Sequence[JobStatus], *, now: datetime, ended_too: bool) -> None:
     import sys
 
-    from spawnery.cli import ages, output, tables
+    from spawnery.cli import output
+    from spawnery.cli.printing import ages, tables
 
     human = output.is_terminal(sys.stdout)
     if not jobs and human:
@@ -69,7 +71,7 @@ def _exit(job: JobStatus) -> str:
 
 
 def _cause(app: App, job: JobStatus, *, now: datetime, human: bool) -> str:
-    from spawnery.cli import ages, fields
+    from spawnery.cli.printing import ages, fields
 
     if job.outcome is not None:
         return job.outcome.cause

@@ -12,7 +12,7 @@ from spawnery.cli.app import App, pass_app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spawnery.reaper import Decision
+    from spawnery.lifecycle.reaper import Decision
 
 
 @click.command(
@@ -29,7 +29,8 @@ def command(app: App, *, dry_run: bool) -> int:
     Safe to run at any time, from cron too: it touches only what this instance owns. Each line
     says what was done with a job, and why. The exit code is 125 when something failed.
     """
-    from spawnery.cli import encode, exits, output
+    from spawnery.cli import exits, output
+    from spawnery.cli.printing import encode
 
     with app.open() as spawner:
         decisions = spawner.reap(dry_run=dry_run)
@@ -41,7 +42,7 @@ def command(app: App, *, dry_run: bool) -> int:
 
 
 def _table(app: App, decisions: Sequence[Decision]) -> None:
-    from spawnery.cli import tables
+    from spawnery.cli.printing import tables
 
     if not decisions:
         app.talk("nothing to do")

@@ -8,7 +8,7 @@ import click
 
 from spawnery.cli import common
 from spawnery.cli.app import App, pass_app
-from spawnery.cli.params import JOB_ID
+from spawnery.cli.options.params import JOB_ID
 
 if TYPE_CHECKING:
     from spawnery.spawner import Spawner

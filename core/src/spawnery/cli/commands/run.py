@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spawnery.cli import common, jobflags
+from spawnery.cli import common
 from spawnery.cli.app import App, pass_app
-from spawnery.cli.dialects import JobCommand
+from spawnery.cli.options import job_flags as jobflags
+from spawnery.cli.options.dialects import JobCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spawnery.cli.progress import Progress
+    from spawnery.cli.printing.progress import Progress
     from spawnery.cli.signals import StopOnSignal
     from spawnery.cli.waiting import Waiting
     from spawnery.errors import SpawnerError
-    from spawnery.models import JobSpec
-    from spawnery.outcomes import Outcome
+    from spawnery.model.job import JobSpec
+    from spawnery.model.outcome import Outcome
     from spawnery.spawner import Spawner
 
 
@@ -43,9 +44,10 @@ def command(app: App, /, **flags: Any) -> int:
     grace, a second one kills it. The ended job is removed at once unless --retention-seconds says
     otherwise.
     """
-    from spawnery.cli import advice, ending, exits, output
-    from spawnery.cli.jobspec import spec_of
-    from spawnery.cli.progress import Progress
+    from spawnery.cli import advice, exits, output
+    from spawnery.cli.options.job_spec import spec_of
+    from spawnery.cli.printing import ending
+    from spawnery.cli.printing.progress import Progress
     from spawnery.cli.signals import StopOnSignal
 
     spec = spec_of(app, flags, retention_seconds=None)
@@ -98,8 +100,8 @@ def _copy(
     app: App, spawner: Spawner, job_id: str, before: Callable[[], None], signals: StopOnSignal
 ) -> SpawnerError | None:
     """Print the log; returns why that failed: the job's end, which often is why, comes first."""
-    from spawnery.cli.logcopy import copy_log
     from spawnery.cli.output import OutputError
+    from spawnery.cli.printing.log_copy import copy_log
     from spawnery.errors import SpawnerError
 
     try:

@@ -12,6 +12,6 @@ from spawnery.cli import common
 def command() -> None:
     """Print the JSON Schema of the job file, for editors and checkers."""
     from spawnery.cli import output
-    from spawnery.jobfile import json_schema
+    from spawnery.jobfile.reader import json_schema
 
     output.document(json_schema())

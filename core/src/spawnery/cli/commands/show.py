@@ -11,8 +11,8 @@ from spawnery.cli import common
 from spawnery.cli.app import App, pass_app
 
 if TYPE_CHECKING:
-    from spawnery.discovery import LoadedSpawner
-    from spawnery.settings import Origin, Settings
+    from spawnery.loading.discovery import LoadedSpawner
+    from spawnery.settings.schema import Origin, Settings
 
 
 @click.command("show")
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @pass_app
 def command(app: App, name: str) -> None:
     """Show each setting of a spawner: value, where it came from, what it is for."""
-    from spawnery import discovery, settings
+    from spawnery.loading import discovery
+    from spawnery.settings import schema as settings
 
     loaded = discovery.load_spawner(discovery.canonical(name), origin="the command line")
     found = settings.load(
@@ -38,7 +39,8 @@ def command(app: App, name: str) -> None:
 
 
 def _document(loaded: LoadedSpawner, found: Settings) -> None:
-    from spawnery.cli import encode, output
+    from spawnery.cli import output
+    from spawnery.cli.printing import encode
 
     plugin = loaded.plugin
     output.document(
@@ -54,7 +56,8 @@ def _document(loaded: LoadedSpawner, found: Settings) -> None:
 
 
 def _tables(loaded: LoadedSpawner, found: Settings) -> None:
-    from spawnery.cli import output, tables
+    from spawnery.cli import output
+    from spawnery.cli.printing import tables
 
     origins = found.origins.values()
     if not output.is_terminal(sys.stdout):

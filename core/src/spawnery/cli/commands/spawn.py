@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from spawnery.cli import common, jobflags
+from spawnery.cli import common
 from spawnery.cli.app import App, pass_app
-from spawnery.cli.dialects import JobCommand
+from spawnery.cli.options import job_flags as jobflags
+from spawnery.cli.options.dialects import JobCommand
 
 
 @click.command(
@@ -29,9 +30,10 @@ def command(app: App, /, **flags: Any) -> None:
 
     The ended job is kept for 15 minutes unless --retention-seconds says otherwise.
     """
-    from spawnery.cli import advice, encode, output
-    from spawnery.cli.jobspec import DETACHED_RETENTION_SECONDS, spec_of
-    from spawnery.cli.progress import Progress
+    from spawnery.cli import advice, output
+    from spawnery.cli.options.job_spec import DETACHED_RETENTION_SECONDS, spec_of
+    from spawnery.cli.printing import encode
+    from spawnery.cli.printing.progress import Progress
 
     spec = spec_of(app, flags, retention_seconds=DETACHED_RETENTION_SECONDS)
     progress = Progress(app, spec.job_id)

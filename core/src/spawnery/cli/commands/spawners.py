@@ -9,11 +9,11 @@ import click
 
 from spawnery.cli import common
 from spawnery.cli.app import App, pass_app
-from spawnery.cli.group import LazyGroup
+from spawnery.cli.options.group import LazyGroup
 
 if TYPE_CHECKING:
-    from spawnery.cli.tables import Row
-    from spawnery.discovery import Installed
+    from spawnery.cli.printing.tables import Row
+    from spawnery.loading.discovery import Installed
 
 
 @click.group(
@@ -58,7 +58,7 @@ def _selected(app: App) -> tuple[str | None, str]:
 
 
 def _rows(*, load: bool, selected: str | None) -> list[dict[str, Any]]:
-    from spawnery import discovery
+    from spawnery.loading import discovery
 
     spawners = discovery.installed()
     names = [item.name for item in spawners]
@@ -90,8 +90,8 @@ def _row(item: Installed, *, kind: str) -> dict[str, Any]:
 
 
 def _loaded(item: Installed) -> Mapping[str, Any]:
-    from spawnery import discovery
     from spawnery.errors import SpawnerError
+    from spawnery.loading import discovery
 
     try:
         plugin = discovery.load_spawner(item.name, origin="spawners --load").plugin
@@ -101,8 +101,8 @@ def _loaded(item: Installed) -> Mapping[str, Any]:
 
 
 def _imported(item: Installed) -> Mapping[str, Any]:
-    from spawnery import discovery
     from spawnery.errors import SpawnerError
+    from spawnery.loading import discovery
 
     try:
         discovery.imported(item)
@@ -112,14 +112,14 @@ def _imported(item: Installed) -> Mapping[str, Any]:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> None:
-    from spawnery.cli import tables
+    from spawnery.cli.printing import tables
 
     columns = ("", "NAME", "KIND", "DISTRIBUTION", "VERSION", "STATE", "ABOUT")
     tables.show(columns, [_cells(row) for row in rows])
 
 
 def _cells(row: Mapping[str, Any]) -> Row:
-    from spawnery.cli import tables
+    from spawnery.cli.printing import tables
 
     state = "failed" if row["problem"] else "ok" if row["loaded"] else "installed"
     about = row["problem"] or row["summary"] or ""

@@ -8,14 +8,14 @@ import click
 
 from spawnery.cli import common
 from spawnery.cli.app import App, pass_app
-from spawnery.cli.params import JOB_ID
+from spawnery.cli.options.params import JOB_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from spawnery.cli.tables import Cell
-    from spawnery.outcomes import JobStatus, Outcome
+    from spawnery.cli.printing.tables import Cell
+    from spawnery.model.outcome import JobStatus, Outcome
 
 
 @click.command("status", short_help="Show what is known of a job.")
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 @pass_app
 def command(app: App, job_id: str) -> None:
     """Show what is known of a job."""
-    from spawnery.cli import encode, output, tables
+    from spawnery.cli import output
+    from spawnery.cli.printing import encode, tables
 
     with app.open() as spawner:
         status = spawner.status(job_id)
@@ -40,7 +41,7 @@ def command(app: App, job_id: str) -> None:
 
 
 def _rows(app: App, status: JobStatus, now: datetime) -> Iterator[tuple[str, str | Cell | None]]:
-    from spawnery.cli import fields, tables
+    from spawnery.cli.printing import fields, tables
 
     yield "job id", status.job_id
     yield "state", tables.state(status.state)
@@ -65,7 +66,7 @@ def _rows(app: App, status: JobStatus, now: datetime) -> Iterator[tuple[str, str
 
 
 def _ending(app: App, outcome: Outcome) -> Iterator[tuple[str, str | None]]:
-    from spawnery.cli import fields
+    from spawnery.cli.printing import fields
 
     yield "exit code", None if outcome.exit_code is None else str(outcome.exit_code)
     yield "cause", outcome.cause
@@ -77,12 +78,12 @@ def _ending(app: App, outcome: Outcome) -> Iterator[tuple[str, str | None]]:
 
 
 def _moment(moment: datetime | None, now: datetime) -> str | None:
-    from spawnery.cli import ages
+    from spawnery.cli.printing import ages
 
     return None if moment is None else f"{ages.local(moment)} ({ages.age(moment, now=now)} ago)"
 
 
 def _seconds(value: float | None) -> str | None:
-    from spawnery.cli import ages
+    from spawnery.cli.printing import ages
 
     return None if value is None else ages.short(value)

@@ -8,7 +8,7 @@ import click
 
 from spawnery.cli import common
 from spawnery.cli.app import App, pass_app
-from spawnery.cli.params import DURATION, JOB_ID
+from spawnery.cli.options.params import DURATION, JOB_ID
 
 if TYPE_CHECKING:
     from spawnery.spawner import Spawner
@@ -26,7 +26,8 @@ def command(app: App, job_ids: tuple[str, ...], *, grace: float | None) -> int:
     from spawnery.cli.each import for_each
 
     def stop(spawner: Spawner, job_id: str) -> None:
-        from spawnery.cli import ending, output
+        from spawnery.cli import output
+        from spawnery.cli.printing import ending
 
         outcome = spawner.stop(job_id, grace_seconds=grace)
         if app.json:

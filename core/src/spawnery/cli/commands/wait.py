@@ -6,7 +6,7 @@ import click
 
 from spawnery.cli import common
 from spawnery.cli.app import App, pass_app
-from spawnery.cli.params import DURATION, JOB_ID
+from spawnery.cli.options.params import DURATION, JOB_ID
 
 
 @click.command("wait", short_help="Wait for the end of a job, exit as it does.")
@@ -16,7 +16,8 @@ from spawnery.cli.params import DURATION, JOB_ID
 @pass_app
 def command(app: App, job_id: str, *, timeout: float | None) -> int:
     """Wait for the end of a job and exit with its exit code, as run does."""
-    from spawnery.cli import ending, exits, output
+    from spawnery.cli import exits, output
+    from spawnery.cli.printing import ending
     from spawnery.cli.waiting import Waiting
 
     with app.open() as spawner:

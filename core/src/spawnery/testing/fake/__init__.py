@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from spawnery.plugin import API_VERSION, SpawnerPlugin, SpawnerRuntime
+from spawnery.contract.declaration import API_VERSION, SpawnerPlugin, SpawnerRuntime
 from spawnery.testing.fake.engine import FakeEngine, engine_at, forget_engine
 from spawnery.testing.fake.options import FakeOptions, FakeSettings
 from spawnery.testing.fake.spawner import FakeSpawner

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from spawnery.contract import Deadline
+from spawnery.contract.requests import Deadline
 from spawnery.errors import Ambiguous, EngineError, EngineTimeout, EngineUnreachable, SpawnerError
 from spawnery.testing.faults import Fault, FaultBook, Hook, Rule, Seen
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from attrs import define, field
 
-from spawnery.outcomes import JobState, JobStatus, Outcome
-from spawnery.plugin import LABEL_PREFIX, LABEL_RECORD_ID
-from spawnery.secret import Masker, Secret
+from spawnery.contract.declaration import LABEL_PREFIX, LABEL_RECORD_ID
+from spawnery.model.outcome import JobState, JobStatus, Outcome
+from spawnery.model.secret import Masker, Secret
 from spawnery.testing.fake.program import End, Piece, Program, environment, parse
 
 _SIGNALS: Final = {2: "SIGINT", 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from spawnery.contract import (
+from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract.hookspecs import hookimpl
+from spawnery.contract.requests import (
     CheckItem,
     Deadline,
     HookContext,
@@ -22,12 +24,10 @@ from spawnery.contract import (
     StopRequest,
     WatchRequest,
 )
+from spawnery.contract.streams import JobStream
 from spawnery.errors import Ambiguous, EngineError, EngineTimeout, SpawnerError, SpawnFailed
-from spawnery.hookspecs import hookimpl
-from spawnery.models import JobSpec, Network
-from spawnery.outcomes import JobHandle, JobStatus, LogChunk, WatchEvent
-from spawnery.plugin import SpawnerRuntime
-from spawnery.streams import JobStream
+from spawnery.model.job import JobSpec, Network
+from spawnery.model.outcome import JobHandle, JobStatus, LogChunk, WatchEvent
 from spawnery.testing.fake.engine import FakeEngine
 from spawnery.testing.fake.job import Phase, status_of
 from spawnery.testing.fake.options import FakeSettings

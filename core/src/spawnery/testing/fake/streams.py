@@ -7,9 +7,9 @@ import threading
 from datetime import UTC, datetime
 from typing import Final
 
+from spawnery.contract.streams import JobStream
 from spawnery.errors import LogsUnavailable, StreamLost
-from spawnery.outcomes import JobGone, JobSeen, LogChunk, Synced, WatchEvent
-from spawnery.streams import JobStream
+from spawnery.model.outcome import JobGone, JobSeen, LogChunk, Synced, WatchEvent
 from spawnery.testing.fake.engine import FakeEngine
 from spawnery.testing.fake.job import FakeJob, Phase, status_of
 from spawnery.testing.fake.program import environment

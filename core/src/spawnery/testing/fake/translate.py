@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from attrs import asdict
 
-from spawnery.contract import PlanRequest, SpawnRequest
+from spawnery.contract.requests import PlanRequest, SpawnRequest
 from spawnery.errors import SpawnFailed
-from spawnery.secret import MASK, Secret
+from spawnery.model.secret import MASK, Secret
 from spawnery.testing.fake.job import FakeJob
 from spawnery.testing.fake.options import FakeOptions
 from spawnery.testing.fake.program import UnknownProgram, parse

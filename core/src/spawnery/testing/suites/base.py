@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 import pytest
 
-from spawnery.outcomes import JobState, JobStatus, Outcome
+from spawnery.model.outcome import JobState, JobStatus, Outcome
 from spawnery.testing.promises import PROPERTY, SPAWNER_PROPERTY, promise_of
 from spawnery.testing.waiting import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spawnery.contract import Deadline
-    from spawnery.models import JobSpec
+    from spawnery.contract.requests import Deadline
+    from spawnery.contract.streams import JobStream
+    from spawnery.model.job import JobSpec
     from spawnery.spawner import Spawner
-    from spawnery.streams import JobStream
     from spawnery.testing.bench import Bench
     from spawnery.testing.faults import FaultPort
 
@@ -203,6 +203,6 @@ class Timer:
 
 def limit(seconds: float = PATIENCE) -> Deadline:
     """Return a deadline for a request of the contract."""
-    from spawnery.contract import Deadline  # noqa: PLC0415 - kept out of the tests' way
+    from spawnery.contract.requests import Deadline  # noqa: PLC0415 - kept out of the tests' way
 
     return Deadline.after(seconds)

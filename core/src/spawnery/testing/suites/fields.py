@@ -6,8 +6,8 @@ from typing import Any
 
 from attrs import frozen
 
-from spawnery.models import Resources
-from spawnery.secret import SecretRef
+from spawnery.model.job import Resources
+from spawnery.model.secret import SecretRef
 
 
 @frozen

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spawnery.errors import JobNotFound, NameConflict, SpawnerError, SpecConflict, StateError
-from spawnery.outcomes import JobHandle, JobState
+from spawnery.model.outcome import JobHandle, JobState
 from spawnery.testing import caller
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.portsweep import sweep_requests

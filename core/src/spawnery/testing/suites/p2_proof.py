@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spawnery.errors import SpawnFailed
-from spawnery.outcomes import JobState
+from spawnery.model.outcome import JobState
 from spawnery.testing import caller
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.promises import promise

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spawnery.contract import RemoveRequest, StopRequest
+from spawnery.contract.requests import RemoveRequest, StopRequest
 from spawnery.errors import JobNotFound
-from spawnery.outcomes import JobState
+from spawnery.model.outcome import JobState
 from spawnery.testing.promises import promise
 from spawnery.testing.suites.base import (
     Suite,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spawnery.errors import JobNotFound, JobRunning, WaitTimeout
-from spawnery.outcomes import JobState, JobStatus
+from spawnery.model.outcome import JobState, JobStatus
 from spawnery.testing import caller
 from spawnery.testing.promises import promise
 from spawnery.testing.suites.base import (

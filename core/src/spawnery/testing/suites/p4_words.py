@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spawnery.errors import EngineUnreachable, SpawnerError, SpawnFailed
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobState, Outcome
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobState, Outcome
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.promises import promise
 from spawnery.testing.suites.base import Suite, finished, need, need_faults, nothing_left
@@ -47,7 +47,7 @@ class Words(Suite):
     def test_out_of_memory(self, bench: Bench, spawner: Spawner) -> None:
         """A program that runs out of memory is oom."""
         need(spawner, "oom", "field.resources.limits")
-        from spawnery.models import Resources  # noqa: PLC0415 - only here
+        from spawnery.model.job import Resources  # noqa: PLC0415 - only here
 
         command = bench.commands.runs_out_of_memory()
         limits = Resources(memory_limit="32Mi")

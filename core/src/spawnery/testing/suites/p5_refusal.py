@@ -15,7 +15,7 @@ from spawnery.testing.suites.fields import FIELDS, Field
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spawnery.models import JobSpec
+    from spawnery.model.job import JobSpec
     from spawnery.spawner import Spawner
     from spawnery.testing.bench import Bench
 
@@ -107,7 +107,7 @@ class Refusal(Suite):
         self, bench: Bench, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
         """Secrets from a file, from our environment and literal ones are all there."""
-        from spawnery.secret import SecretRef  # noqa: PLC0415 - only here
+        from spawnery.model.secret import SecretRef  # noqa: PLC0415 - only here
 
         file = tmp_path_factory.mktemp("secret") / "value"
         file.write_text("of-a-file\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spawnery.errors import NameConflict, SpawnerError, SpecConflict
-from spawnery.outcomes import JobState
+from spawnery.model.outcome import JobState
 from spawnery.testing import caller
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.promises import promise
@@ -25,7 +25,7 @@ from spawnery.testing.suites.base import (
 from spawnery.testing.waiting import PATIENCE, eventually
 
 if TYPE_CHECKING:
-    from spawnery.models import JobSpec
+    from spawnery.model.job import JobSpec
     from spawnery.spawner import Spawner
     from spawnery.testing.bench import Bench
 

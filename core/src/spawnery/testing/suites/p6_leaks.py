@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spawnery.errors import JobNotFound, SpawnerError
-from spawnery.outcomes import JobState
+from spawnery.model.outcome import JobState
 from spawnery.testing import caller
 from spawnery.testing.portsweep import sweep_requests
 from spawnery.testing.promises import promise

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from spawnery.contract.hookspecs import hookimpl
 from spawnery.errors import SpawnerError
-from spawnery.hookspecs import hookimpl
-from spawnery.models import JobSpec
-from spawnery.outcomes import JobEvent
-from spawnery.secret import SecretRef
+from spawnery.model.job import JobSpec
+from spawnery.model.outcome import JobEvent
+from spawnery.model.secret import SecretRef
 from spawnery.testing.promises import promise
 from spawnery.testing.suites.base import Suite, kept, log_of, need, nothing_left, until_ready
 from spawnery.testing.waiting import PATIENCE

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spawnery.outcomes import JobState
+from spawnery.model.outcome import JobState
 from spawnery.testing import caller
 from spawnery.testing.promises import promise
 from spawnery.testing.suites.base import Suite, need, nothing_left

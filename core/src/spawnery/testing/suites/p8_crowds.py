@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from spawnery.outcomes import JobState
+from spawnery.model.outcome import JobState
 from spawnery.testing.promises import promise
 from spawnery.testing.suites.base import Suite, Timer, need, nothing_left
 from spawnery.testing.waiting import PATIENCE

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spawnery.outcomes import JobState, Outcome
+from spawnery.model.outcome import JobState, Outcome
 from spawnery.testing import caller
 from spawnery.testing.promises import promise
 from spawnery.testing.suites.base import (

@@ -6,7 +6,7 @@ import json
 import subprocess
 from typing import TYPE_CHECKING
 
-from spawnery.plugin import API_VERSION
+from spawnery.contract.declaration import API_VERSION
 from spawnery.testing.promises import promise
 from spawnery.testing.suites.base import Suite
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _DECLARATION = """
 import json, sys
-from spawnery.discovery import load_spawner
+from spawnery.loading.discovery import load_spawner
 from spawnery.testing.bench import load_plugin
 name, path = sys.argv[1:]
 plugin = load_plugin(path) if path else load_spawner(name, origin="kit").plugin

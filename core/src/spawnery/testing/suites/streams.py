@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spawnery.contract import WatchRequest
+from spawnery.contract.requests import WatchRequest
+from spawnery.contract.streams import JobStream
 from spawnery.errors import StreamLost
-from spawnery.outcomes import JobGone, JobSeen, JobState, LogChunk, Synced, WatchEvent
-from spawnery.streams import JobStream
+from spawnery.model.outcome import JobGone, JobSeen, JobState, LogChunk, Synced, WatchEvent
 from spawnery.testing import caller
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.promises import promise

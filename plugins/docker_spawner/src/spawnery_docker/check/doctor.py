@@ -9,9 +9,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import frozen
-from spawnery.contract import CheckItem, Deadline
+from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract.requests import CheckItem, Deadline
 from spawnery.errors import SpawnerError
-from spawnery.plugin import SpawnerRuntime
 
 from spawnery_docker.check.engine_facts import engine_items
 from spawnery_docker.check.package import usable

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from spawnery.contract import Deadline, Place
+from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract.requests import Deadline, Place
 from spawnery.errors import SpawnerError
-from spawnery.plugin import SpawnerRuntime
 
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError

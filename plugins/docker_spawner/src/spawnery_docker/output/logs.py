@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from spawnery.contract import LogsRequest
+from spawnery.contract.requests import LogsRequest
+from spawnery.contract.streams import JobStream
 from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
-from spawnery.outcomes import LogChunk
-from spawnery.streams import JobStream
+from spawnery.model.outcome import LogChunk
 
 from spawnery_docker.cache import Cache
 from spawnery_docker.output.cursors import Counts, Place, parse

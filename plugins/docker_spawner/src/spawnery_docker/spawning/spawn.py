@@ -11,7 +11,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from attrs import evolve
-from spawnery.contract import Deadline, SpawnRequest
+from spawnery.contract.declaration import (
+    LABEL_DEADLINE,
+    LABEL_RECORD_ID,
+    LABEL_SPEC_HASH,
+    LABEL_START_DEADLINE,
+    SpawnerRuntime,
+)
+from spawnery.contract.requests import Deadline, SpawnRequest
 from spawnery.errors import (
     Ambiguous,
     NameConflict,
@@ -19,14 +26,7 @@ from spawnery.errors import (
     SpawnFailed,
     SpecConflict,
 )
-from spawnery.outcomes import EventKind, JobEvent, JobHandle
-from spawnery.plugin import (
-    LABEL_DEADLINE,
-    LABEL_RECORD_ID,
-    LABEL_SPEC_HASH,
-    LABEL_START_DEADLINE,
-    SpawnerRuntime,
-)
+from spawnery.model.outcome import EventKind, JobEvent, JobHandle
 
 from spawnery_docker.cache import Cache, Entry
 from spawnery_docker.client import APIClient, DockerClient

@@ -10,8 +10,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
-from spawnery import proxies
 from spawnery.errors import ConfigurationError
+from spawnery.toolkit import proxies
 
 from spawnery_kubernetes.access import kubeconfig
 from spawnery_kubernetes.access.credentials import Credentials, Identity, Proof, of_token_file

@@ -8,10 +8,15 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import frozen
-from spawnery.contract import CheckItem, Deadline, SpawnRequest
+from spawnery.contract.declaration import (
+    LABEL_INSTANCE,
+    LABEL_JOB_ID,
+    LABEL_SPEC_HASH,
+    SpawnerRuntime,
+)
+from spawnery.contract.requests import CheckItem, Deadline, SpawnRequest
 from spawnery.errors import SpawnerError
-from spawnery.models import JobSpec
-from spawnery.plugin import LABEL_INSTANCE, LABEL_JOB_ID, LABEL_SPEC_HASH, SpawnerRuntime
+from spawnery.model.job import JobSpec
 
 from spawnery_kubernetes.calls.http_stream import Reply
 from spawnery_kubernetes.check import quota as headroom

@@ -14,8 +14,8 @@ from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
+from spawnery.contract.declaration import LABEL_INSTANCE
 from spawnery.errors import EngineError
-from spawnery.plugin import LABEL_INSTANCE
 
 from spawnery_kubernetes.calls.http_stream import LineStream
 from spawnery_kubernetes.client import KubeClient

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from spawnery.contract import Deadline
+from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract.requests import Deadline
 from spawnery.errors import SpawnerError
-from spawnery.plugin import SpawnerRuntime
 
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.jobs.changes import annotate, delete

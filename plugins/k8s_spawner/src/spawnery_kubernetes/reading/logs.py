@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from attrs import evolve
-from spawnery.contract import LogsRequest
+from spawnery.contract.requests import LogsRequest
+from spawnery.contract.streams import JobStream
 from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
-from spawnery.outcomes import LogChunk
-from spawnery.streams import JobStream
+from spawnery.model.outcome import LogChunk
 
 from spawnery_kubernetes.objects.facts import PodFacts
 from spawnery_kubernetes.objects.timestamps import Piece

@@ -7,9 +7,9 @@ from http import HTTPStatus
 from typing import Final
 
 from attrs import frozen
-from spawnery.contract import LogsRequest
+from spawnery.contract.declaration import LABEL_JOB_ID, SpawnerRuntime
+from spawnery.contract.requests import LogsRequest
 from spawnery.errors import LogsUnavailable, StreamLost
-from spawnery.plugin import LABEL_JOB_ID, SpawnerRuntime
 
 from spawnery_kubernetes.calls.http_stream import LineStream
 from spawnery_kubernetes.client import KubeClient

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from spawnery.contract import Deadline, SpawnRequest
+from spawnery.contract.declaration import LABEL_RECORD_ID, LABEL_SPEC_HASH, SpawnerRuntime
+from spawnery.contract.requests import Deadline, SpawnRequest
 from spawnery.errors import (
     Ambiguous,
     EngineUnreachable,
@@ -16,8 +17,7 @@ from spawnery.errors import (
     SpecConflict,
     StateError,
 )
-from spawnery.outcomes import JobHandle
-from spawnery.plugin import LABEL_RECORD_ID, LABEL_SPEC_HASH, SpawnerRuntime
+from spawnery.model.outcome import JobHandle
 
 from spawnery_kubernetes.calls.retry import time_is_over
 from spawnery_kubernetes.client import KubeClient

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 
-from spawnery.contract import WatchRequest
+from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract.requests import WatchRequest
+from spawnery.contract.streams import JobStream, ThreadedStream
 from spawnery.errors import SpawnerError, StreamLost
-from spawnery.outcomes import WatchEvent
-from spawnery.plugin import SpawnerRuntime
-from spawnery.streams import JobStream, ThreadedStream
+from spawnery.model.outcome import WatchEvent
 
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.informer.cache import Book

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from attrs import frozen
-from spawnery.contract import (
+from spawnery.contract.declaration import LABEL_RECORD_ID, SpawnerRuntime
+from spawnery.contract.requests import (
     Cancellation,
     Deadline,
     Place,
@@ -20,8 +21,7 @@ from spawnery.contract import (
     StopRequest,
 )
 from spawnery.errors import Ambiguous, InvalidSpec, JobRunning, SpawnerError, SpawnFailed
-from spawnery.outcomes import JobHandle, JobStatus
-from spawnery.plugin import LABEL_RECORD_ID, SpawnerRuntime
+from spawnery.model.outcome import JobHandle, JobStatus
 
 from . import errors
 from .client import Client, script

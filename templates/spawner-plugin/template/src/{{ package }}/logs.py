@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from attrs import evolve, frozen
-from spawnery.contract import Deadline, LogsRequest
+from spawnery.contract.requests import Deadline, LogsRequest
+from spawnery.contract.streams import JobStream, ThreadedStream
 from spawnery.errors import EngineTimeout, InvalidSpec, LogsUnavailable, StreamLost
-from spawnery.outcomes import LogChunk
-from spawnery.streams import JobStream, ThreadedStream
+from spawnery.model.outcome import LogChunk
 
 from . import errors
 from .client import Connection, script

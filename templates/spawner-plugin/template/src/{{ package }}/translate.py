@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from attrs import field, frozen
-from spawnery.contract import SpawnRequest
+from spawnery.contract.requests import SpawnRequest
 from spawnery.errors import InvalidSpec
-from spawnery.models import JobSpec
-from spawnery.secret import MASK, Secret
+from spawnery.model.job import JobSpec
+from spawnery.model.secret import MASK, Secret
 
 MARK: Final = "SPAWNERY_JOB_MARK"
 """Variable of every process of a job; by its value they are found wherever they moved to."""

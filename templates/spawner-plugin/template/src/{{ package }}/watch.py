@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from spawnery.contract import Deadline
+from spawnery.contract.requests import Deadline
+from spawnery.contract.streams import JobStream, ThreadedStream
 from spawnery.errors import EngineTimeout, StreamLost
-from spawnery.outcomes import JobGone, JobSeen, JobStatus, Synced, WatchEvent
-from spawnery.streams import JobStream, ThreadedStream
+from spawnery.model.outcome import JobGone, JobSeen, JobStatus, Synced, WatchEvent
 
 from .client import Connection, script
 from .jobs import Jobs

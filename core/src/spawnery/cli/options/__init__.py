@@ -1,0 +1,1 @@
+"""Command-line options: job fields, values, the flags of docker and kubectl."""

@@ -1,0 +1,1 @@
+"""How commands show jobs, outcomes, logs and progress."""

@@ -1,0 +1,1 @@
+"""The plugin contract: hooks, their arguments, the declaration, streams, the engine's clock."""

@@ -1,0 +1,1 @@
+"""What is to be done with a job and how it ended; pure functions."""

@@ -1,0 +1,1 @@
+"""From a spec to the request that a spawner gets."""

@@ -1,0 +1,1 @@
+"""Finds and loads plugins, and puts all parts of a spawner together."""

@@ -1,0 +1,1 @@
+"""The log of a job: its file, and how it is read."""

@@ -1,0 +1,1 @@
+"""The folders of jobs, and what is in them."""

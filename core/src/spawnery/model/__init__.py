@@ -1,0 +1,1 @@
+"""What a job is and how it ended: specs, statuses, outcomes, secrets, names, quantities."""

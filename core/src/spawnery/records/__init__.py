@@ -1,0 +1,1 @@
+"""What is remembered of jobs outside the engine, and under which lease."""

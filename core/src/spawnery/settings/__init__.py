@@ -1,0 +1,1 @@
+"""Typed settings from flags, environment and ``spawnery.toml``."""

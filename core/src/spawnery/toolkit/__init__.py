@@ -1,0 +1,1 @@
+"""What spawners share beside the contract: log tails, worker pools, proxies, package versions."""
