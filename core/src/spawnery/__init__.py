@@ -5,8 +5,12 @@ The public names are loaded when they are first used, so ``import spawnery`` cos
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False  # importing typing would be most of what this import costs
 if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
     from spawnery.aio import AsyncSpawner as AsyncSpawner
     from spawnery.contract.declaration import SpawnerPlugin as SpawnerPlugin
     from spawnery.contract.declaration import SpawnerRuntime as SpawnerRuntime
@@ -106,3 +110,19 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     """List the public names, loaded or not."""
     return sorted(__all__)
+
+
+class _OldPaths:
+    """Asks ``spawnery._compat`` for modules that are not found: it knows where they moved."""
+
+    @staticmethod
+    def find_spec(name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
+        """Return the spec of a module under its old path; None for all others."""
+        if not name.startswith("spawnery."):
+            return None
+        from spawnery import _compat  # noqa: PLC0415 - only for old paths
+
+        return _compat.find_spec(name)
+
+
+sys.meta_path.append(_OldPaths)
