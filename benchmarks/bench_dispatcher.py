@@ -25,7 +25,7 @@ from measuring import row
 from spawnery_dispatcher.model.protocol import out_key
 from spawnery_dispatcher.store.keys import Keys
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
+sys.path.extend(map(str, Path(__file__).resolve().parents[1].glob("tests/support/*")))
 
 from dispatcher_case import UNLIMITED, Dispatcher, until
 from redis_case import RedisServer

@@ -31,7 +31,7 @@ from kube_rivals import rivals
 from measuring import quartiles, ratios, row, spread
 from spawnery import JobSpec, Spawner
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+sys.path.extend(map(str, Path(__file__).resolve().parents[1].glob("tests/support/*")))
 from docker_images import BUSYBOX
 from engine_probe import probe
 from kube_place import KubePlace, kube_place

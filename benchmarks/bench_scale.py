@@ -19,7 +19,7 @@ from pathlib import Path
 from kube_raw import RawCluster
 from measuring import ratios, row, spread
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+sys.path.extend(map(str, Path(__file__).resolve().parents[1].glob("tests/support/*")))
 from dispatcher_case import UNLIMITED, Dispatcher, until
 from docker_images import BUSYBOX
 from engine_probe import probe

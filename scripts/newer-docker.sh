@@ -67,8 +67,8 @@ case $action in
         cd "$(dirname "$PROGRAM")/.."
         suites=("${@:3}")
         [ ${#suites[@]} -gt 0 ] || suites=(
-            tests/conformance/test_docker.py tests/engines/docker/test_seed.py tests/engines/docker/test_images.py
-            tests/engines/docker/test_outcomes.py tests/engines/docker/test_identity.py
+            tests/conformance/test_docker.py tests/engines/docker/test_seed.py tests/engines/docker/images/test_images.py
+            tests/engines/docker/test_outcomes.py tests/engines/docker/identity/test_identity.py
         )
         DOCKER_HOST=$ADDRESS SPAWNERY_TEST_DOCKER_NETNS=$NAME scripts/test.sh --no-cov "${suites[@]}"
         ;;

@@ -51,5 +51,5 @@ trap stop EXIT
 printf 'newer podman: %s\n' "$(answers)"
 cd "${PROGRAM%/*}/.."
 suites=("${@:2}")
-[ ${#suites[@]} -gt 0 ] || suites=(tests/conformance/test_podman.py tests/engines/docker/test_podman.py)
+[ ${#suites[@]} -gt 0 ] || suites=(tests/conformance/test_podman.py tests/engines/docker/reach/test_podman.py)
 SPAWNERY_TEST_PODMAN=$ADDRESS scripts/test.sh --no-cov "${suites[@]}"

@@ -13,5 +13,5 @@ UV_PROJECT_ENVIRONMENT=$SPAWNERY_TEST_VENV .venv/bin/uv sync --quiet --locked --
 .venv/bin/uv pip install --quiet --python "$SPAWNERY_TEST_VENV" --resolution lowest-direct \
     --upgrade-package kubernetes --upgrade-package urllib3 "${wanted[@]}"
 .venv/bin/uv pip freeze --python "$SPAWNERY_TEST_VENV" 2>/dev/null | grep -E '^(kubernetes|urllib3)='
-[ $# -gt 0 ] || set -- tests/unit/kubernetes tests/engines/kubernetes/test_access.py tests/engines/kubernetes/test_spawn.py
+[ $# -gt 0 ] || set -- tests/unit/kubernetes tests/engines/kubernetes/access/test_access.py tests/engines/kubernetes/manifest/test_spawn.py
 exec scripts/test.sh --no-cov "$@"

@@ -102,7 +102,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of tests of its own, with the plugin that keeps failures."""
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = engine(name): an engine\n")
     monkeypatch.chdir(tmp_path)
-    support = Path(retry_tests.__file__).parents[1] / "tests" / "support"
+    support = Path(retry_tests.__file__).parents[1] / "tests" / "support" / "suite"
     monkeypatch.setenv("PYTHONPATH", str(support))
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p failure_log -p no:cacheprovider")
     return tmp_path

@@ -19,7 +19,7 @@ from spawnery.testing.promises import PROMISES, PROPERTY
 if TYPE_CHECKING:
     from spawnery.testing.fake.bench import FakeBench
 
-_SUPPORT: Final = Path(__file__).parents[2] / "support"
+_SUPPORT: Final = Path(__file__).parents[2] / "support" / "kit"
 _LIMIT: Final = 500
 pytestmark = pytest.mark.timeout(_LIMIT + 100)
 _CONTRACTS: Final = """

@@ -9,7 +9,7 @@ package (``docker.auth``, ``docker.credentials``; 7.1 and 7.2) differs, so it is
 * ``username``, ``password`` and ``registrytoken`` of an entry are not read, an empty
   ``identitytoken`` hides its password, and an empty name in ``credHelpers`` does not mean the file.
 
-tests/unit/docker/test_auth_differences.py shows each.
+tests/unit/docker/reach/test_auth_differences.py shows each.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 ``docker.utils.parse_repository_tag`` and ``docker.auth.resolve_repository_name`` (docker package,
 7.1 and 7.2) take any text apart; the docker command (20.10, 28.2) and we refuse what is no
-reference before anything is sent. tests/unit/docker/test_reference_differences.py shows it.
+reference before anything is sent. tests/unit/docker/images/test_reference_differences.py shows it.
 """
 
 from __future__ import annotations

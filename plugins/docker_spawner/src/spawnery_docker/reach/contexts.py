@@ -8,7 +8,7 @@ docker package (7.1, 7.2) differs from the docker command (20.10, 28.2), so it i
 * One without all of CA, certificate and key is plain TCP, and so is ``SkipTLSVerify`` without them.
 * An address needs a port. Only our process's own environment says where the files are.
 
-tests/unit/docker/test_context_differences.py shows each.
+tests/unit/docker/reach/test_context_differences.py shows each.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ The rules are those of github.com/docker/cli (opts/hosts.go), measured with 20.1
 ``docker.utils`` of the docker package (7.1, 7.2) differs: it wants a port in ``tcp://host``, takes
 ``http://`` and ``TCP://``, raises ``ValueError`` for a bad port, does not know ``DOCKER_TLS``, and
 ``from_env`` of 7.2 follows the active context. Its proxies are those of requests, which has one for
-this machine itself too. tests/unit/docker/test_endpoint_differences.py shows each.
+this machine itself too. tests/unit/docker/reach/test_endpoint_differences.py shows each.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ The docker package (7.1, 7.2) differs from the docker command (20.10, 28.2), so 
   ``REQUESTS_CA_BUNDLE`` replaces the CA of the folder.
 * On Python 3.13 it refuses authorities that lack extensions, such as key usage; Go takes them.
 
-tests/unit/docker/test_tls_differences.py shows each.
+tests/unit/docker/reach/test_tls_differences.py shows each.
 """
 
 from __future__ import annotations

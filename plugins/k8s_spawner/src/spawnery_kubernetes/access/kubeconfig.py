@@ -4,7 +4,7 @@
 files the last current context counts, and paths start beside the cluster's file; a failed command
 means a request without credentials; ``as`` is dropped; tokens are quoted in errors, and refused
 ones kept; keys stay in temporary files; proxies have other exceptions and no password. Each
-difference is measured in ``tests/unit/kubernetes/test_package_loader.py``. Format:
+difference is measured in ``tests/unit/kubernetes/access/test_package_loader.py``. Format:
 kubernetes.io/docs/reference/config-api/kubeconfig.v1.
 """
 

@@ -17,7 +17,7 @@ from typing import Final
 from commands import checked
 from tools import need
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[3]
 BASE: Final = "spawnery-test/python:1"
 REDIS: Final = "redis:7"
 DISPATCHER: Final = "spawnery-dispatcher"

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
+DEPLOY = Path(__file__).resolve().parents[3] / "deploy" / "kubernetes"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - pods do not reach the loopback interface
 PLANTED = "planted-token-0123456789abcdef"
 OURS, JOBS = "spawnery-dispatcher", "spawnery"

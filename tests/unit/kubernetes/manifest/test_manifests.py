@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-DEPLOY = Path(__file__).parents[3] / "deploy" / "kubernetes"
+DEPLOY = Path(__file__).parents[4] / "deploy" / "kubernetes"
 
 
 def manifest(path: str) -> dict[str, Any]:

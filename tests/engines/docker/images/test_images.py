@@ -1,6 +1,6 @@
 """Images on a real engine: what is there, what is pulled, and how a pull can go wrong.
 
-The registries here are our own (tests/support/registry.py); Debian's is in test_registry.py.
+The registries here are our own (tests/support/servers); Debian's is in test_registry.py.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 COMMIT = "b17189fc"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PACKAGES = ("core", "plugins/docker_spawner", "plugins/k8s_spawner", "dispatcher", "agent")
 
 

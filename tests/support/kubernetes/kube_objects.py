@@ -22,7 +22,7 @@ from spawnery_kubernetes.objects.facts import (
 )
 from spawnery_kubernetes.status import status_of
 
-FOLDER = Path(__file__).resolve().parents[1] / "unit" / "kubernetes" / "objects"
+FOLDER = Path(__file__).resolve().parents[2] / "unit" / "kubernetes" / "objects"
 PULL_GRACE, START_GRACE = 120.0, 30.0
 
 

@@ -34,8 +34,8 @@ from spawnery.errors import StateError
 from spawnery.records.codec import dump
 from spawnery.records.leases import new_holder
 from spawnery.records.port import JobRecords
+from spawnery_dispatcher.chat import embedded_redis
 from spawnery_dispatcher.config import Config, Redis
-from spawnery_dispatcher.embedded import embedded_redis
 from spawnery_dispatcher.store.connection import connect_blocking
 from spawnery_dispatcher.store.keys import Keys
 from spawnery_dispatcher.store.records import RedisRecords

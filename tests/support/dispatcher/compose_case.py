@@ -16,7 +16,7 @@ from service_images import make_images
 from slack_server import SECRET, TOKEN, SlackServer
 from tools import need
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[3]
 PLANTED: Final = "planted-token-0123456789abcdef"
 _EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - containers do not reach the loopback interface
 

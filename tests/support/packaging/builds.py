@@ -25,7 +25,7 @@ import uv
 from attrs import frozen
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CORE = ROOT / "core"
 UV = uv.find_uv_bin()
 _SECONDS = 300

@@ -18,7 +18,7 @@ from spawnery.contract.declaration import SpawnerRuntime
 from spawnery.testing.proxy import TransportProxy
 from spawnery_kubernetes.objects.rights import Right, Rule
 
-DEPLOY = Path(__file__).parents[2] / "deploy" / "kubernetes"
+DEPLOY = Path(__file__).parents[3] / "deploy" / "kubernetes"
 VERBS = {"POST": "create", "PATCH": "patch", "PUT": "update"}
 
 

@@ -16,7 +16,7 @@ from spawnery_kubernetes.objects.rights import (
     rules_yaml,
 )
 
-DEPLOY = Path(__file__).parents[3] / "deploy" / "kubernetes"
+DEPLOY = Path(__file__).parents[4] / "deploy" / "kubernetes"
 
 
 @pytest.mark.parametrize(

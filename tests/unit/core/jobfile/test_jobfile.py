@@ -20,7 +20,7 @@ from spawnery.model import duration as durations
 from spawnery.model.job import JobSpec, Resources
 from spawnery.model.secret import SecretRef
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SCHEMA = jsonschema.Draft202012Validator(jobfile.json_schema())
 
 YAML = """\
