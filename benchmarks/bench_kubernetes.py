@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,17 +27,20 @@ from pathlib import Path
 from typing import Any
 
 from kube_raw import PackageClient, RawCluster
-from kube_rivals import rivals
-from measuring import quartiles, ratios, row, spread
+from kube_rivals import PEAK, rivals
+from measuring import calm, quartiles, ratios, row, spread
 from spawnery import JobSpec, Spawner
+from spawnery.plugin import LABEL_INSTANCE
 
 sys.path.extend(map(str, Path(__file__).resolve().parents[1].glob("tests/support/*")))
 from docker_images import BUSYBOX
 from engine_probe import probe
 from kube_place import KubePlace, kube_place
 
-BURST = 100
+BURST = 40
+TURNS = 5
 ROUNDS = 8
+ONE_BY_ONE = 100
 WORKERS = 8
 KEPT = 600
 OUTCOMES = 30
@@ -47,27 +50,28 @@ LEAST = {1: 0.75, WORKERS: 1.0}
 """Of the package's Jobs per second, by how many are made at once."""
 SUSPENDED = {"kubernetes": {"suspend": True}}
 FIRST_CALL = """
-import json, resource, time
+import json, time
 began = time.perf_counter()
 from spawnery import Spawner
 with Spawner.open("kubernetes") as spawner:
     spawner.list()
     took = time.perf_counter() - began
-print(json.dumps([took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000]))
+print(json.dumps([took, peak()]))
 """
 FIRST_OF_PACKAGE = """
-import json, resource, sys, time
+import json, sys, time
 began = time.perf_counter()
 from kubernetes import client, config
 config.load_kube_config()
 client.BatchV1Api().list_namespaced_job(sys.argv[1])
 took = time.perf_counter() - began
-print(json.dumps([took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000]))
+print(json.dumps([took, peak()]))
 """
 TRACKED = """
 import json, sys, threading, psutil
 from concurrent.futures import ThreadPoolExecutor
 from spawnery import JobSpec, Spawner
+from spawnery.plugin import LABEL_INSTANCE
 image, live, workers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 with Spawner.open("kubernetes") as spawner, spawner.watch() as watch:
     def spawn(_):
@@ -102,7 +106,7 @@ class Sides:
             "SPAWNERY_STATE_DIR": str(folder / "state"),
             "KUBECONFIG": self.kubeconfig,
         }
-        self.spawner = Spawner.open("kubernetes", environ=self.environ)
+        self.spawner, self.other = self._opened(), self._opened("other")
         self.raw = self.cluster(WORKERS)
         self.package = PackageClient(self.kubeconfig, place.namespace)
         spec = JobSpec(job_id="raw", image=BUSYBOX, command=["true"], options=SUSPENDED)
@@ -120,28 +124,26 @@ class Sides:
             connections=connections,
         )
 
-    def ours(self, retention_seconds: float | None = None) -> None:
-        """Make a Job through the spawner, which follows it unless it is to be kept."""
-        self.spawner.spawn(
-            JobSpec(
-                image=BUSYBOX,
-                command=["true"],
-                options=SUSPENDED,
-                retention_seconds=retention_seconds,
-            )
-        )
+    def _opened(self, instance: str | None = None) -> Spawner:
+        more = {} if instance is None else {"SPAWNERY_INSTANCE": instance}
+        return Spawner.open("kubernetes", environ={**self.environ, **more})
+
+    def ours(self) -> None:
+        """Make a Job through the spawner, which follows it."""
+        self.spawner.spawn(JobSpec(image=BUSYBOX, command=["true"], options=SUSPENDED))
 
     def kept(self) -> None:
-        """Make a Job through the spawner that nobody follows."""
-        self.ours(retention_seconds=KEPT)
+        """Make a Job through a spawner that follows none."""
+        spec = JobSpec(image=BUSYBOX, command=["true"], options=SUSPENDED, retention_seconds=KEPT)
+        self.other.spawn(spec)
 
     def renew(self) -> None:
-        """Open a new spawner: the old one would look what became of Jobs that are cleared."""
+        """Open new spawners: the old ones would look what became of Jobs that are cleared."""
         self.spawner.close()
+        self.other.close()
         state = f"{self.environ['HOME']}/state-{next(self._numbers)}"
         self.environ["SPAWNERY_STATE_DIR"] = state
-        self.spawner = Spawner.open("kubernetes", environ=self.environ)
-        self.spawner.list()
+        self.spawner, self.other = self._opened(), self._opened("other")
 
     def theirs(self) -> None:
         """Make the very same Job by the package."""
@@ -152,8 +154,10 @@ class Sides:
         self.raw.create(self._named("raw"))
 
     def _named(self, side: str) -> dict[str, Any]:
+        # Without our label: no spawner's watch is to see it.
+        labels = {k: v for k, v in self.body["metadata"]["labels"].items() if k != LABEL_INSTANCE}
         name = f"{side}-{next(self._numbers)}"
-        return {**self.body, "metadata": {**self.body["metadata"], "name": name}}
+        return {**self.body, "metadata": {**self.body["metadata"], "name": name, "labels": labels}}
 
     def clear(self) -> None:
         """Remove all Jobs, and wait until they are gone."""
@@ -165,6 +169,7 @@ class Sides:
     def close(self) -> None:
         """Let go of everything."""
         self.spawner.close()
+        self.other.close()
         self.package.close()
         self.raw.close()
 
@@ -187,17 +192,37 @@ def sides() -> Iterator[Sides]:
             made.close()
 
 
-def rate(both: Sides, make: Callable[[], None], workers: int) -> float:
-    """Return Jobs per second with so many workers."""
+def burst(make: Callable[[], None], pool: ThreadPoolExecutor) -> tuple[float, float]:
+    """Return the wall and the processor time in seconds of ``BURST`` Jobs."""
+    began, used = time.perf_counter(), time.process_time()
+    for done in [pool.submit(make) for _ in range(BURST)]:
+        done.result()
+    taken = time.perf_counter() - began, time.process_time() - used
+    time.sleep(0.05)  # what the watch still brings belongs to nobody
+    return taken
+
+
+def turns(
+    both: Sides, sides: Sequence[tuple[str, Callable[[], None]]], pool: ThreadPoolExecutor
+) -> dict[str, tuple[float, float]]:
+    """Have each side make Jobs in short turns; returns seconds for each Job, wall and processor.
+
+    Other people's work and the machine's moods meet all sides then. A first turn opens connections.
+    """
     both.renew()
-    began = time.perf_counter()
-    with ThreadPoolExecutor(workers) as pool:
-        for done in [pool.submit(make) for _ in range(BURST)]:
-            done.result()
-    took = time.perf_counter() - began
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name, _ in sides}
+    for number in range(TURNS + 1):
+        for name, make in sides:
+            times = burst(make, pool)
+            if number:
+                taken[name].append(times)
     both.renew()
     both.clear()
-    return BURST / took
+    jobs = TURNS * BURST
+    return {
+        name: (sum(wall for wall, _ in times) / jobs, sum(used for _, used in times) / jobs)
+        for name, times in taken.items()
+    }
 
 
 def ratio(paired: list[float]) -> str:
@@ -213,15 +238,17 @@ def rates(both: Sides, workers: int) -> Iterator[str]:
     leaves it to the cluster. The package makes the Job and no more.
     """
     found: dict[str, list[float]] = {}
+    used: dict[str, list[float]] = {}
     sides = {"followed": both.ours, "kept": both.kept, "package": both.theirs, "raw": both.bare}
-    for number in range(ROUNDS + 1):
-        # Each begins in its turn: what is left of the one before is the cluster's work, too.
-        order = deque(sides.items())
-        order.rotate(number)
-        for name, make in order:
-            value = rate(both, make, workers)
-            if number:  # the first one warms up
-                found.setdefault(name, []).append(value)
+    with ThreadPoolExecutor(workers) as pool:
+        for number in range(ROUNDS + 1):
+            order = deque(sides.items())
+            order.rotate(number)  # what is left of the one before is the cluster's work, too
+            calm()
+            for name, (wall, seconds) in turns(both, order, pool).items():
+                if number:  # the first one warms up
+                    found.setdefault(name, []).append(1 / wall)
+                    used.setdefault(name, []).append(seconds)
     paired, least = ratios(found["followed"], found["package"]), LEAST[workers]
     yield row(
         f"Jobs per second, {workers} at once, followed: {spread(found['followed'], '/s', 1)}"
@@ -234,6 +261,9 @@ def rates(both: Sides, workers: int) -> Iterator[str]:
     yield row(f"... kept: {spread(found['kept'], '/s', 1)}", kept, "", met=True)
     raw = ratio(ratios(found["raw"], found["package"]))
     yield row(f"... raw POSTs with urllib3: {spread(found['raw'], '/s', 1)}", raw, "", met=True)
+    for name in sides:
+        time_of_it = spread(used[name], "ms", 1e3)
+        yield row(f"... processor time of the caller, {name}", time_of_it, "", met=True)
 
 
 def first_call(both: Sides) -> Iterator[str]:
@@ -241,8 +271,8 @@ def first_call(both: Sides) -> Iterator[str]:
     namespace = both.place.namespace
     pairs = [
         (
-            json.loads(_python(both, FIRST_CALL)),
-            json.loads(_python(both, FIRST_OF_PACKAGE, namespace)),
+            json.loads(_python(both, PEAK + FIRST_CALL)),
+            json.loads(_python(both, PEAK + FIRST_OF_PACKAGE, namespace)),
         )
         for _ in range(FRESH + 1)
     ][1:]
@@ -319,12 +349,12 @@ def beside(both: Sides) -> Iterator[str]:
     """What a single Job takes through ours and through what others use."""
     yield row(
         "beside rivals, ours: one Job",
-        spread([_timed(both.ours) for _ in range(BURST)], "ms", 1e3),
+        spread([_timed(both.ours) for _ in range(ONE_BY_ONE)], "ms", 1e3),
         "",
         met=True,
     )
     everything = str(probe("kubernetes").address)
-    yield from rivals(both.body, everything, both.place.namespace, count=BURST)
+    yield from rivals(both.body, everything, both.place.namespace, count=ONE_BY_ONE)
     both.clear()
 
 
@@ -342,6 +372,7 @@ def main() -> None:
             lambda: live(both),
             lambda: beside(both),
         ):
+            calm()
             for line in measure():
                 print(line, flush=True)
             print(f"load {os.getloadavg()[0]:.1f}", file=sys.stderr)

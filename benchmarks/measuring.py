@@ -8,11 +8,25 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+import psutil
+
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     """Return the first quartile, the median and the third quartile."""
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return low, middle, high
+
+
+def calm(*, busy: float = 40.0, patience: float = 10.0) -> None:
+    """Wait until the machine does little else, which would be measured, too.
+
+    Args:
+        busy: Percent of all processors that others may use.
+        patience: Most seconds to wait; then it is measured as it is.
+    """
+    until = time.monotonic() + patience
+    while psutil.cpu_percent(interval=1.0) > busy and time.monotonic() < until:
+        pass
 
 
 def interleaved(
