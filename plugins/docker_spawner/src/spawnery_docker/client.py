@@ -210,7 +210,10 @@ class DockerClient:
         """
         # The connection is the stream's own, so that closing one can never touch another request.
         fields = {**(headers or {}), "Connection": "close"}
-        return ByteStream(self._raw(method, path, query, fields, timeout, cancellation))
+        with self.within(timeout, cancellation=cancellation) as engine:
+            url = f"{engine.base_url}/v{engine.api_version}{path}"
+            answer = engine.request(method, url, params=query, headers=fields, stream=True)
+            return ByteStream(answer)
 
     def hold(
         self,
@@ -225,7 +228,10 @@ class DockerClient:
         Returns when the header is there, which for ``wait`` means that the wait is registered
         (moby, container_routes.go). Args and errors as ``stream``.
         """
-        return Held(self._raw("POST", path, query, headers or {}, timeout))
+        with self.within(timeout) as engine:
+            sending().held = True
+            url = f"{engine.base_url}/v{engine.api_version}{path}"
+            return Held(engine.request("POST", url, params=query, headers=headers, stream=True))
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -239,19 +245,6 @@ class DockerClient:
             if self._made is None:
                 self._made = _Client(self.endpoint, self._clock)
             return self._made
-
-    def _raw(  # noqa: PLR0917 - all of one request
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        timeout: float,
-        cancellation: Cancellation | None = None,
-    ) -> requests.Response:
-        with self.within(timeout, cancellation=cancellation) as engine:
-            url = f"{engine.base_url}/v{engine.api_version}{path}"
-            return engine.request(method, url, params=query, headers=headers, stream=True)
 
 
 def _words_of(answer: requests.Response) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import itertools
 import threading
@@ -146,6 +147,23 @@ def test_what_came_with_the_header_is_not_lost() -> None:
                 answer.decode(data)
             data += piece
         assert answer.decode(data) == b'{"StatusCode": 3, "Error": null}'
+
+
+@pytest.mark.parametrize("framing", [b"Connection: close\r\n\r\n", b"\r\n"])
+def test_a_held_answer_stays_open_where_the_other_side_will_close(framing: bytes) -> None:
+    """A proxy that ends each connection behind its answer takes no socket from the selector."""
+    release = threading.Event()
+
+    def talk(line) -> None:
+        line.sendall(HEAD + framing)
+        release.wait(PATIENCE)
+        line.sendall(b"later")
+
+    with held(talk) as answer:
+        gc.collect()
+        release.set()
+        assert answer.sock.recv(10) == b"later"
+        assert answer.sock.recv(10) == b""
 
 
 @given(CHUNKS.filter(bool), st.integers(0, 10**4))

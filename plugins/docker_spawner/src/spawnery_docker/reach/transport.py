@@ -17,6 +17,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, cast
 
@@ -68,11 +69,13 @@ class Sending:
         cancellation: When it is requested, the connection in use is cut off.
 
     Attributes:
+        held: Whether the socket of the answer will be taken over.
         sent: When the last request was about to be sent, by the monotonic clock.
     """
 
     def __init__(self, seconds: float, cancellation: Cancellation | None) -> None:
         self.seconds = seconds
+        self.held = False
         self.sent = time.monotonic()
         self._until = self.sent + seconds
         self._cancellation = cancellation
@@ -149,6 +152,8 @@ class _Response(HTTPResponse):
         if lines.last not in {b"\r\n", b"\n"}:
             msg = "the connection was closed inside the header"
             raise RemoteDisconnected(msg)
+        if sending().held and self.status < HTTPStatus.BAD_REQUEST:
+            self.will_close = False  # else the connection closes its socket now, and the file later
 
 
 class _Connection:
@@ -321,12 +326,14 @@ def taken(answer: Response) -> tuple[socket.socket, bytes]:
     """
     wire, body = wire_of(answer), body_of(answer)
     _connection(answer).sock = None
+    cast("HTTPResponse", answer.raw._fp).fp = None  # type: ignore[assignment]  # noqa: SLF001
     wire.settimeout(0)
     rest = b""
     with contextlib.suppress(ssl.SSLWantReadError):
         rest = body.peek()
         while isinstance(wire, ssl.SSLSocket) and wire.pending():
             rest += wire.recv(_PIECE)  # of which no selector knows
+    body.close()  # which has a share in the socket
     return wire, rest
 
 
