@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from spawnery.contract.declaration import SpawnerRuntime as SpawnerRuntime
     from spawnery.contract.hookspecs import hookimpl as hookimpl
     from spawnery.contract.hookspecs import hookspec as hookspec
+    from spawnery.contract.log_text import LogStream as LogStream
+    from spawnery.contract.log_text import LogText as LogText
     from spawnery.contract.requests import CheckItem as CheckItem
     from spawnery.contract.requests import Deadline as Deadline
     from spawnery.contract.requests import HookContext as HookContext
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from spawnery.contract.streams import JobStream as JobStream
     from spawnery.contract.streams import ThreadedStream as ThreadedStream
     from spawnery.errors import SpawnerError as SpawnerError
-    from spawnery.lifecycle.log_text import LogStream as LogStream
-    from spawnery.lifecycle.log_text import LogText as LogText
     from spawnery.model.job import JobSpec as JobSpec
     from spawnery.model.job import Network as Network
     from spawnery.model.job import PullPolicy as PullPolicy
@@ -69,7 +69,7 @@ _HOMES = {
     ),
     "errors": ("SpawnerError",),
     "contract.hookspecs": ("hookimpl", "hookspec"),
-    "lifecycle.log_text": ("LogStream", "LogText"),
+    "contract.log_text": ("LogStream", "LogText"),
     "model.job": ("JobSpec", "Network", "PullPolicy", "Resources", "Security"),
     "model.names": ("job_id_from",),
     "model.outcome": (

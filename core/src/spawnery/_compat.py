@@ -21,7 +21,7 @@ MODULES: Final = {
     "spawnery.engine_clock": "spawnery.contract.engine_clock",
     "spawnery.hookspecs": "spawnery.contract.hookspecs",
     "spawnery.local.masking": "spawnery.toolkit.log_tail",
-    "spawnery.logtext": "spawnery.lifecycle.log_text",
+    "spawnery.logtext": "spawnery.contract.log_text",
     "spawnery.models": "spawnery.model.job",
     "spawnery.naming": "spawnery.model.names",
     "spawnery.outcomes": "spawnery.model.outcome",

@@ -11,9 +11,9 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from spawnery.contract.log_text import LineDecoder, LogText, TextDecoder
 from spawnery.contract.streams import JobStream
 from spawnery.errors import SpawnerError, WaitTimeout
-from spawnery.lifecycle.log_text import LineDecoder, LogText, TextDecoder
 from spawnery.lifecycle.preparation import arguments
 from spawnery.model.outcome import JobHandle, JobStatus, LogChunk, Outcome
 from spawnery.spawner import Spawner

@@ -8,6 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from spawnery.contract.log_text import LogStream
 from spawnery.contract.requests import (
     Cancellation,
     CheckItem,
@@ -15,13 +16,12 @@ from spawnery.contract.requests import (
 )
 from spawnery.contract.streams import JobStream, PushStream
 from spawnery.errors import ConfigurationError, LogsUnavailable, SpawnerError, StateError
-from spawnery.lifecycle.ending import Ending
+from spawnery.lifecycle.calls import Ending
 from spawnery.lifecycle.jobs import Jobs
 from spawnery.lifecycle.kill_listener import KillListener
-from spawnery.lifecycle.log_text import LogStream
 from spawnery.lifecycle.logs import FollowedLog
 from spawnery.lifecycle.preparation import arguments
-from spawnery.lifecycle.preparation.completing import Completer
+from spawnery.lifecycle.preparation.prepare import Completer
 from spawnery.lifecycle.spawn import OneAtATime, Spawning, expected
 from spawnery.lifecycle.tracker import Tracker
 from spawnery.lifecycle.upkeep import Upkeep
@@ -93,7 +93,18 @@ class Spawner:
             abandon=self._tracker.abandon,
             emit=parts.runtime.emit,
         )
-        self._completer = Completer(parts)
+        self._completer = Completer(
+            plugin=parts.plugin,
+            settings=parts.settings,
+            instance=parts.instance,
+            environ=parts.environ,
+            hooks=parts.hooks,
+            granted=parts.granted,
+            placement=parts.ledger.placement,
+            masker=parts.masker,
+            logger=parts.runtime.logger,
+            limit=parts.engine.limit,
+        )
         self._jobs = Jobs(
             self._tracker, ending=self._ending, settings=self._core, follow=self._follow_jobs
         )
@@ -465,4 +476,13 @@ class Spawner:
 
         if probe_spec is not None:
             arguments.spec(probe_spec)
-        return check_all(self, self._parts, probe=probe, probe_spec=probe_spec)
+        if probe and probe_spec is None:
+            probe_spec = JobSpec(command=["true"])
+        return check_all(
+            self,
+            instance=self.instance,
+            engine=self._engine,
+            ledger=self._ledger,
+            granted=self._parts.granted,
+            probe=probe_spec if probe else None,
+        )

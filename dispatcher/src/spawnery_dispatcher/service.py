@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from attrs import frozen
 from spawnery.aio import AsyncSpawner
-from spawnery.lifecycle.log_text import LogText, gap_in_words
+from spawnery.contract.log_text import LogText, gap_in_words
 
 from spawnery_dispatcher.config import Config
 from spawnery_dispatcher.metrics import Metrics

@@ -19,7 +19,7 @@ from spawnery.contract.requests import (
     SpawnRequest,
     StopRequest,
 )
-from spawnery.lifecycle.preparation.completing import labels_of
+from spawnery.lifecycle.preparation.prepare import labels_of
 from spawnery.local.plugin import LocalSpawner
 from spawnery.local.settings import LocalSettings
 from spawnery.model.job import JobSpec

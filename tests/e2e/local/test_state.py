@@ -41,7 +41,7 @@ def in_another_process(folder, *, before="", nobody=False):
     code = PROGRAM.format(here=str(HERE), folder=str(folder))
     lead = ["import sys, os", f"sys.path[:0] = {sys.path!r}"]
     lead += ["import attrs, pytest, spawnery.local.plugin, json"]
-    lead += ["import spawnery.lifecycle.preparation.completing"]
+    lead += ["import spawnery.lifecycle.preparation.prepare"]
     lead += [f"sys.path.insert(0, {str(HERE)!r})", "import conftest, fnmatch, shutil, platform"]
     if nobody:
         lead += ["os.setgroups([])", "os.setgid(65534)", "os.setuid(65534)"]

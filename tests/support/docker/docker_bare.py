@@ -17,7 +17,7 @@ from spawnery.contract.requests import (
     WatchRequest,
 )
 from spawnery.contract.streams import JobStream
-from spawnery.lifecycle.preparation.completing import labels_of
+from spawnery.lifecycle.preparation.prepare import labels_of
 from spawnery.model.job import JobSpec, Network
 from spawnery.model.outcome import JobGone, JobStatus, WatchEvent
 from spawnery_docker.plugin import DockerSpawner

@@ -7,7 +7,7 @@ from typing import Any
 
 from spawnery.contract.declaration import LABEL_RECORD_ID
 from spawnery.contract.requests import Deadline, SpawnRequest
-from spawnery.lifecycle.preparation.completing import labels_of
+from spawnery.lifecycle.preparation.prepare import labels_of
 from spawnery.model.job import JobSpec
 from spawnery.model.secret import Secret, SecretRef
 from spawnery_kubernetes.options import KubernetesOptions

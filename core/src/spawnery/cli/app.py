@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -85,13 +86,12 @@ class App:
         Raises:
             SpawnerError: It is not installed, cannot be loaded or set up.
         """
-        from spawnery.cli.talk import log_to_stderr
         from spawnery.spawner import Spawner
 
         choice = self.choose()
         if choice.note and creates:
             self.talk(choice.note)
-        log_to_stderr(self)
+        _log_to_stderr(self)
         return Spawner.open(
             # A choice of the environment is made again inside, where its errors say so.
             choice.name if choice.note else self.spawner,
@@ -100,6 +100,33 @@ class App:
             flags=self.flags,
             extensions=extensions,
         )
+
+
+class _Talk(logging.Handler):
+    """Says warnings of the package as warnings of the command."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__()
+        self._app = app
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one record."""
+        try:
+            text = record.getMessage()
+            if record.levelno >= logging.WARNING:
+                self._app.warn(text)
+            else:
+                self._app.tell(text)
+        except Exception:  # noqa: BLE001 - logging's own way with what fails here
+            self.handleError(record)
+
+
+def _log_to_stderr(app: App) -> None:
+    """Send the package's log to stderr: warnings, and with ``-v`` everything."""
+    logger = logging.getLogger("spawnery")
+    logger.handlers[:] = [_Talk(app)]
+    logger.setLevel(logging.DEBUG if app.verbose else logging.WARNING)
+    logger.propagate = False
 
 
 pass_app = click.make_pass_decorator(App)

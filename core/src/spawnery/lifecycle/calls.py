@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
+from attrs import frozen
+
 from spawnery.contract.requests import (
     CheckItem,
     Deadline,
@@ -22,8 +24,9 @@ from spawnery.contract.requests import (
 )
 from spawnery.contract.streams import JobStream
 from spawnery.errors import Ambiguous, EngineTimeout, SpawnerError
-from spawnery.model.outcome import JobHandle, JobStatus, LogChunk, WatchEvent
+from spawnery.model.outcome import JobHandle, JobStatus, KillReason, LogChunk, WatchEvent
 from spawnery.model.secret import Masker
+from spawnery.records.port import Record
 
 if TYPE_CHECKING:
     import pluggy
@@ -250,3 +253,49 @@ def _where(error: BaseException) -> str:
     if trace is None:
         return "no traceback"
     return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+
+
+@frozen(kw_only=True)
+class Ending:
+    """Ends jobs.
+
+    Attributes:
+        engine: The spawner.
+        grace_seconds: How long a job has after SIGTERM where nobody says otherwise.
+    """
+
+    engine: Engine
+    grace_seconds: float
+
+    def _request(
+        self, job: Record | JobStatus, reason: KillReason, grace: float | None
+    ) -> StopRequest:
+        grace = self.grace_seconds if grace is None else grace
+        return StopRequest(
+            job_id=job.job_id,
+            name=job.name,
+            engine_id=job.engine_id,
+            reason=reason,
+            grace_seconds=grace,
+            deadline=self.engine.limit(grace),
+        )
+
+    def stop(
+        self, job: Record | JobStatus, reason: KillReason, *, grace: float | None = None
+    ) -> None:
+        """End a job and wait for it; the reason is recorded already."""
+        self.engine.stop(self._request(job, reason, grace))
+
+    def begin_stop(self, job: Record | JobStatus, reason: KillReason) -> Future[None]:
+        """End a job without waiting for it; see ``Engine.begin_stop``."""
+        return self.engine.begin_stop(self._request(job, reason, None))
+
+    def remove(self, job: Record | JobStatus) -> None:
+        """Remove the object of a job that has ended or never ran."""
+        request = RemoveRequest(
+            job_id=job.job_id,
+            name=job.name,
+            engine_id=job.engine_id,
+            deadline=self.engine.limit(),
+        )
+        self.engine.remove(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from spawnery.contract.requests import CheckItem
 from spawnery.errors import SpawnerError
@@ -12,27 +12,67 @@ from spawnery.model.job import JobSpec
 from spawnery.model.outcome import JobState
 
 if TYPE_CHECKING:
-    from spawnery.loading.assembly import Parts
-    from spawnery.spawner import Spawner
+    from spawnery.lifecycle.calls import Engine
+    from spawnery.lifecycle.ledger import Ledger
+    from spawnery.lifecycle.preparation.capabilities import Granted
+    from spawnery.model.outcome import JobHandle, Outcome
 
 _PROBE_SECONDS: Final = 120.0
 _CLOCK_SECONDS: Final = 2.0
 """How far the engine's clock may be from ours before it is worth a warning."""
 
 
+class Runs(Protocol):
+    """Runs a job, as ``Spawner`` does."""
+
+    def spawn(self, spec: JobSpec, /) -> JobHandle:
+        """Run a job."""
+
+    def wait(self, job_id: str, /, *, timeout: float | None) -> Outcome:
+        """Wait until it has ended."""
+
+    def remove(self, job_id: str, /, *, force: bool) -> None:
+        """Remove it."""
+
+
 def check_all(
-    spawner: Spawner, parts: Parts, *, probe: bool, probe_spec: JobSpec | None
+    runs: Runs,
+    *,
+    instance: str,
+    engine: Engine,
+    ledger: Ledger,
+    granted: Granted,
+    probe: JobSpec | None,
 ) -> Sequence[CheckItem]:
-    """Collect all findings; see ``Spawner.check``."""
-    return list(_findings(spawner, parts, probe=probe, probe_spec=probe_spec))
+    """Collect all findings; see ``Spawner.check``.
+
+    Args:
+        runs: Runs the probe.
+        instance: The installation that owns the jobs.
+        engine: The spawner's hooks.
+        ledger: The records.
+        granted: What the spawner can do on its engine.
+        probe: A job to run; None for none.
+    """
+    return list(
+        _findings(
+            runs, instance=instance, engine=engine, ledger=ledger, granted=granted, probe=probe
+        )
+    )
 
 
 def _findings(
-    spawner: Spawner, parts: Parts, *, probe: bool, probe_spec: JobSpec | None
+    runs: Runs,
+    *,
+    instance: str,
+    engine: Engine,
+    ledger: Ledger,
+    granted: Granted,
+    probe: JobSpec | None,
 ) -> Iterator[CheckItem]:
-    yield CheckItem(name="instance", detail=spawner.instance)
+    yield CheckItem(name="instance", detail=instance)
     try:
-        unfinished = spawner.records.unfinished()
+        unfinished = ledger.records.unfinished()
     except SpawnerError as error:
         yield _failed("records", error)
     else:
@@ -40,19 +80,19 @@ def _findings(
             name="records", detail=f"readable, {len(unfinished)} jobs without an outcome"
         )
     try:
-        parts.ledger.placement.contact()
-        yield from parts.engine.check()
+        ledger.placement.contact()
+        yield from engine.check()
     except SpawnerError as error:
         yield _failed("engine", error)
         return
-    for capability, why in parts.granted.lacking.items():
+    for capability, why in granted.lacking.items():
         hint = f"jobs that ask for {capability} are refused on this engine"
         detail = f"{capability} is lacking: {why}"
         yield CheckItem(name="capability", level="warning", detail=detail, hint=hint)
-    if "clock" in parts.granted.capabilities:
-        yield clock_item(parts.ledger.engine_clock.offset())
-    if probe:
-        yield _probed(spawner, probe_spec or JobSpec(command=["true"]))
+    if "clock" in granted.capabilities:
+        yield clock_item(ledger.engine_clock.offset())
+    if probe is not None:
+        yield _probed(runs, probe)
 
 
 def clock_item(offset: tuple[timedelta, timedelta] | None) -> CheckItem:
@@ -85,14 +125,14 @@ def _failed(name: str, error: SpawnerError) -> CheckItem:
     return CheckItem(name=name, level="failed", detail=error.message, hint=error.hint)
 
 
-def _probed(spawner: Spawner, spec: JobSpec) -> CheckItem:
+def _probed(runs: Runs, spec: JobSpec) -> CheckItem:
     """Run a job and look how it ended; nothing of it stays."""
     try:
-        spawner.spawn(spec)
+        runs.spawn(spec)
         try:
-            outcome = spawner.wait(spec.job_id, timeout=_PROBE_SECONDS)
+            outcome = runs.wait(spec.job_id, timeout=_PROBE_SECONDS)
         finally:
-            spawner.remove(spec.job_id, force=True)
+            runs.remove(spec.job_id, force=True)
     except SpawnerError as error:
         return _failed("probe", error)
     if outcome.state is JobState.SUCCEEDED:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve
 
 from spawnery.errors import Ambiguous, JobRunning, SpawnerError, WaitTimeout
-from spawnery.lifecycle.ending import Ending
+from spawnery.lifecycle.calls import Ending
 from spawnery.lifecycle.tracker import Tracker, Waiter, ended_status
 from spawnery.model.names import check_job_id, object_name
 from spawnery.model.outcome import EventKind, JobState, JobStatus, KillReason, Outcome

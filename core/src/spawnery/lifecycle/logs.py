@@ -8,10 +8,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from spawnery.contract.log_text import LogStream
 from spawnery.contract.requests import LogsRequest
 from spawnery.contract.streams import JobStream
 from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
-from spawnery.lifecycle.log_text import LogStream
 from spawnery.model.outcome import LogChunk
 
 if TYPE_CHECKING:

@@ -28,8 +28,7 @@ from spawnery.errors import (
     SpawnFailed,
     SpecConflict,
 )
-from spawnery.lifecycle.calls import Engine
-from spawnery.lifecycle.ending import Ending
+from spawnery.lifecycle.calls import Ending, Engine
 from spawnery.lifecycle.ledger import Ledger
 from spawnery.lifecycle.upkeep import LEASE_SECONDS
 from spawnery.model.job import JobSpec

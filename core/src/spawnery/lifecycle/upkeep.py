@@ -20,8 +20,8 @@ from spawnery.records.port import Record
 if TYPE_CHECKING:
     import logging
 
-    from spawnery.lifecycle.ending import Ending
-    from spawnery.lifecycle.preparation.granted import Granted
+    from spawnery.lifecycle.calls import Ending
+    from spawnery.lifecycle.preparation.capabilities import Granted
     from spawnery.settings.schema import CoreSettings
     from spawnery.toolkit.workers import Workers
 

@@ -18,7 +18,7 @@ from spawnery.errors import SpawnerError, SpawnerInvalid, StateError
 from spawnery.lifecycle.calls import Engine
 from spawnery.lifecycle.ledger import Ledger
 from spawnery.lifecycle.observers import Observers
-from spawnery.lifecycle.preparation.granted import Granted
+from spawnery.lifecycle.preparation.capabilities import Granted
 from spawnery.lifecycle.preparation.prepare import Hooks
 from spawnery.model.names import check_prefix, label_value
 from spawnery.model.secret import Masker

@@ -16,7 +16,14 @@ import attrs
 from attrs import field, frozen
 
 from spawnery.errors import SpawnerInvalid
-from spawnery.settings.sources import Given, from_environment, from_file, from_flags, unknown_names
+from spawnery.settings.sources import (
+    Given,
+    Slot,
+    from_environment,
+    from_file,
+    from_flags,
+    unknown_names,
+)
 from spawnery.settings.values import SUPPORTED, convert, shown, supported
 
 if TYPE_CHECKING:
@@ -149,19 +156,6 @@ class Settings:
     plugin: Any
     ignore: frozenset[str]
     origins: Mapping[str, Origin] = field(repr=False)
-
-
-@frozen(kw_only=True)
-class Slot:
-    """A setting that may be given: its dotted name, its variable, its type and its rules."""
-
-    name: str
-    env: str
-    kind: Any
-    default: Any
-    description: str
-    secret: bool
-    check: Callable[[Any], str | None] | None
 
 
 def slots_of(kind: type[Any], *, table: str = "") -> dict[str, Slot]:

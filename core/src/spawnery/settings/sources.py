@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from attrs import field, frozen
 
 from spawnery.errors import ConfigurationError
 from spawnery.model.names import RESERVED_ENV_PREFIX
-
-if TYPE_CHECKING:
-    from spawnery.settings.schema import Slot
 
 FIRST_PARTY: Final = ("docker", "kubernetes", "local", "fake", "dispatcher", "test")
 """Whose variables core leaves alone when another spawner is selected."""
@@ -29,6 +26,19 @@ _KUBERNETES_INJECTED = re.compile(
 )
 """What Kubernetes sets for a Service whose name begins with ``spawnery``
 (kubernetes.io/docs/concepts/services-networking/service/#environment-variables)."""
+
+
+@frozen(kw_only=True)
+class Slot:
+    """A setting that may be given: its dotted name, its variable, its type and its rules."""
+
+    name: str
+    env: str
+    kind: Any
+    default: Any
+    description: str
+    secret: bool
+    check: Callable[[Any], str | None] | None
 
 
 @frozen(kw_only=True)

@@ -9,9 +9,9 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from spawnery.contract.log_text import LogText, TextDecoder, gap_in_words
 from spawnery.errors import SpawnerError
 from spawnery.jobfile.json import to_json
-from spawnery.lifecycle.log_text import LogText, TextDecoder, gap_in_words
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route

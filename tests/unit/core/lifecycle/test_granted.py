@@ -13,7 +13,7 @@ from spawnery import JobSpec, Resources, Spawner
 from spawnery.contract.hookspecs import hookimpl
 from spawnery.contract.requests import HookContext, Place
 from spawnery.errors import Unsupported
-from spawnery.lifecycle.preparation.granted import Granted
+from spawnery.lifecycle.preparation.capabilities import Granted
 from spawnery.records.placement import Placement
 from spawnery.records.port import MemoryRecords
 from spawnery.testing.fake import FakeEngine, FakeSpawner, declare

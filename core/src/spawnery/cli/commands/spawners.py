@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,13 @@ from spawnery.cli.options.group import LazyGroup
 
 if TYPE_CHECKING:
     from spawnery.cli.printing.tables import Row
-    from spawnery.loading.discovery import Installed
+    from spawnery.loading.discovery import Installed, LoadedSpawner
+    from spawnery.settings.schema import Origin, Settings
 
 
 @click.group(
     "spawners",
     cls=LazyGroup,
-    lazy={"show": "spawnery.cli.commands.show"},
     invoke_without_command=True,
     short_help="List what is installed, which is selected and why.",
 )
@@ -125,3 +126,63 @@ def _cells(row: Mapping[str, Any]) -> Row:
     about = row["problem"] or row["summary"] or ""
     facts = (row["name"], row["kind"], row["distribution"], row["version"])
     return ("*" if row["selected"] else "", *facts, tables.state(state), about)
+
+
+@command.command("show")
+@click.argument("name")
+@common.on_command
+@pass_app
+def show(app: App, name: str) -> None:
+    """Show each setting of a spawner: value, where it came from, what it is for."""
+    from spawnery.loading import discovery
+    from spawnery.settings import schema as settings
+
+    loaded = discovery.load_spawner(discovery.canonical(name), origin="the command line")
+    found = settings.load(
+        app.environ,
+        config_file=app.config,
+        flags=app.flags,
+        plugin=loaded.plugin,
+        installed=tuple(spawner.name for spawner in discovery.installed()),
+    )
+    if app.json:
+        _show_document(loaded, found)
+    else:
+        _show_tables(loaded, found)
+
+
+def _show_document(loaded: LoadedSpawner, found: Settings) -> None:
+    from spawnery.cli import output
+    from spawnery.cli.printing import encode
+
+    plugin = loaded.plugin
+    output.document(
+        {
+            "name": plugin.name,
+            "distribution": loaded.installed.distribution,
+            "version": loaded.installed.version,
+            "summary": plugin.summary,
+            "capabilities": sorted(plugin.capabilities),
+            "settings": {key: encode.plain(origin) for key, origin in found.origins.items()},
+        }
+    )
+
+
+def _show_tables(loaded: LoadedSpawner, found: Settings) -> None:
+    from spawnery.cli import output
+    from spawnery.cli.printing import tables
+
+    origins = found.origins.values()
+    if not output.is_terminal(sys.stdout):
+        tables.show((), [(o.name, o.value, o.source, o.env, o.description) for o in origins])
+        return
+    plugin, installed = loaded.plugin, loaded.installed
+    output.line(f"{plugin.name}: {plugin.summary} ({installed.distribution} {installed.version})")
+    output.line("")
+    tables.show(("SETTING", "VALUE"), [(o.name, _block(o)) for o in origins])
+    output.line("")
+    tables.show(("", ""), [("can", " ".join(sorted(plugin.capabilities)))])
+
+
+def _block(origin: Origin) -> str:
+    return f"{origin.value or '-'}  ({origin.source})\n{origin.description} {origin.env}"

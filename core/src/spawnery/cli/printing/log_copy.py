@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from spawnery.cli import output
 from spawnery.cli.printing import encode
-from spawnery.lifecycle.log_text import gap_in_words
+from spawnery.contract.log_text import gap_in_words
 
 if TYPE_CHECKING:
     from spawnery.cli.app import App

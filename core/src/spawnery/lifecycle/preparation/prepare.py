@@ -1,25 +1,43 @@
-"""From the submitted spec to a complete job: review, capability check, environment, network."""
+"""From the submitted spec to the request that the spawner gets.
+
+Review, capability check, environment, network; then names, labels and limits.
+"""
 
 from __future__ import annotations
 
 import fnmatch
+import logging
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import field, frozen
 
-from spawnery.contract.declaration import LABEL_PREFIX
-from spawnery.contract.requests import HookContext
+from spawnery.contract.declaration import (
+    LABEL_DEADLINE,
+    LABEL_INSTANCE,
+    LABEL_JOB_ID,
+    LABEL_PREFIX,
+    LABEL_RECORD_ID,
+    LABEL_RETENTION,
+    LABEL_SPEC_HASH,
+    LABEL_START_DEADLINE,
+    SpawnerPlugin,
+)
+from spawnery.contract.requests import Cancellation, Deadline, HookContext, SpawnRequest
 from spawnery.errors import InvalidSpec, PluginError, SpawnerError
-from spawnery.lifecycle.preparation.capabilities import refuse_unsupported
+from spawnery.lifecycle.preparation.capabilities import Granted, own_options, refuse_unsupported
 from spawnery.model import validators as checks
 from spawnery.model.job import JobSpec, Network
-from spawnery.model.secret import EnvValue, Secret, SecretRef, SecretSource
+from spawnery.model.names import object_name
+from spawnery.model.secret import MASK, EnvValue, Masker, Secret, SecretRef, SecretSource
+from spawnery.records.placement import Placement
+from spawnery.settings.schema import Settings
 
 if TYPE_CHECKING:
     import pluggy
 
+    from spawnery.records.port import Record
     from spawnery.toolkit.workers import Workers
 
 T = TypeVar("T")
@@ -242,3 +260,150 @@ def _network(
             raise PluginError(msg, cause="plugin.bug", job_id=job.job_id)
         return answer
     return None
+
+
+def labels_of(job: JobSpec, *, instance: str, spec_hash: str) -> dict[str, str]:
+    """Return all labels of a job's object: its own and ours."""
+    numbers = {
+        LABEL_DEADLINE: job.deadline_seconds,
+        LABEL_START_DEADLINE: job.start_deadline_seconds,
+        LABEL_RETENTION: job.retention_seconds or 0,
+    }
+    ours = {LABEL_INSTANCE: instance, LABEL_JOB_ID: job.job_id, LABEL_SPEC_HASH: spec_hash}
+    ours |= {key: f"{value:.3f}" for key, value in numbers.items() if value is not None}
+    return {**job.labels, **ours}
+
+
+@frozen(kw_only=True)
+class Completer:
+    """Runs specs through the plugins' hooks and builds requests.
+
+    Attributes:
+        plugin: The spawner's declaration.
+        settings: Core's and the spawner's.
+        instance: The installation that owns the jobs.
+        environ: Our own environment.
+        hooks: The plugins' hooks.
+        granted: What the spawner can do on its engine.
+        placement: Asks for the place, the first contact with the engine.
+        masker: Learns the secrets of each request.
+        logger: Where fields that are ignored are warned of.
+        limit: Returns the limit of one call to the engine.
+    """
+
+    plugin: SpawnerPlugin
+    settings: Settings
+    instance: str
+    environ: Mapping[str, str]
+    hooks: Hooks
+    granted: Granted
+    placement: Placement
+    masker: Masker
+    logger: logging.Logger
+    limit: Callable[[], Deadline]
+
+    def prepare(self, spec: JobSpec) -> Prepared:
+        """Review, check capabilities, build the environment, find the network."""
+        core = self.settings.core
+        self.placement.contact()
+        context = HookContext(
+            spawner=self.plugin.name,
+            instance=self.instance,
+            capabilities=self.granted.capabilities,
+            environ=self.environ,
+            deadline=Deadline.after(core.hook_timeout_seconds),
+        )
+        name = getattr(self.settings.plugin, "network", None)
+        return prepare(
+            spec,
+            hooks=self.hooks,
+            context=context,
+            forward=core.forward_secrets,
+            network_setting=Network(name=name, source="setting network") if name else None,
+            ignore=self.settings.ignore,
+            lacking=self.granted.lacking,
+        )
+
+    def request(
+        self,
+        spec: JobSpec,
+        *,
+        intent: Record,
+        follow: bool,
+        mark: Callable[[str], None],
+        cancellation: Cancellation,
+    ) -> SpawnRequest:
+        """Build the request of a spawn; from now on its secrets are masked."""
+        prepared = self.prepare(spec)
+        values = [value for value in prepared.secrets.values() if isinstance(value, Secret)]
+        self.masker.add(values)
+        if prepared.ignored:
+            self.logger.warning(
+                "job %s: %s ignored, as SPAWNERY_%s_IGNORE says",
+                spec.job_id,
+                ", ".join(prepared.ignored),
+                self.plugin.name.upper().replace("-", "_"),
+            )
+        return self._complete(
+            prepared,
+            prepared.secrets,
+            intent.spec_hash,
+            follow=follow,
+            mark=mark,
+            record_id=intent.record_id,
+            cancellation=cancellation,
+        )
+
+    def masked(self, prepared: Prepared, *, spec_hash: str) -> SpawnRequest:
+        """Build a request to be shown: no secret is in it."""
+        secrets = {
+            key: Secret(MASK) if isinstance(value, Secret) else value
+            for key, value in prepared.secrets.items()
+        }
+        return self._complete(
+            prepared,
+            secrets,
+            spec_hash,
+            follow=False,
+            mark=_never,
+            record_id=None,
+            cancellation=Cancellation(),
+        )
+
+    def _complete(
+        self,
+        prepared: Prepared,
+        secrets: Mapping[str, Any],
+        spec_hash: str,
+        *,
+        follow: bool,
+        mark: Callable[[str], None],
+        record_id: str | None,
+        cancellation: Cancellation,
+    ) -> SpawnRequest:
+        job, core = prepared.job, self.settings.core
+        labels = labels_of(job, instance=self.instance, spec_hash=spec_hash)
+        if record_id is not None:
+            labels[LABEL_RECORD_ID] = record_id
+        return SpawnRequest(
+            job=job,
+            spec_hash=spec_hash,
+            env=prepared.env,
+            secrets=secrets,
+            network=prepared.network,
+            name=object_name(core.name_prefix, job.job_id),
+            record_id=record_id,
+            labels=labels,
+            options=own_options(job, spawner=self.plugin.name, kind=self.plugin.options),
+            retention_seconds=job.retention_seconds or 0,
+            grace_seconds=core.stop_grace_seconds,
+            tail_bytes=core.tail_bytes,
+            follow=follow,
+            deadline=self.limit(),
+            created=mark,
+            cancellation=cancellation,
+        )
+
+
+def _never(_engine_id: str) -> None:
+    """Stand in for the mark of a plan, which makes nothing."""
