@@ -48,13 +48,13 @@ def chat(path: str | None, *, verbose: bool) -> None:
 @_config_option
 def serve(path: str | None) -> None:
     """Serve: Slack, the JSON API, health and metrics. SPAWNER_TYPE says where jobs run."""
-    from spawnery_dispatcher import serve as serving  # noqa: PLC0415 - a command loads its own
+    from spawnery_dispatcher import serve as server  # noqa: PLC0415 - a command loads its own
     from spawnery_dispatcher.logs import configure, masker_of  # noqa: PLC0415
 
     def run() -> int:
         config = configfile.load(os.environ, path=path)
         logger = configure(config.log_level, masker_of(config, os.environ))
-        asyncio.run(serving.serve(config, os.environ, logger=logger))
+        asyncio.run(server.serve(config, os.environ, logger=logger))
         return 0
 
     sys.exit(_in_words(run))

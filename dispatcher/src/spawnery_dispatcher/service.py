@@ -20,13 +20,13 @@ from spawnery_dispatcher.store.connection import connect
 from spawnery_dispatcher.store.health import Health, Patience, is_away
 from spawnery_dispatcher.store.jobs import Store
 from spawnery_dispatcher.store.keys import Keys
-from spawnery_dispatcher.store.leases import RENEW_SECONDS, Ownership
+from spawnery_dispatcher.store.leases import RENEW_SECONDS, JobLeases
 from spawnery_dispatcher.talk.intake import Intake
 from spawnery_dispatcher.talk.outbox import Messenger, Outbox
 from spawnery_dispatcher.work.bus import Bus
-from spawnery_dispatcher.work.engine_watch import Caretaking
+from spawnery_dispatcher.work.engine_watch import EngineWatch
 from spawnery_dispatcher.work.follower import Follower
-from spawnery_dispatcher.work.recovery import Memory
+from spawnery_dispatcher.work.recovery import Recovery
 from spawnery_dispatcher.work.scheduler import Scheduler
 from spawnery_dispatcher.work.spawns import Spawns
 from spawnery_dispatcher.work.strangers import Strangers
@@ -88,12 +88,12 @@ class Service:
         health = Health()
         patience = Patience(health, logger)
         self._owner = f"{os.uname().nodename}/{os.getpid()}/{secrets.token_hex(4)}"
-        self._ownership = Ownership(self._redis, keys, self._owner)
+        self._leases = JobLeases(self._redis, keys, self._owner)
         self._whereabouts = Whereabouts(spawner, store, logger)
         here = self._whereabouts.here
         self._scheduler = Scheduler(store, config, here=here, metrics=metrics, logger=logger)
         self._strangers = Strangers(store, config, health, logger)
-        self._memory = Memory(
+        self._recovery = Recovery(
             store, spawner, health, strangers=self._strangers, here=here, logger=logger
         )
         self._room = asyncio.Event()
@@ -134,7 +134,7 @@ class Service:
             patience=parts.patience,
             logger=parts.logger,
         )
-        caretaking = Caretaking(
+        engine_watch = EngineWatch(
             parts.spawner,
             parts.health,
             self._waits,
@@ -142,7 +142,7 @@ class Service:
             strangers=self._strangers,
             patience=parts.patience,
         )
-        await parts.patience(lambda: self._memory.look(()))
+        await parts.patience(lambda: self._recovery.look(()))
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follower.listen(self._woken), name="listen")
@@ -150,9 +150,9 @@ class Service:
                 tasks.create_task(self._schedule(), name="schedule")
                 tasks.create_task(self._care(), name="care")
                 tasks.create_task(self._tell_waits(), name="waits")
-                tasks.create_task(caretaking.probe(), name="probe")
-                tasks.create_task(caretaking.watch(), name="watch")
-                tasks.create_task(caretaking.reap(), name="reap")
+                tasks.create_task(engine_watch.probe(), name="probe")
+                tasks.create_task(engine_watch.watch(), name="watch")
+                tasks.create_task(engine_watch.reap(), name="reap")
         finally:
             await self._let_go()
 
@@ -160,7 +160,7 @@ class Service:
         ours = self._follower.job_ids
         await self._follower.close()
         try:
-            await self._ownership.release(ours)
+            await self._leases.release(ours)
         except Exception as error:
             if not is_away(error):
                 raise
@@ -187,7 +187,7 @@ class Service:
 
     async def _start(self) -> None:
         # First: the scheduler takes what Redis remembers for all that there is.
-        await self._memory.look(self._scheduler.queued)
+        await self._recovery.look(self._scheduler.queued)
         started = await self._scheduler.run()
         await self._take(started)
 
@@ -217,7 +217,7 @@ class Service:
         self.parts.health.elsewhere = await self._whereabouts.tell(started - ours)
 
     async def _take(self, job_ids: Collection[str]) -> None:
-        for job_id in await self._ownership.take(job_ids) - self._follower.job_ids:
+        for job_id in await self._leases.take(job_ids) - self._follower.job_ids:
             entry = await self.parts.store.get(job_id)
             if entry is not None and entry.phase is not Phase.QUEUED:
                 self._follower.follow(entry)

@@ -17,7 +17,7 @@ LEASE_SECONDS: Final = 15.0
 RENEW_SECONDS: Final = LEASE_SECONDS / 3
 
 
-class Ownership:
+class JobLeases:
     """The leases of one dispatcher.
 
     Args:

@@ -20,7 +20,7 @@ _REAP_SECONDS: Final = 60.0
 _PAUSE: Final = 2.0
 
 
-class Caretaking:
+class EngineWatch:
     """Looks after the engine while a dispatcher runs.
 
     Args:

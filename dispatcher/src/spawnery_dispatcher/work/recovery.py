@@ -26,7 +26,7 @@ from spawnery_dispatcher.work.strangers import Strangers
 _PAUSE: Final = 2.0
 
 
-class Memory:
+class Recovery:
     """Keeps an eye on what is remembered.
 
     Args:
