@@ -145,7 +145,7 @@ class Readers:
         """Ask by the package's ``load_kube_config`` and a call of it; returns what is printed."""
         return self._run(sys.executable, "-c", PACKAGE, str(times), patience=patience)
 
-    def ours(self, *, times: int = 1, patience: float = 2.0) -> str:
+    def ours(self, *, times: int = 1, patience: float = PATIENCE) -> str:
         """Ask as the spawner does; returns the texts of its errors."""
         said = []
         try:
