@@ -1,63 +1,69 @@
-"""The raw engine API over its socket: what the Docker spawner is measured against."""
+"""The ``docker`` package by itself: what the Docker spawner is measured against."""
 
 from __future__ import annotations
 
-import http.client
-import json
 import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
+from docker import APIClient
+from docker.errors import APIError
+from docker.transport import UnixHTTPAdapter
+from requests import Response
+
 SOCKET: Final = "/var/run/docker.sock"
-API: Final = "/v1.41"
+_ATTACHED: Final = {"stream": 1, "stdout": 1, "stderr": 1, "logs": 0}
 
 
-class _Connection(http.client.HTTPConnection):
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(SOCKET)
+class _OnePool(UnixHTTPAdapter):
+    """One pool for all URLs; the package's own adapter opens a connection for each URL."""
+
+    def get_connection(self, _url: str, proxies: Mapping[str, str] | None = None) -> Any:
+        return super().get_connection("", proxies)
 
 
 class RawEngine:
-    """One kept-alive connection and no more code than a request needs."""
+    """The package's client with one kept connection, and no more code than the calls need."""
 
     def __init__(self) -> None:
-        self._connection = _Connection("docker")
+        self._client = APIClient(base_url=f"unix://{SOCKET}", version="1.41")
+        self._client.mount("http+docker://", _OnePool(f"http+unix://{SOCKET}"))
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Send a request; return what the engine answered, None where it said nothing.
+    def create(self, name: str, body: Mapping[str, Any]) -> str:
+        """Create a container; returns its id."""
+        return str(self._client.create_container_from_config(body, name)["Id"])
 
-        Raises:
-            RuntimeError: The engine refused.
-        """
-        text = None if body is None else json.dumps(body)
-        headers = {"Content-Type": "application/json"} if text else {}
-        self._connection.request(method, API + path, body=text, headers=headers)
-        response = self._connection.getresponse()
-        answer = response.read()
-        if response.status >= 300:
-            msg = f"{method} {path}: {response.status} {answer[:300]!r}"
-            raise RuntimeError(msg)
-        return json.loads(answer) if answer else None
+    def attach(self, container: str) -> socket.SocketIO:
+        """Return the socket that the container's output comes by."""
+        found: socket.SocketIO = self._client.attach_socket(container, _ATTACHED)
+        return found
+
+    def wait(self, container: str) -> Response:
+        """Send the request of ``APIClient.wait``, which itself would block until the end."""
+        client = self._client
+        path = client._url("/containers/{0}/wait", container)  # noqa: SLF001 - there is no public way
+        return client._post(path, params={"condition": "next-exit"}, stream=True)  # noqa: SLF001
+
+    def start(self, container: str) -> None:
+        """Start a container."""
+        self._client.start(container)
 
     def spawn(self, name: str, body: Mapping[str, Any]) -> str:
-        """Create and start a container, nothing else.
+        """Create and start a container, nothing else; returns its id."""
+        container = self.create(name, body)
+        self.start(container)
+        return container
 
-        Returns:
-            Its id.
-        """
-        created = self.call("POST", f"/containers/create?name={name}", body)["Id"]
-        self.call("POST", f"/containers/{created}/start")
-        return str(created)
-
-    def remove(self, container: str) -> None:
-        """Remove a container that may have removed itself."""
+    def exists(self, container: str) -> bool:
+        """Return whether the engine has a container."""
         try:
-            self.call("DELETE", f"/containers/{container}?force=1")
-        except RuntimeError as error:
-            if ": 404 " not in str(error) and ": 409 " not in str(error):
-                raise
+            self._client.inspect_container(container)
+        except APIError as error:
+            if error.status_code == 404:
+                return False
+            raise
+        return True
 
     def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+        """Close the connections."""
+        self._client.close()

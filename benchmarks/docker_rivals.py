@@ -1,4 +1,4 @@
-"""The same job through what people use today, in the same run.
+"""The same job through what people use today, in the same run and in turns with ours.
 
 Each is installed into an environment of its own; one that does not install is listed as such. Of
 dockerspawner and prefect-docker only what makes and starts the container is measured, without the
@@ -7,27 +7,30 @@ JupyterHub and the Prefect server that call it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, cast
 
 from measuring import row, spread, timed
 
 ROUNDS: Final = 20
+_PAUSE: Final = 0.3
+"""Seconds in which a job ends before the next begins."""
 _PROGRAM: Final = """
 import logging, sys, time
-image, rounds = sys.argv[1], int(sys.argv[2])
+image = sys.argv[1]
 {setup}
 logging.disable(logging.CRITICAL)
-for number in range(rounds + 1):
+for number, _ in enumerate(sys.stdin):
     began = time.perf_counter()
     {spawn}
-    print(time.perf_counter() - began)
-    time.sleep(0.3)
+    print(time.perf_counter() - began, flush=True)
 """
 _DOCKER_PY: Final = _PROGRAM.format(
     setup="import docker; client = docker.from_env()",
@@ -86,25 +89,44 @@ _PROGRAMS: Final = {
 _NAMES: Final = {"docker": "docker-py, high level"}
 
 
-def _docker_run(image: str) -> list[float]:
-    command = ("docker", "run", "-d", "--rm", image, "true")
-    return [timed(*command) for _ in range(ROUNDS)]
+class _Rival:
+    """A process that spawns one job for each line that it is sent."""
 
+    def __init__(self, package: str, image: str, folder: Path) -> None:
+        uv = str(Path(sys.executable).with_name("uv"))
+        with_package = (uv, "run", "--quiet", "--no-project", "--with", package, "python", "-c")
+        home = folder / "prefect"
+        prefect = {"PREFECT_HOME": str(home), "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
+        self._errors = folder / f"{package}.err"
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(
+                (*with_package, _PROGRAMS[package], image),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**os.environ, **prefect},
+            )
 
-def _installed(package: str, image: str) -> list[float]:
-    """Run a rival's program with the package that it needs, in an environment of its own."""
-    uv = str(Path(sys.executable).with_name("uv"))
-    with_package = (uv, "run", "--quiet", "--no-project", "--with", package, "python", "-c")
-    with tempfile.TemporaryDirectory() as folder:
-        prefect = {"PREFECT_HOME": folder, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
-        answer = subprocess.run(
-            (*with_package, _PROGRAMS[package], image, str(ROUNDS)),
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, **prefect},
-        )
-    return [float(line) for line in answer.stdout.split()][1:]
+    def spawn(self) -> float:
+        """Return the seconds of one spawn.
+
+        Raises:
+            RuntimeError: The rival does not run here.
+        """
+        asked, answers = cast("IO[str]", self._process.stdin), cast("IO[str]", self._process.stdout)
+        with contextlib.suppress(BrokenPipeError):
+            asked.write("\n")
+            asked.flush()
+        answer = answers.readline()
+        if not answer:
+            raise RuntimeError(self._errors.read_text().strip().splitlines()[-1])
+        return float(answer)
+
+    def close(self) -> None:
+        """End it."""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.communicate()
 
 
 def rivals(ours: Callable[[], float], image: str) -> Iterator[str]:
@@ -114,13 +136,27 @@ def rivals(ours: Callable[[], float], image: str) -> Iterator[str]:
         ours: Spawns one job and returns the seconds that it took.
         image: The image of the job, whose command is ``true``.
     """
-    yield row(
-        "beside rivals: ours", spread([ours() for _ in range(ROUNDS)], "ms", 1e3), "", met=True
-    )
-    yield row("... `docker run -d`", spread(_docker_run(image), "ms", 1e3), "", met=True)
-    for package in _PROGRAMS:
-        try:
-            times = spread(_installed(package, image), "ms", 1e3)
-        except subprocess.CalledProcessError as error:
-            times = f"does not run here: {error.stderr.strip().splitlines()[-1]}"
-        yield row(f"... {_NAMES.get(package, package)}", times, "", met=True)
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        calls: dict[str, Callable[[], float]] = {
+            "beside rivals: ours": ours,
+            "... `docker run -d`": lambda: timed("docker", "run", "-d", "--rm", image, "true"),
+        }
+        for package in _PROGRAMS:
+            rival = _Rival(package, image, Path(name))
+            stack.callback(rival.close)
+            calls[f"... {_NAMES.get(package, package)}"] = rival.spawn
+        times: dict[str, list[float]] = {what: [] for what in calls}
+        failed: dict[str, str] = {}
+        for _ in range(ROUNDS + 1):
+            for what, call in calls.items():
+                if what in failed:
+                    continue
+                try:
+                    times[what].append(call())
+                except RuntimeError as error:
+                    failed[what] = f"does not run here: {error}"
+                time.sleep(_PAUSE)
+    for what, measured in times.items():
+        # The first round warms up.
+        value = failed.get(what) or spread(measured[1:], "ms", 1e3)
+        yield row(what, value, "", met=True)
