@@ -27,10 +27,10 @@ from typing import Any
 import psutil
 from docker_raw import SOCKET, RawEngine
 from docker_rivals import rivals
-from measuring import interleaved, row, spread
+from measuring import calm, interleaved, row, spread
 from spawnery import JobSpec, Spawner
 from spawnery_docker.client import DockerClient
-from spawnery_docker.endpoint import Endpoint
+from spawnery_docker.reach.endpoint import Endpoint
 
 IMAGE = "spawnery-bench/busybox:1"
 ROUNDS = 100
@@ -225,6 +225,7 @@ def peak(sides: Sides) -> str:
         sides.raw.spawn(f"raw-{uuid.uuid4().hex[:12]}", sides.body)
 
     def settled(measure: Callable[[], float]) -> float:
+        calm()
         value = measure()
         time.sleep(2)  # the containers of this burst end before the next begins
         return value
@@ -257,12 +258,14 @@ def follow(sides: Sides) -> str:
     sides.spawner.wait(job.job_id)
 
     def ours() -> float:
+        calm()
         began = time.perf_counter()
         with sides.spawner.logs(job.job_id, follow=True) as stream:
             size = sum(len(chunk.data) for chunk in stream)
         return size / 1e6 / (time.perf_counter() - began)
 
     def theirs() -> float:
+        calm()
         began = time.perf_counter()
         command = ("docker", "logs", "-f", job.name)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
