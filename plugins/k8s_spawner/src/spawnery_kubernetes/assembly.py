@@ -1,4 +1,4 @@
-"""Puts the rooms of the spawner together."""
+"""Puts the parts of the spawner together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spawnery_kubernetes.access.resolve import Access
 from spawnery_kubernetes.check.doctor import Doctor
 from spawnery_kubernetes.check.planning import Planning
 from spawnery_kubernetes.client import KubeClient
-from spawnery_kubernetes.informer.cache import Book
+from spawnery_kubernetes.informer.cache import Cache
 from spawnery_kubernetes.informer.events import Stuck
 from spawnery_kubernetes.jobs.endings import Judge
 from spawnery_kubernetes.jobs.namespace import Namespace
@@ -22,7 +22,7 @@ from spawnery_kubernetes.spawning.spawn import Spawning
 from spawnery_kubernetes.watching.watch import Watching
 
 
-class Rooms:
+class Parts:
     """Everything that one spawner works with; nothing is asked of the cluster yet.
 
     Args:
@@ -35,21 +35,21 @@ class Rooms:
         self, access: Access, settings: KubernetesSettings, runtime: SpawnerRuntime
     ) -> None:
         client = KubeClient(access, runtime.engine_clock)
-        book = Book()
+        cache = Cache()
         tails = Tails(client, runtime)
         sidecars = Sidecars(client, runtime)
-        judge = Judge(client, settings, runtime, book=book, tails=tails, sidecars=sidecars)
+        judge = Judge(client, settings, runtime, cache=cache, tails=tails, sidecars=sidecars)
         stuck = Stuck(client, timeout=runtime.io_timeout_seconds)
         self._client = client
         self._tails = tails
         self._judge = judge
-        self.jobs = Jobs(client, runtime, book=book, judge=judge, stuck=stuck)
+        self.jobs = Jobs(client, runtime, cache=cache, judge=judge, stuck=stuck)
         self.namespace = Namespace(client, access.server, assign_user=settings.assign_user)
         self.spawning = Spawning(
             client, settings, runtime, jobs=self.jobs, tails=tails, namespace=self.namespace
         )
-        self.watching = Watching(client, runtime, book=book, judge=judge, stuck=stuck)
-        self.logs = Logs(PodLogs(client, runtime, book))
+        self.watching = Watching(client, runtime, cache=cache, judge=judge, stuck=stuck)
+        self.logs = Logs(PodLogs(client, runtime, cache))
         self.planning = Planning(client, settings, self.namespace)
         self.doctor = Doctor(
             client=client,

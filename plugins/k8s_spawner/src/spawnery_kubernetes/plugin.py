@@ -28,7 +28,7 @@ from spawnery_kubernetes.options import KubernetesOptions
 from spawnery_kubernetes.settings import KubernetesSettings
 
 if TYPE_CHECKING:
-    from spawnery_kubernetes.assembly import Rooms
+    from spawnery_kubernetes.assembly import Parts
 
 CAPABILITIES: Final = frozenset(
     {
@@ -81,85 +81,85 @@ class KubernetesSpawner:
     """
 
     def __init__(self, settings: KubernetesSettings, runtime: SpawnerRuntime) -> None:
-        from spawnery_kubernetes.access.resolve import resolve_access  # noqa: PLC0415 - as _rooms
-        from spawnery_kubernetes.check.package import usable  # noqa: PLC0415 - as _rooms
+        from spawnery_kubernetes.access.resolve import resolve_access  # noqa: PLC0415 - as _parts
+        from spawnery_kubernetes.check.package import usable  # noqa: PLC0415 - as _parts
 
         usable()
         self._settings = settings
         self._runtime = runtime
         self._access = resolve_access(settings, runtime.environ)
         self._lock = threading.Lock()
-        self._made: Rooms | None = None
+        self._made: Parts | None = None
         self._closed = False
 
     @property
-    def _rooms(self) -> Rooms:
-        """The rooms, made at the first call, which is the first that needs a library for HTTP.
+    def _parts(self) -> Parts:
+        """The parts, made at the first call, which is the first that needs a library for HTTP.
 
         Raises:
             EngineError: It was closed meanwhile: a late call makes no connections that nobody
                 closes.
         """
-        from spawnery_kubernetes.assembly import Rooms  # noqa: PLC0415 - the declaration stays light
+        from spawnery_kubernetes.assembly import Parts  # noqa: PLC0415 - the declaration stays light
 
         with self._lock:
             if self._closed:
                 msg = "the spawner was closed"
                 raise EngineError(msg, cause="spawner.closed")
             if self._made is None:
-                self._made = Rooms(self._access, self._settings, self._runtime)
+                self._made = Parts(self._access, self._settings, self._runtime)
             return self._made
 
     @hookimpl
     def spawn(self, request: SpawnRequest) -> JobHandle:
         """See the hookspec."""
-        return self._rooms.spawning.spawn(request)
+        return self._parts.spawning.spawn(request)
 
     @hookimpl
     def status(self, job_id: str) -> JobStatus | None:
         """See the hookspec."""
-        return self._rooms.jobs.status(job_id)
+        return self._parts.jobs.status(job_id)
 
     @hookimpl
     def list_jobs(self) -> Sequence[JobStatus]:
         """See the hookspec."""
-        return self._rooms.jobs.list_jobs()
+        return self._parts.jobs.list_jobs()
 
     @hookimpl
     def watch(self, request: WatchRequest) -> JobStream[WatchEvent]:
         """See the hookspec."""
-        return self._rooms.watching.open(request)
+        return self._parts.watching.open(request)
 
     @hookimpl
     def logs(self, request: LogsRequest) -> JobStream[LogChunk]:
         """See the hookspec."""
-        return self._rooms.logs.open(request)
+        return self._parts.logs.open(request)
 
     @hookimpl
     def stop(self, request: StopRequest) -> None:
         """See the hookspec."""
-        self._rooms.jobs.stop(request)
+        self._parts.jobs.stop(request)
 
     @hookimpl
     def remove(self, request: RemoveRequest) -> None:
         """See the hookspec."""
-        self._rooms.jobs.remove(request)
+        self._parts.jobs.remove(request)
 
     @hookimpl
     def plan(self, request: PlanRequest) -> Plan:
         """See the hookspec."""
         limit = Deadline.after(self._runtime.io_timeout_seconds)
-        return self._rooms.planning.plan(request, deadline=limit)
+        return self._parts.planning.plan(request, deadline=limit)
 
     @hookimpl
     def check(self) -> Sequence[CheckItem]:
         """See the hookspec."""
-        return self._rooms.doctor.examine()
+        return self._parts.doctor.examine()
 
     @hookimpl
     def place(self) -> Place:
         """See the hookspec."""
-        return self._rooms.namespace.place()
+        return self._parts.namespace.place()
 
     def close(self) -> None:
         """Close connections; Jobs go on."""

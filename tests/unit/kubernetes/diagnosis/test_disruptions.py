@@ -11,7 +11,7 @@ from kube_objects import moment, recorded
 from spawnery.model.outcome import JobState
 from spawnery_kubernetes.diagnosis.disruptions import ended_by_cluster
 from spawnery_kubernetes.diagnosis.outcome import outcome_of
-from spawnery_kubernetes.informer.cache import Book
+from spawnery_kubernetes.informer.cache import Cache
 from spawnery_kubernetes.objects.facts import Condition, PodFacts, facts_of_pod
 
 KEY = 'k:{"type":"DisruptionTarget"}'
@@ -103,10 +103,10 @@ def test_who_heard_of_the_end_first_knows() -> None:
     put_out = evolve(pod, conditions=(condition,), resource_version="2")
 
     def judged(*heard: PodFacts) -> tuple[JobState, str]:
-        book = Book()
+        cache = Cache()
         for seen in heard:
-            book.saw_pod(seen)
-        entry = book.get(whole.job.uid)
+            cache.saw_pod(seen)
+        entry = cache.get(whole.job.uid)
         assert entry is not None
         outcome = outcome_of(whole.job, entry.pods)
         assert outcome is not None

@@ -14,7 +14,7 @@ from spawnery_kubernetes.diagnosis.outcome import (
     has_run,
     outcome_of,
 )
-from spawnery_kubernetes.informer.cache import Book
+from spawnery_kubernetes.informer.cache import Cache
 from spawnery_kubernetes.objects.facts import Condition, ContainerFacts, PodFacts, Terminated
 
 UNKNOWN = Terminated(code=137, reason="ContainerStatusUnknown")
@@ -83,11 +83,11 @@ def test_each_case_has_its_words() -> None:
 
 def test_what_was_seen_to_run_has_run() -> None:
     """A node that lost the container later does not take back that it ran."""
-    book = Book()
+    cache = Cache()
     first = a_pod(main=RUNS, phase="Running", resource_version="1")
     for pod in (first, a_pod(main=ContainerFacts(name="job", terminated=UNKNOWN))):
-        book.saw_pod(evolve(pod, resource_version=pod.resource_version or "2"))
-    entry = book.get("j")
+        cache.saw_pod(evolve(pod, resource_version=pod.resource_version or "2"))
+    entry = cache.get("j")
     assert entry is not None
     assert entry.pods[0].started
     found = recorded("failed-without-pod")
@@ -99,9 +99,9 @@ def test_what_was_seen_to_run_has_run() -> None:
 def test_a_pod_that_went_unheard_may_have_run() -> None:
     """A pod that is missing from a list may have run since the last look; one whose removal was
     heard was last as it was heard."""
-    book = Book()
-    book.saw_pod(a_pod(node=None, phase="Pending", resource_version="1"))
-    book.absent_pods(set(), "5")
-    entry = book.get("j")
+    cache = Cache()
+    cache.saw_pod(a_pod(node=None, phase="Pending", resource_version="1"))
+    cache.absent_pods(set(), "5")
+    entry = cache.get("j")
     assert entry is not None
     assert (entry.pods[0].gone, entry.pods[0].unheard) == (True, True)

@@ -16,7 +16,7 @@ from kube_streams import PATIENCE, Answer, BadServer, Body, hanging
 from spawnery.model.outcome import JobSeen, Synced, WatchEvent
 from spawnery_kubernetes.access.resolve import resolve_access
 from spawnery_kubernetes.client import KubeClient
-from spawnery_kubernetes.informer.cache import Book
+from spawnery_kubernetes.informer.cache import Cache
 from spawnery_kubernetes.informer.events import Stuck
 from spawnery_kubernetes.informer.reflector import Change, Listing, Reflector
 from spawnery_kubernetes.jobs.endings import _AT_ONCE, Judge
@@ -53,11 +53,11 @@ class Corner:
         settings = KubernetesSettings(kubeconfig=str(config))
         self.runtime = runtime_of(folder, "here")
         self.client = KubeClient(resolve_access(settings, {}))
-        self.book = Book()
+        self.cache = Cache()
         tails = Tails(self.client, self.runtime)
         sidecars = Sidecars(self.client, self.runtime)
         self.judge = Judge(
-            self.client, settings, self.runtime, book=self.book, tails=tails, sidecars=sidecars
+            self.client, settings, self.runtime, cache=self.cache, tails=tails, sidecars=sidecars
         )
         self.stuck = Stuck(self.client, timeout=PATIENCE)
 
@@ -92,8 +92,8 @@ def crowd(name: str, count: int = CROWD) -> list[tuple[JobFacts, PodFacts]]:
 def test_ends_that_are_looked_into_at_once(corner: Corner) -> None:
     """Each end has its log, though at each moment all threads of the pool are at work."""
     for job, pod in crowd("exit-three"):
-        corner.book.saw_job(job)
-        corner.book.saw_pod(pod)
+        corner.cache.saw_job(job)
+        corner.cache.saw_pod(pod)
     found = corner.judge.all([f"j{number}" for number in range(CROWD)])
     assert [status.outcome.log_tail for status in found if status.outcome] == ["said\n"] * CROWD
 
@@ -102,8 +102,8 @@ def test_jobs_that_go_on_wait_for_no_end(tmp_path: Path) -> None:
     """While every thread waits for a log that does not come, jobs that run are told of."""
     corner = Corner(tmp_path, *(hanging() for _ in range(_AT_ONCE)))
     for job, pod in crowd("exit-three", _AT_ONCE):
-        corner.book.saw_job(job)
-        corner.book.saw_pod(pod)
+        corner.cache.saw_job(job)
+        corner.cache.saw_pod(pod)
         corner.judge.workers.submit(lambda uid=job.uid: corner.judge.status(uid))
     until = time.monotonic() + PATIENCE
     while len(corner.server.asked) < _AT_ONCE and time.monotonic() < until:
@@ -111,9 +111,9 @@ def test_jobs_that_go_on_wait_for_no_end(tmp_path: Path) -> None:
     waits = recorded("unschedulable")
     for item in (waits.job, *waits.pods):
         if isinstance(item, JobFacts):
-            corner.book.saw_job(item)
+            corner.cache.saw_job(item)
         else:
-            corner.book.saw_pod(item)
+            corner.cache.saw_pod(item)
     with ThreadPoolExecutor(1) as pool:
         told = pool.submit(corner.judge.all, [waits.job.uid])
         # The judge gives up waiting for a thread after half of its limit of 60 s.
@@ -149,7 +149,7 @@ def test_a_stream_whose_jobs_end_at_once(corner: Corner) -> None:
         Quiet(),
         Quiet(),  # type: ignore[arg-type]
         corner.runtime,
-        book=corner.book,
+        cache=corner.cache,
         judge=corner.judge,
         stuck=corner.stuck,
     )

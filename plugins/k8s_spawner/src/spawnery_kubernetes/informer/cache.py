@@ -45,7 +45,7 @@ class Entry:
         return gone and all(pod.gone or pod.terminated for pod in self.pods)
 
 
-class Book:
+class Cache:
     """Entries by the uid of the Job, those that went forgotten in the order of their going."""
 
     def __init__(self) -> None:

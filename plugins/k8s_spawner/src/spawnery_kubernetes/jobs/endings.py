@@ -1,4 +1,4 @@
-"""What this process knows of a job, as a status: the book's facts, judged, with its log's end."""
+"""What this process knows of a job, as a status: the cache's facts, judged, with its log's end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spawnery.toolkit.workers import Workers
 
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.diagnosis.outcome import the_pod
-from spawnery_kubernetes.informer.cache import Book, Entry
+from spawnery_kubernetes.informer.cache import Cache, Entry
 from spawnery_kubernetes.informer.reflector import list_all
 from spawnery_kubernetes.jobs.sidecars import Sidecars
 from spawnery_kubernetes.objects.facts import JobFacts, facts_of_pod
@@ -37,13 +37,13 @@ class _End:
 
 
 class Judge:
-    """Judges Jobs by what the book has of them.
+    """Judges Jobs by what the cache has of them.
 
     Args:
         client: The cluster.
         settings: Ours.
         runtime: The host.
-        book: What was seen.
+        cache: What was seen.
         tails: Ends of logs.
         sidecars: Ends pods that outlive their program.
 
@@ -57,21 +57,21 @@ class Judge:
         settings: KubernetesSettings,
         runtime: SpawnerRuntime,
         *,
-        book: Book,
+        cache: Cache,
         tails: Tails,
         sidecars: Sidecars,
     ) -> None:
         self._client = client
         self._settings = settings
         self._runtime = runtime
-        self._book = book
+        self._cache = cache
         self._tails = tails
         self._sidecars = sidecars
         self.workers = Workers(_AT_ONCE, name="spawnery-kubernetes-ends")
 
     def look(self, uid: str) -> JobStatus | None:
         """Judge a Job without asking the cluster; an end may lack the end of the log still."""
-        entry = self._book.get(uid)
+        entry = self._cache.get(uid)
         if entry is None or entry.job is None:
             return None
         status = self._judged(entry, entry.job)
@@ -81,7 +81,7 @@ class Judge:
 
     def listen(self, uid: str) -> None:
         """Listen to what a job says while its pod is being deleted: its log goes with the pod."""
-        entry = self._book.get(uid)
+        entry = self._cache.get(uid)
         if entry is not None:
             self._tails.saw(entry)
 
@@ -99,13 +99,13 @@ class Judge:
         if end is not None:
             tail, missing = self._tail(end)
             status = self._judged(end.entry, end.job, tail=tail, missing=missing)
-            self._book.ended(uid, status.outcome or end.outcome)
+            self._cache.ended(uid, status.outcome or end.outcome)
             self._sidecars.end(end.job, the_pod(end.entry.pods))
         return self.look(uid)
 
     def _unsettled(self, uid: str) -> _End | None:
         """Return an end of which the last word is not said yet."""
-        entry, status = self._book.get(uid), self.look(uid)
+        entry, status = self._cache.get(uid), self.look(uid)
         if entry is None or entry.job is None or status is None:
             return None
         if entry.outcome is not None or status.outcome is None:
@@ -154,16 +154,16 @@ class Judge:
         Returns:
             None where nothing was, or where it was removed on purpose.
         """
-        entry = self._book.get(uid)
+        entry = self._cache.get(uid)
         if entry is None or entry.removed or entry.job is None:
             return None
-        self._book.saw_job(evolve(entry.job, gone=True))
+        self._cache.saw_job(evolve(entry.job, gone=True))
         status = self.status(uid)
         if status is None or status.outcome is not None:
             return status
         # Where nobody watches, its pods go unseen.
         self._look_for_pods(entry.job)
-        status, later = self.status(uid), self._book.get(uid)
+        status, later = self.status(uid), self._cache.get(uid)
         over = later is None or later.over
         return None if over and (status is None or status.outcome is None) else status
 
@@ -177,11 +177,11 @@ class Judge:
         timeout = self._runtime.io_timeout_seconds
         found = list_all(self._client, "pods", selector, facts_of_pod, timeout=timeout)
         for pod in found.items:
-            self._book.saw_pod(pod)
-        entry, there = self._book.get(job.uid), {pod.uid for pod in found.items}
+            self._cache.saw_pod(pod)
+        entry, there = self._cache.get(job.uid), {pod.uid for pod in found.items}
         for pod in () if entry is None else entry.pods:
             if pod.uid not in there and not pod.gone:
-                self._book.saw_pod(evolve(pod, gone=True, unheard=True))
+                self._cache.saw_pod(evolve(pod, gone=True, unheard=True))
 
     def _judged(
         self, entry: Entry, job: JobFacts, *, tail: str | None = None, missing: str | None = None

@@ -18,7 +18,7 @@ from spawnery.model.outcome import JobState, JobStatus
 from spawnery_kubernetes.calls.retry import time_is_over
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.errors import ApiError, in_words
-from spawnery_kubernetes.informer.cache import Book
+from spawnery_kubernetes.informer.cache import Cache
 from spawnery_kubernetes.informer.events import Stuck
 from spawnery_kubernetes.informer.reflector import list_all, ours
 from spawnery_kubernetes.jobs.changes import annotate, delete
@@ -45,7 +45,7 @@ class Jobs:
     Args:
         client: The cluster.
         runtime: The host.
-        book, judge, stuck: What was seen, what it means, and why nothing moves.
+        cache, judge, stuck: What was seen, what it means, and why nothing moves.
 
     Attributes:
         incomplete: Names of Jobs of which this process does not know that they have got their
@@ -57,13 +57,13 @@ class Jobs:
         client: KubeClient,
         runtime: SpawnerRuntime,
         *,
-        book: Book,
+        cache: Cache,
         judge: Judge,
         stuck: Stuck,
     ) -> None:
         self._client = client
         self._runtime = runtime
-        self._book = book
+        self._cache = cache
         self._judge = judge
         self._stuck = stuck
         self.incomplete: set[str] = set()
@@ -90,7 +90,7 @@ class Jobs:
         facts = facts_of_job(shown)
         if not is_ours(facts.labels, self._runtime.instance):
             return None
-        self._book.saw_job(facts)
+        self._cache.saw_job(facts)
         return facts
 
     def pods(self, job: JobFacts, *, timeout: float | None = None) -> Sequence[PodFacts]:
@@ -104,7 +104,7 @@ class Jobs:
             raise in_words(error, f"list the pods of the Job {job.name}") from None
         pods = [facts_of_pod(item) for item in reply.json()["items"]]
         for pod in pods:
-            self._book.saw_pod(pod)
+            self._cache.saw_pod(pod)
         return pods
 
     def started(self, job: JobFacts) -> bool:
@@ -114,14 +114,14 @@ class Jobs:
     def status(self, job_id: str) -> JobStatus | None:
         """Look at a job; one that the cluster has forgotten is told from what we saw of it."""
         name = self._runtime.object_name(job_id)
-        before = self._book.last(name)
+        before = self._cache.last(name)
         job = self.own(name)
         if job is None:
             return None if before is None else self._judge.forgotten(before[0])
         pods = self.pods(job)
         status = self._judged(job)
         if status is not None and status.state is JobState.PENDING and status.cause is None:
-            self._book.saw_events(job.uid, self._stuck.events_of(job, pods))
+            self._cache.saw_events(job.uid, self._stuck.events_of(job, pods))
             return self._judged(job)
         return status
 
@@ -131,9 +131,9 @@ class Jobs:
         jobs = list_all(self._client, "jobs", selector, facts_of_job, timeout=timeout).items
         pods = list_all(self._client, "pods", selector, facts_of_pod, timeout=timeout).items
         for job in jobs:
-            self._book.saw_job(job)
+            self._cache.saw_job(job)
         for pod in pods:
-            self._book.saw_pod(pod)
+            self._cache.saw_pod(pod)
         return [self._launched(status) for status in self._judge.all(job.uid for job in jobs)]
 
     def _judged(self, job: JobFacts) -> JobStatus | None:
@@ -194,18 +194,18 @@ class Jobs:
 
     def remove(self, request: RemoveRequest) -> None:
         """Remove a Job of ours that does not run, and what it owns."""
-        before = self._book.last(request.name)
+        before = self._cache.last(request.name)
         job = self.own(request.name, timeout=request.deadline.remaining())
         if job is None or job.uid != (request.engine_id or job.uid):
             known = None if before is None else before[0]
-            self._book.forget(request.name, request.engine_id or known)
+            self._cache.forget(request.name, request.engine_id or known)
             return
         status = self._judged(job)
         if status is None or status.outcome is None:
             self._remove_unended(job, request)
         else:
             self._until_gone(job, lambda: False, deadline=request.deadline)
-        self._book.forget(request.name, job.uid)
+        self._cache.forget(request.name, job.uid)
         self.incomplete.discard(request.name)
 
     def _remove_unended(self, job: JobFacts, request: RemoveRequest) -> None:
@@ -222,7 +222,7 @@ class Jobs:
         """Remove a Job whose spawn has failed: it has never been a job for anybody."""
         self._annotate(job, GIVEN_UP, deadline=deadline)
         self.discard(job, grace_seconds=0, deadline=deadline)
-        self._book.forget(job.name, job.uid)
+        self._cache.forget(job.name, job.uid)
 
     def discard(self, job: JobFacts, grace_seconds: float, *, deadline: Deadline) -> None:
         """Remove a Job whose program may run, with its pods; returns when they are gone."""

@@ -231,7 +231,7 @@ class JobLog(JobStream[LogChunk]):
         """Wait until the job has run, in another pod than before; False when it never will."""
         name, known, ask_at = self._request.name, None, 0.0
         while not self._closed.wait(_GLANCE_SECONDS):
-            told = self._pods.book.last(name)
+            told = self._pods.cache.last(name)
             if told == known and time.monotonic() < ask_at:
                 continue
             known, ask_at = told, time.monotonic() + _LOOK_SECONDS

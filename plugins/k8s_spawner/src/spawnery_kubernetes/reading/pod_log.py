@@ -15,7 +15,7 @@ from spawnery_kubernetes.calls.http_stream import LineStream
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.diagnosis.outcome import the_pod
 from spawnery_kubernetes.errors import ApiError, Broken, in_words
-from spawnery_kubernetes.informer.cache import Book
+from spawnery_kubernetes.informer.cache import Cache
 from spawnery_kubernetes.informer.reflector import list_all, ours
 from spawnery_kubernetes.objects.facts import (
     ANNOTATION_STOPPED,
@@ -60,14 +60,14 @@ class PodLogs:
     Args:
         client: The cluster.
         runtime: The host.
-        book: What was seen.
+        cache: What was seen.
     """
 
-    def __init__(self, client: KubeClient, runtime: SpawnerRuntime, book: Book) -> None:
+    def __init__(self, client: KubeClient, runtime: SpawnerRuntime, cache: Cache) -> None:
         self._client = client
         self._runtime = runtime
         self._timeout = runtime.io_timeout_seconds
-        self.book = book
+        self.cache = cache
 
     def find(self, request: LogsRequest) -> Found:
         """Look for the pod of a job.
@@ -79,7 +79,7 @@ class PodLogs:
         selector = f"{ours(self._runtime.instance)},{LABEL_JOB_ID}={request.job_id}"
         pods = list_all(self._client, "pods", selector, facts_of_pod, timeout=self._timeout).items
         for seen in pods:
-            self.book.saw_pod(seen)
+            self.cache.saw_pod(seen)
         # Pods of an earlier Job of this name may be there still.
         uid = _newest_owner(pods) if job is None else job.uid
         pod = the_pod([pod for pod in pods if pod.job_uid == uid])

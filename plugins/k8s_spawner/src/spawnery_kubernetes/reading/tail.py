@@ -11,7 +11,7 @@ from spawnery_kubernetes.errors import Broken
 from spawnery_kubernetes.objects.timestamps import Stamps
 
 
-class Ear:
+class FollowedTail:
     """What was heard of a log. One thread listens; any thread may close.
 
     Attributes:

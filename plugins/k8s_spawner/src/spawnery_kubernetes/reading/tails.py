@@ -24,7 +24,7 @@ from spawnery_kubernetes.diagnosis.outcome import NEVER_RAN, NOT_HEARD, NOT_SEEN
 from spawnery_kubernetes.errors import ApiError
 from spawnery_kubernetes.informer.cache import Entry
 from spawnery_kubernetes.objects.facts import ANNOTATION_SECRET_ENV, CONTAINER, JobFacts, PodFacts
-from spawnery_kubernetes.reading.tail import Ear
+from spawnery_kubernetes.reading.tail import FollowedTail
 
 TAIL_BYTES: Final = 8192
 """How much of a log's end is kept of a job that another process spawned."""
@@ -63,7 +63,7 @@ class Tails:
         self._runtime = runtime
         self._lock = threading.Lock()
         self._wanted: collections.OrderedDict[str, _Wanted] = collections.OrderedDict()
-        self._ears: collections.OrderedDict[str, Ear] = collections.OrderedDict()
+        self._followed: collections.OrderedDict[str, FollowedTail] = collections.OrderedDict()
 
     def expect(self, job_uid: str, request: SpawnRequest) -> None:
         """Note what the outcome of a job that this process has just made is to carry."""
@@ -84,16 +84,17 @@ class Tails:
         if job is None or pod is None or not (pod.deleting and pod.started):
             return
         with self._lock:
-            if pod.gone or pod.terminated or pod.uid in self._ears or self._reason(job):
+            if pod.gone or pod.terminated or pod.uid in self._followed or self._reason(job):
                 return
-            over = [uid for uid, ear in self._ears.items() if ear.over.is_set()]
-            if len(self._ears) - len(over) >= _LISTENED:
+            over = [uid for uid, followed in self._followed.items() if followed.over.is_set()]
+            if len(self._followed) - len(over) >= _LISTENED:
                 return
             for uid in over[: max(0, len(over) - _HEARD)]:
-                del self._ears[uid]
-            ear = self._ears[pod.uid] = Ear()
+                del self._followed[uid]
+            followed = self._followed[pod.uid] = FollowedTail()
         self._runtime.start_thread(
-            "spawnery-kubernetes-tail", functools.partial(self._hear, ear, job, pod, follow=True)
+            "spawnery-kubernetes-tail",
+            functools.partial(self._hear, followed, job, pod, follow=True),
         )
 
     def of(self, entry: Entry) -> tuple[str | None, str | None]:
@@ -110,19 +111,19 @@ class Tails:
             if job is None or pod is None or pod.gone:
                 return None, NOT_SEEN
         with self._lock:
-            reason, ear = self._reason(job), self._ears.get(pod.uid)
+            reason, followed = self._reason(job), self._followed.get(pod.uid)
         if reason:
             return None, reason
-        if ear is not None:
-            ear.over.wait(_LAG_SECONDS)
-            ear.close()
-            if ear.heard or ear.whole or pod.gone:
-                return ear.text()
+        if followed is not None:
+            followed.over.wait(_LAG_SECONDS)
+            followed.close()
+            if followed.heard or followed.whole or pod.gone:
+                return followed.text()
         elif pod.gone:
             return None, NOT_HEARD
-        ear = Ear()
-        self._hear(ear, job, pod, follow=False)
-        return ear.text()
+        followed = FollowedTail()
+        self._hear(followed, job, pod, follow=False)
+        return followed.text()
 
     def _reason(self, job: JobFacts) -> str:
         """Say why the end of a job's log is not to be shown; empty where it may be."""
@@ -138,32 +139,32 @@ class Tails:
         wanted = self._wanted.get(job.uid, _Wanted())
         return Tail(wanted.limit, list(wanted.values))
 
-    def _hear(self, ear: Ear, job: JobFacts, pod: PodFacts, *, follow: bool) -> None:
-        """Read the end of a log into an ear, again where the connection breaks."""
+    def _hear(self, followed: FollowedTail, job: JobFacts, pod: PodFacts, *, follow: bool) -> None:
+        """Read the end of a log into an followed, again where the connection breaks."""
         query = {"container": CONTAINER, "timestamps": "true", "tailLines": _MOST_LINES}
         if follow:
             query["follow"] = "true"
         path, timeout = self._client.path("pods", pod.name, "log"), self._runtime.io_timeout_seconds
         silent = _SILENT_SECONDS if follow else timeout
         try:
-            while not ear.closed.wait(_PAUSE if ear.trouble else 0):
+            while not followed.closed.wait(_PAUSE if followed.trouble else 0):
                 stream = self._client.stream(
                     path, query=query, timeout=timeout, idle_timeout=silent
                 )
-                ear.hear(stream, self._tail(job))
-                if ear.whole or not follow:
+                followed.hear(stream, self._tail(job))
+                if followed.whole or not follow:
                     break
         except ApiError as error:
-            ear.trouble = f"the cluster does not give its log: {error.message}"
+            followed.trouble = f"the cluster does not give its log: {error.message}"
         except SpawnerError as error:
-            ear.trouble = f"its log could not be read: {error.message}"
+            followed.trouble = f"its log could not be read: {error.message}"
         finally:
-            ear.over.set()
+            followed.over.set()
 
     def close(self) -> None:
         """Stop listening."""
         with self._lock:
-            ears = list(self._ears.values())
-            self._ears.clear()
-        for ear in ears:
-            ear.close()
+            followed_tails = list(self._followed.values())
+            self._followed.clear()
+        for followed in followed_tails:
+            followed.close()

@@ -52,7 +52,7 @@ class Spawning:
         client: The cluster.
         settings: Ours.
         runtime: The host.
-        jobs, tails, namespace: The other rooms.
+        jobs, tails, namespace: The other parts.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ from spawnery.contract.declaration import SpawnerRuntime
 from spawnery.errors import SpawnerError, StreamLost
 from spawnery.model.outcome import JobGone, JobSeen, JobStatus, Synced, WatchEvent
 
-from spawnery_kubernetes.informer.cache import Book, Entry
+from spawnery_kubernetes.informer.cache import Cache, Entry
 from spawnery_kubernetes.informer.events import Rounds, Stuck
 from spawnery_kubernetes.informer.reflector import Change, F, Listing, Reflector
 from spawnery_kubernetes.jobs.endings import Judge
@@ -45,7 +45,7 @@ class _Side(Generic[F]):
 
     Attributes:
         reflector: What it is read with.
-        saw, absent: How the book takes in an object, and a whole list.
+        saw, absent: How the cache takes in an object, and a whole list.
         uid_of: The Job that an object belongs to.
     """
 
@@ -55,7 +55,7 @@ class _Side(Generic[F]):
     uid_of: Callable[[F], str | None]
 
     def take(self, news: Change[F] | Listing[F]) -> set[str]:
-        """Let the book take in what was heard; returns the uids of the Jobs concerned."""
+        """Let the cache take in what was heard; returns the uids of the Jobs concerned."""
         if isinstance(news, Listing):
             for item in news.items:
                 self.saw(item)
@@ -74,7 +74,7 @@ class Feed:
     Args:
         jobs, pods: What is followed; both have begun.
         runtime: The host.
-        book, judge, stuck: The other rooms.
+        cache, judge, stuck: The other parts.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class Feed:
         pods: Reflector[PodFacts],
         runtime: SpawnerRuntime,
         *,
-        book: Book,
+        cache: Cache,
         judge: Judge,
         stuck: Stuck,
     ) -> None:
-        self._jobs = _Side(jobs, book.saw_job, book.absent_jobs, lambda job: job.uid)
-        self._pods = _Side(pods, book.saw_pod, book.absent_pods, lambda pod: pod.job_uid)
+        self._jobs = _Side(jobs, cache.saw_job, cache.absent_jobs, lambda job: job.uid)
+        self._pods = _Side(pods, cache.saw_pod, cache.absent_pods, lambda pod: pod.job_uid)
         self._runtime = runtime
-        self._book = book
+        self._cache = cache
         self._judge = judge
         self._stuck = stuck
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
@@ -142,7 +142,7 @@ class Feed:
 
     def _first(self, concerned: Iterable[str], told: Cursor | None) -> None:
         for uid in concerned:
-            entry = self._book.get(uid)
+            entry = self._cache.get(uid)
             if told is not None and entry is not None and _was_told(entry, told):
                 self._told[uid] = self._judge.look(uid)
             else:
@@ -198,7 +198,7 @@ class Feed:
     # -- telling -----------------------------------------------------------------------------
 
     def _tell(self, uid: str) -> None:
-        entry, status = self._book.get(uid), self._judge.look(uid)
+        entry, status = self._cache.get(uid), self._judge.look(uid)
         if entry is None or entry.job is None or status is None:
             return
         if uid in self._told and self._told[uid] is None:
@@ -252,7 +252,7 @@ class Feed:
         self._tick_at = time.monotonic() + _TICK_SECONDS
         again, self._failed = self._failed, set()
         for uid in {*self._told, *self._lost_at}:
-            if self._book.get(uid) is None:
+            if self._cache.get(uid) is None:
                 self._told.pop(uid, None)
                 self._lost_at.pop(uid, None)
         statuses = [status for status in self._told.values() if status is not None]
@@ -268,10 +268,10 @@ class Feed:
         """Ask for the events of jobs, one after the other."""
         try:
             for uid in uids:
-                entry = self._book.get(uid)
+                entry = self._cache.get(uid)
                 if self._closed.is_set() or entry is None or entry.job is None:
                     continue
-                self._book.saw_events(uid, self._stuck.events_of(entry.job, entry.pods))
+                self._cache.saw_events(uid, self._stuck.events_of(entry.job, entry.pods))
                 self._news.put(functools.partial(_just, uid))
         except SpawnerError as error:
             self._runtime.logger.info("events could not be read: %s", error.message)

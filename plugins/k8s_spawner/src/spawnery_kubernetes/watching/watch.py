@@ -11,7 +11,7 @@ from spawnery.errors import SpawnerError, StreamLost
 from spawnery.model.outcome import WatchEvent
 
 from spawnery_kubernetes.client import KubeClient
-from spawnery_kubernetes.informer.cache import Book
+from spawnery_kubernetes.informer.cache import Cache
 from spawnery_kubernetes.informer.events import Stuck
 from spawnery_kubernetes.informer.reflector import Reflector, ours
 from spawnery_kubernetes.jobs.endings import Judge
@@ -26,7 +26,7 @@ class Watching:
     Args:
         client: The cluster.
         runtime: The host.
-        book, judge, stuck: The other rooms.
+        cache, judge, stuck: The other parts.
     """
 
     def __init__(
@@ -34,13 +34,13 @@ class Watching:
         client: KubeClient,
         runtime: SpawnerRuntime,
         *,
-        book: Book,
+        cache: Cache,
         judge: Judge,
         stuck: Stuck,
     ) -> None:
         self._client = client
         self._runtime = runtime
-        self._book = book
+        self._cache = cache
         self._judge = judge
         self._stuck = stuck
 
@@ -76,7 +76,7 @@ class Watching:
             jobs,
             pods,
             self._runtime,
-            book=self._book,
+            cache=self._cache,
             judge=self._judge,
             stuck=self._stuck,
         )
