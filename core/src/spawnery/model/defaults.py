@@ -1,6 +1,6 @@
 """What a job gets that asks for nothing; for spawners, so that it is the same on every engine.
 
-Apart from ``models``: quantities are looked at when this is made, which callers need not pay for.
+Apart from ``job``: quantities are looked at when this is made, which callers need not pay for.
 """
 
 from __future__ import annotations

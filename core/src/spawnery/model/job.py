@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from attrs import field, frozen
 
 from spawnery.model import names as naming
-from spawnery.model import validators as checks
+from spawnery.model import validators
 from spawnery.model.secret import SecretRef
 
 
@@ -44,16 +44,16 @@ class Resources:
         ephemeral_storage: Bytes of disk.
     """
 
-    memory_request: str | None = field(default=None, validator=checks.memory)
-    memory_limit: str | None = field(default=None, validator=checks.memory)
-    cpu_request: str | None = field(default=None, validator=checks.cpu)
-    cpu_limit: str | None = field(default=None, validator=checks.cpu)
-    gpus: int | None = field(default=None, validator=checks.positive_whole)
-    ephemeral_storage: str | None = field(default=None, validator=checks.memory)
+    memory_request: str | None = field(default=None, validator=validators.memory)
+    memory_limit: str | None = field(default=None, validator=validators.memory)
+    cpu_request: str | None = field(default=None, validator=validators.cpu)
+    cpu_limit: str | None = field(default=None, validator=validators.cpu)
+    gpus: int | None = field(default=None, validator=validators.positive_whole)
+    ephemeral_storage: str | None = field(default=None, validator=validators.memory)
 
     def __attrs_post_init__(self) -> None:
-        checks.request_within_limit("memory", self.memory_request, self.memory_limit)
-        checks.request_within_limit("cpu", self.cpu_request, self.cpu_limit)
+        validators.request_within_limit("memory", self.memory_request, self.memory_limit)
+        validators.request_within_limit("cpu", self.cpu_request, self.cpu_limit)
 
 
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -83,11 +83,11 @@ def _words(value: list[str] | tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 def _pull_policy(value: PullPolicy | str | None) -> PullPolicy | None:
-    return checks.choice("pull_policy", value, PullPolicy)
+    return validators.choice("pull_policy", value, PullPolicy)
 
 
 def _security(value: Security | str | None) -> Security | None:
-    return checks.choice("security", value, Security)
+    return validators.choice("security", value, Security)
 
 
 @frozen(kw_only=True)
@@ -121,30 +121,34 @@ class JobSpec:
         InvalidSpec: A field is not allowed; ``field`` names it.
     """
 
-    job_id: str = field(factory=naming.generate_job_id, validator=checks.job_id)
-    image: str | None = field(default=None, validator=checks.image)
-    command: tuple[str, ...] | None = field(default=None, converter=_words, validator=checks.words)
-    args: tuple[str, ...] | None = field(default=None, converter=_words, validator=checks.words)
-    env: Mapping[str, str] = field(default=_EMPTY, converter=_texts, validator=checks.env)
-    secrets: Mapping[str, SecretRef] = field(
-        default=_EMPTY, converter=_secrets, validator=checks.secrets
+    job_id: str = field(factory=naming.generate_job_id, validator=validators.job_id)
+    image: str | None = field(default=None, validator=validators.image)
+    command: tuple[str, ...] | None = field(
+        default=None, converter=_words, validator=validators.words
     )
-    resources: Resources | None = field(default=None, validator=checks.optional(Resources))
-    network: str | None = field(default=None, validator=checks.network)
-    labels: Mapping[str, str] = field(default=_EMPTY, converter=_texts, validator=checks.labels)
-    workdir: str | None = field(default=None, validator=checks.workdir)
-    user: str | None = field(default=None, validator=checks.user)
-    deadline_seconds: float | None = field(default=None, validator=checks.positive_seconds)
-    start_deadline_seconds: float | None = field(default=None, validator=checks.positive_seconds)
-    retention_seconds: float | None = field(default=None, validator=checks.seconds)
+    args: tuple[str, ...] | None = field(default=None, converter=_words, validator=validators.words)
+    env: Mapping[str, str] = field(default=_EMPTY, converter=_texts, validator=validators.env)
+    secrets: Mapping[str, SecretRef] = field(
+        default=_EMPTY, converter=_secrets, validator=validators.secrets
+    )
+    resources: Resources | None = field(default=None, validator=validators.optional(Resources))
+    network: str | None = field(default=None, validator=validators.network)
+    labels: Mapping[str, str] = field(default=_EMPTY, converter=_texts, validator=validators.labels)
+    workdir: str | None = field(default=None, validator=validators.workdir)
+    user: str | None = field(default=None, validator=validators.user)
+    deadline_seconds: float | None = field(default=None, validator=validators.positive_seconds)
+    start_deadline_seconds: float | None = field(
+        default=None, validator=validators.positive_seconds
+    )
+    retention_seconds: float | None = field(default=None, validator=validators.seconds)
     pull_policy: PullPolicy | None = field(default=None, converter=_pull_policy)
     security: Security | None = field(default=None, converter=_security)
     options: Mapping[str, Mapping[str, Any]] = field(
-        default=_EMPTY, converter=_options, validator=checks.options
+        default=_EMPTY, converter=_options, validator=validators.options
     )
 
     def __attrs_post_init__(self) -> None:
-        checks.env_and_secrets_apart(self.env, self.secrets)
+        validators.env_and_secrets_apart(self.env, self.secrets)
 
 
 @frozen(kw_only=True)

@@ -143,7 +143,8 @@ class Bench(ABC):
 
     def python(self) -> list[str]:
         """Return the interpreter for processes that use the spawner."""
-        return [sys.executable, "-W", "error"]
+        # The second filter goes with ``spawnery._compat``: old import paths are warned of here.
+        return [sys.executable, "-W", "error", "-W", "ignore:spawnery.:DeprecationWarning"]
 
     # -- jobs --------------------------------------------------------------------------------
 

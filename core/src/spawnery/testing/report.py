@@ -30,6 +30,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let a plugin that takes warnings for errors use the import paths of 0.2 for now.
+
+    Goes with ``spawnery._compat``.
+    """
+    config.addinivalue_line("filterwarnings", r"default:spawnery\..* moved to:DeprecationWarning")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table."""
     if not terminalreporter.config.getoption("spawnery_report"):

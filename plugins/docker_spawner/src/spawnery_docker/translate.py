@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from spawnery.contract.requests import SpawnRequest
 from spawnery.errors import InvalidSpec
-from spawnery.model import defaults
-from spawnery.model import validators as checks
+from spawnery.model import defaults, validators
 from spawnery.model.job import JobSpec, PullPolicy, Resources, Security
 from spawnery.model.quantity import cpu_millis, cpu_nanos, memory_bytes
 from spawnery.model.secret import Secret
@@ -43,7 +42,7 @@ def refuse(request: SpawnRequest, settings: DockerSettings, *, podman: bool = Fa
         msg = "image: a job on Docker needs one"
         hint = "name it: image=busybox"
         raise InvalidSpec(msg, field="image", hint=hint, job_id=job.job_id)
-    checks.kernel_variables(request.env, request.secrets, job_id=job.job_id)
+    validators.kernel_variables(request.env, request.secrets, job_id=job.job_id)
     limit = job.resources.memory_limit if job.resources else None
     if limit is not None and memory_bytes(limit) < _LEAST_MEMORY:
         msg = f"resources.memory_limit: {limit} is less than the 6Mi that Docker needs"

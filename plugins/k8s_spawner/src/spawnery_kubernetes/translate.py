@@ -10,8 +10,7 @@ from typing import Any, Final
 from spawnery.contract.declaration import LABEL_INSTANCE, LABEL_JOB_ID, LABEL_SPEC_HASH
 from spawnery.contract.requests import SpawnRequest
 from spawnery.errors import InvalidSpec
-from spawnery.model import defaults
-from spawnery.model import validators as checks
+from spawnery.model import defaults, validators
 from spawnery.model.job import PullPolicy, Resources, Security
 from spawnery.model.quantity import parse_quantity
 from spawnery.model.secret import Secret, SecretRef
@@ -63,7 +62,7 @@ def refuse(request: SpawnRequest, settings: KubernetesSettings) -> None:
         msg = "image: a job on Kubernetes needs one"
         hint = "name it: image=busybox"
         raise InvalidSpec(msg, field="image", hint=hint, job_id=job.job_id)
-    checks.kernel_variables(request.env, request.secrets, job_id=job.job_id)
+    validators.kernel_variables(request.env, request.secrets, job_id=job.job_id)
     for label in job.labels:
         if _JOB_CONTROLLERS.match(label):
             msg = f"labels.{label}: Kubernetes sets it itself on the pods of a Job"

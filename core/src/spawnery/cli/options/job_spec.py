@@ -33,7 +33,7 @@ def spec_of(app: App, flags: Mapping[str, Any], *, retention_seconds: float | No
 
     Args:
         app: For our own environment; learns whether there is a job file.
-        flags: What click made of the options of ``jobflags``.
+        flags: What click made of the options of ``job_flags``.
         retention_seconds: Taken where neither file nor flag sets it.
 
     Raises:

@@ -27,7 +27,7 @@ from spawnery.contract.declaration import (
 from spawnery.contract.requests import Cancellation, Deadline, HookContext, SpawnRequest
 from spawnery.errors import InvalidSpec, PluginError, SpawnerError
 from spawnery.lifecycle.preparation.capabilities import Granted, own_options, refuse_unsupported
-from spawnery.model import validators as checks
+from spawnery.model import validators
 from spawnery.model.job import JobSpec, Network
 from spawnery.model.names import object_name
 from spawnery.model.secret import MASK, EnvValue, Masker, Secret, SecretRef, SecretSource
@@ -201,14 +201,14 @@ def _environment(
             values.setdefault(_hook_key(plugin, key, job), _hook_value(plugin, key, value, job))
     for name, value in context.environ.items():
         wanted = value and any(fnmatch.fnmatchcase(name, pattern) for pattern in forward)
-        if wanted and checks.may_be_env_key(name):
+        if wanted and validators.may_be_env_key(name):
             values.setdefault(name, SecretRef.environment(name))
     return values
 
 
 def _hook_key(plugin: str, key: object, job: JobSpec) -> str:
     try:
-        return checks.env_key(key, field="env")
+        return validators.env_key(key, field="env")
     except InvalidSpec as error:
         msg = f"the plugin {plugin} gives a variable that is not allowed: {error.message}"
         raise PluginError(msg, cause="plugin.bug", job_id=job.job_id) from None
@@ -218,7 +218,7 @@ def _hook_value(plugin: str, key: str, value: Any, job: JobSpec) -> EnvValue:
     if isinstance(value, SecretRef):
         return value
     try:
-        return checks.text(f"env.{key}", value, empty=True)
+        return validators.text(f"env.{key}", value, empty=True)
     except InvalidSpec:
         msg = f"the plugin {plugin} gives the variable {key} a value that is not allowed"
         raise PluginError(msg, cause="plugin.bug", job_id=job.job_id) from None
@@ -237,9 +237,9 @@ def _split(
         else:
             found = value.resolve(key=key, environ=context.environ)
             if found is not None:
-                checks.secret_text(f"secrets.{key}", found.reveal())
+                validators.secret_text(f"secrets.{key}", found.reveal())
                 secrets[key] = found
-    checks.total_environment(env, secrets, job_id=job.job_id)
+    validators.total_environment(env, secrets, job_id=job.job_id)
     return env, secrets
 
 
