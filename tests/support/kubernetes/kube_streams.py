@@ -127,6 +127,12 @@ def page(items: Iterable[Mapping[str, Any]], version: int, *, more: str = "") ->
     return lines(json.dumps({"kind": "List", "metadata": meta, "items": list(items)}).encode())
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+    """Of the 64 connections of a crowd all but five would wait for a SYN that is sent again."""
+
+
 class BadServer:
     """Gives the answers of a test, in turn, and remembers what was asked.
 
@@ -161,8 +167,7 @@ class BadServer:
             def log_message(self, *_given: Any) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def add(self, answer: Body) -> None:
