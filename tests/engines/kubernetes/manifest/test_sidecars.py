@@ -38,7 +38,9 @@ def waits(spawner: Spawner, spec: JobSpec, words: str) -> JobStatus:
 
 def test_a_sidecar_that_ends_again_and_again(spawner: Spawner) -> None:
     """A native sidecar in CrashLoopBackOff is what the job waits for, with its exit code."""
-    options = beside("initContainers", "exit 7", restartPolicy="Always")
+    # Without a probe a slow kubelet may see it run, and start the job.
+    probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 600}
+    options = beside("initContainers", "exit 7", restartPolicy="Always", startupProbe=probe)
     status = waits(spawner, sh("true", options=options), "ends again and again")
     assert (status.state, status.cause, status.fatal) == (JobState.PENDING, "start.init", False)
     assert "sidecar other" in (status.message or "")
