@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from measuring import interleaved, python, row, spread, timed
 from spawnery import JobSpec, Spawner, SpawnRequest
-from spawnery.contract.requests import Deadline
+from spawnery.contract import Deadline
 from spawnery.model.spec_hash import spec_hash
 from spawnery.records.port import JobRecords, MemoryRecords
 

@@ -30,7 +30,7 @@ from kube_raw import PackageClient, RawCluster
 from kube_rivals import PEAK, rivals
 from measuring import calm, quartiles, ratios, row, spread
 from spawnery import JobSpec, Spawner
-from spawnery.contract.declaration import LABEL_INSTANCE
+from spawnery.contract import LABEL_INSTANCE
 
 sys.path.extend(map(str, Path(__file__).resolve().parents[1].glob("tests/support/*")))
 from docker_images import BUSYBOX
@@ -71,7 +71,7 @@ TRACKED = """
 import json, sys, threading, psutil
 from concurrent.futures import ThreadPoolExecutor
 from spawnery import JobSpec, Spawner
-from spawnery.contract.declaration import LABEL_INSTANCE
+from spawnery.contract import LABEL_INSTANCE
 image, live, workers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 with Spawner.open("kubernetes") as spawner, spawner.watch() as watch:
     def spawn(_):

@@ -15,8 +15,7 @@ from typing import Any, Final
 import attrs
 from spawnery.contract.hookspecs import OPTIONAL_HOOKS, SHARED_HOOKS, SPAWNER_HOOKS, HookSpecs
 from spawnery.local.settings import LocalSettings
-from spawnery.settings.schema import CoreSettings, ignore_slot, slots_of
-from spawnery.settings.sources import Slot
+from spawnery.settings import CoreSettings, Slot, ignore_slot, slots_of
 from spawnery.settings.values import shown
 from spawnery_docker.settings import DockerSettings
 from spawnery_kubernetes.settings import KubernetesSettings

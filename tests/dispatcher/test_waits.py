@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from slack_story import told
-from spawnery.model.outcome import EventKind, JobEvent, JobState, JobStatus
+from spawnery.model import EventKind, JobEvent, JobState, JobStatus
 from spawnery_dispatcher.talk.replies import is_waiting
 from spawnery_dispatcher.work import waits as module
 from spawnery_dispatcher.work.waits import Waits

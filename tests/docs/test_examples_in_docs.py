@@ -94,7 +94,7 @@ def test_spawner_page_declares(tmp_path: Path) -> None:
     """The declaration of docs/writing-a-spawner.md is one that core can read settings for."""
     (code,) = blocks("writing-a-spawner.md")
     code += """
-from spawnery.settings.schema import load
+from spawnery.settings import load
 environ = {"SPAWNERY_MY_ENGINE_ADDRESS": "there:1"}
 print(load(environ, plugin=PLUGIN).plugin.address)
 """

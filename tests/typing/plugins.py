@@ -30,8 +30,8 @@ from spawnery import (
     WatchRequest,
     hookimpl,
 )
-from spawnery.model.outcome import WatchEvent
-from spawnery.settings.schema import setting
+from spawnery.model import WatchEvent
+from spawnery.settings import setting
 
 
 @frozen(kw_only=True)

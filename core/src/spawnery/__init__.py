@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 
+from spawnery._lazy import exports
+
 TYPE_CHECKING = False  # importing typing would be most of what this import costs
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
@@ -53,63 +55,47 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
-_HOMES = {
-    "aio": ("AsyncSpawner",),
-    "contract.requests": (
-        "CheckItem",
-        "Deadline",
-        "HookContext",
-        "LogsRequest",
-        "Plan",
-        "PlanRequest",
-        "RemoveRequest",
-        "SpawnRequest",
-        "StopRequest",
-        "WatchRequest",
-    ),
-    "errors": ("SpawnerError",),
-    "contract.hookspecs": ("hookimpl", "hookspec"),
-    "contract.log_text": ("LogStream", "LogText"),
-    "model.job": ("JobSpec", "Network", "PullPolicy", "Resources", "Security"),
-    "model.names": ("job_id_from",),
-    "model.outcome": (
-        "EventKind",
-        "JobEvent",
-        "JobGone",
-        "JobHandle",
-        "JobSeen",
-        "JobState",
-        "JobStatus",
-        "LogChunk",
-        "Outcome",
-        "Synced",
-    ),
-    "contract.declaration": ("SpawnerPlugin", "SpawnerRuntime"),
-    "model.secret": ("Secret", "SecretRef"),
-    "spawner": ("Spawner",),
-    "contract.streams": ("JobStream", "ThreadedStream"),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604 - a star of strings
-
-
-def __getattr__(name: str) -> object:
-    """Load a public name from its module (PEP 562)."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    from importlib import import_module  # noqa: PLC0415 - the point of being lazy
-
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the public names, loaded or not."""
-    return sorted(__all__)
+if not TYPE_CHECKING:
+    __getattr__, __dir__, __all__ = exports(
+        __name__,
+        {
+            "aio": ("AsyncSpawner",),
+            "contract.requests": (
+                "CheckItem",
+                "Deadline",
+                "HookContext",
+                "LogsRequest",
+                "Plan",
+                "PlanRequest",
+                "RemoveRequest",
+                "SpawnRequest",
+                "StopRequest",
+                "WatchRequest",
+            ),
+            "errors": ("SpawnerError",),
+            "contract.hookspecs": ("hookimpl", "hookspec"),
+            "contract.log_text": ("LogStream", "LogText"),
+            "model.job": ("JobSpec", "Network", "PullPolicy", "Resources", "Security"),
+            "model.names": ("job_id_from",),
+            "model.outcome": (
+                "EventKind",
+                "JobEvent",
+                "JobGone",
+                "JobHandle",
+                "JobSeen",
+                "JobState",
+                "JobStatus",
+                "LogChunk",
+                "Outcome",
+                "Synced",
+            ),
+            "contract.declaration": ("SpawnerPlugin", "SpawnerRuntime"),
+            "model.secret": ("Secret", "SecretRef"),
+            "spawner": ("Spawner",),
+            "contract.streams": ("JobStream", "ThreadedStream"),
+        },
+    )
+    __all__ += ["__version__"]
 
 
 class _OldPaths:

@@ -1,7 +1,7 @@
 """Import paths of version 0.2 that moved; removed in the next minor version.
 
 ``spawnery`` asks here for a module of its own that it does not have (``MODULES``); the packages
-that have the name of an old module ask for a name of it (``NAMES``).
+that have the name of an old module, and are not public, ask for a name of it (``NAMES``).
 """
 
 from __future__ import annotations
@@ -36,23 +36,6 @@ MODULES: Final = {
 """Modules that moved: old path, new path."""
 
 NAMES: Final = {
-    "spawnery.contract": (
-        "spawnery.contract.requests",
-        (
-            "Cancellation",
-            "CheckItem",
-            "Deadline",
-            "HookContext",
-            "LogsRequest",
-            "Place",
-            "Plan",
-            "PlanRequest",
-            "RemoveRequest",
-            "SpawnRequest",
-            "StopRequest",
-            "WatchRequest",
-        ),
-    ),
     "spawnery.jobfile": ("spawnery.jobfile.reader", ("MAX_BYTES", "json_schema", "load", "parse")),
     "spawnery.records": (
         "spawnery.records.port",
@@ -66,20 +49,6 @@ NAMES: Final = {
             "Step",
             "doubles",
             "is_other",
-        ),
-    ),
-    "spawnery.settings": (
-        "spawnery.settings.schema",
-        (
-            "CoreSettings",
-            "Origin",
-            "Settings",
-            "Slot",
-            "env_prefix",
-            "ignore_slot",
-            "load",
-            "setting",
-            "slots_of",
         ),
     ),
 }

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from attrs import evolve
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 
 from spawnery_dispatcher.config import Config, Limits, Project, Redis, Slack
 from spawnery_dispatcher.metrics import Metrics

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from spawnery.aio import AsyncSpawner
-from spawnery.contract.requests import CheckItem
+from spawnery.contract import CheckItem
 from spawnery.errors import SpawnerError
 
 from spawnery_dispatcher.config import Config, Intake

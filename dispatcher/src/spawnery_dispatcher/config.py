@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 from spawnery.errors import InvalidSpec
-from spawnery.model.job import PullPolicy, Resources, Security
+from spawnery.model import PullPolicy, Resources, Security
 
 PLACEHOLDERS: Final = (
     "job_id",

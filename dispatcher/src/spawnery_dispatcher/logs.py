@@ -9,7 +9,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
-from spawnery.model.secret import Masker, Secret
+from spawnery.model import Masker, Secret
 
 from spawnery_dispatcher.config import Config
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from attrs import define
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from spawnery.contract.hookspecs import hookimpl
-from spawnery.model.outcome import EventKind, JobEvent
+from spawnery.contract import hookimpl
+from spawnery.model import EventKind, JobEvent
 
 from spawnery_dispatcher.model.models import Ending
 

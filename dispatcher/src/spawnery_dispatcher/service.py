@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from attrs import frozen
 from spawnery.aio import AsyncSpawner
-from spawnery.contract.log_text import LogText, gap_in_words
+from spawnery.contract import LogText
+from spawnery.contract.log_text import gap_in_words
 
 from spawnery_dispatcher.config import Config
 from spawnery_dispatcher.metrics import Metrics

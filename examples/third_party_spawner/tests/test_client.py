@@ -6,7 +6,7 @@ import os
 import threading
 
 import pytest
-from spawnery.contract.requests import Cancellation, Deadline
+from spawnery.contract import Cancellation, Deadline
 from spawnery.errors import (
     Ambiguous,
     ConfigurationError,

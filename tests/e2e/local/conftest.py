@@ -11,23 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from spawnery.contract.declaration import SpawnerRuntime
-from spawnery.contract.requests import (
+from spawnery.contract import (
     Deadline,
     LogsRequest,
     RemoveRequest,
+    SpawnerRuntime,
     SpawnRequest,
     StopRequest,
 )
 from spawnery.lifecycle.preparation.prepare import labels_of
 from spawnery.local.plugin import LocalSpawner
 from spawnery.local.settings import LocalSettings
-from spawnery.model.job import JobSpec
-from spawnery.model.secret import Secret
+from spawnery.model import JobSpec, Secret
 from spawnery.model.spec_hash import spec_hash
 
 if TYPE_CHECKING:
-    from spawnery.model.outcome import JobStatus, Outcome
+    from spawnery.model import JobStatus, Outcome
 
 LIMIT = 60.0
 SOURCES = str(Path(__file__).parents[3] / "core" / "src")

@@ -7,8 +7,7 @@ import os
 import pytest
 from spawnery.errors import StateError
 from spawnery.local.system import files
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState
 from spawnery.spawner import Spawner
 
 LIMIT = 60.0

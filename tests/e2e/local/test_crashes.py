@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 from spawnery.local.system import files, processes
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState
 
 HERE = Path(__file__).parent
 DAEMON = """
@@ -79,7 +78,7 @@ sys.path.insert(0, {here!r})
 from conftest import Engine
 from pathlib import Path
 from spawnery.local import client
-from spawnery.model.job import JobSpec
+from spawnery.model import JobSpec
 
 def die(*_args, **_more):
     os.kill(os.getpid(), signal.SIGKILL)

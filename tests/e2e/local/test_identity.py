@@ -8,13 +8,11 @@ import signal
 
 import pytest
 from attrs import evolve
-from spawnery.contract.declaration import LABEL_RECORD_ID
-from spawnery.contract.requests import Deadline, RemoveRequest, StopRequest
+from spawnery.contract import LABEL_RECORD_ID, Deadline, RemoveRequest, StopRequest
 from spawnery.errors import NameConflict
 from spawnery.local.system import processes
 from spawnery.local.system.clocks import Clocks
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState
 
 SLEEPS = JobSpec(job_id="job", command=("sleep", "600"))
 

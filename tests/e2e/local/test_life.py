@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from spawnery.contract.requests import Cancellation
+from spawnery.contract import Cancellation
 from spawnery.errors import (
     Ambiguous,
     InvalidSpec,
@@ -19,8 +19,7 @@ from spawnery.errors import (
     SpecConflict,
 )
 from spawnery.local import client
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState
 
 
 def test_a_job_that_exits_zero_succeeds(engine):
@@ -282,7 +281,7 @@ def test_folders_and_files_are_closed_to_others(engine):
 
 def test_the_plan_shows_what_would_run(engine):
     """Secret values are masked, and nothing is made."""
-    from spawnery.contract.requests import PlanRequest
+    from spawnery.contract import PlanRequest
 
     spec = JobSpec(job_id="plan", command=("echo",), args=("x",), env={"A": "1"})
     request = engine.request(spec, secrets={"TOKEN": "planted-value"})

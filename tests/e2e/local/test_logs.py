@@ -11,8 +11,7 @@ import pytest
 from spawnery.errors import InvalidSpec, LogsUnavailable, StreamLost
 from spawnery.local.output.log_file import files_of
 from spawnery.local.system import files
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState
 
 LINES = (
     "import sys, time\nfor n in range(40):\n    print(n, file=(sys.stdout, sys.stderr)[n % 2],"

@@ -14,7 +14,7 @@ import pytest
 from commands import checked
 from spawnery.errors import StateError
 from spawnery.local.system import files
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 
 HERE = Path(__file__).parent
 PROGRAM = """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from spawnery.contract.requests import WatchRequest
-from spawnery.model.outcome import JobGone, JobSeen, JobState, Synced
+from spawnery.contract import WatchRequest
+from spawnery.model import JobGone, JobSeen, JobState, Synced
 
 
 def test_the_list_comes_first_then_changes_then_the_removal(engine):

@@ -11,8 +11,7 @@ import pytest
 from docker_case import PATIENCE, DockerCase, eventually, output, running, sh
 from docker_images import BUSYBOX
 from spawnery.errors import InvalidSpec, SpawnFailed
-from spawnery.model.job import JobSpec, Resources
-from spawnery.model.outcome import JobState, Outcome
+from spawnery.model import JobSpec, JobState, Outcome, Resources
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy

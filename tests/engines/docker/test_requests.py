@@ -7,8 +7,7 @@ import threading
 
 import pytest
 from docker_case import PATIENCE, DockerCase, sh
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy

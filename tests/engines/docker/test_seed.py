@@ -13,9 +13,7 @@ from api_versions import Versions, engine_of_versions
 from docker_case import PATIENCE, DockerCase, eventually, output, running, sh
 from docker_images import BUSYBOX
 from spawnery.errors import SpawnFailed
-from spawnery.model.job import JobSpec, Resources
-from spawnery.model.names import generate_job_id
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState, Resources, generate_job_id
 
 pytestmark = pytest.mark.engine("docker")
 

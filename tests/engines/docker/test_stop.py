@@ -9,15 +9,14 @@ from datetime import UTC, datetime
 import pytest
 from docker_case import PATIENCE, DockerCase, eventually, running, sh
 from docker_images import BUSYBOX
-from spawnery.contract.declaration import (
+from spawnery.contract import (
     LABEL_DEADLINE,
     LABEL_INSTANCE,
     LABEL_JOB_ID,
     LABEL_RETENTION,
     LABEL_SPEC_HASH,
 )
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState
 from spawnery.spawner import Spawner
 
 pytestmark = pytest.mark.engine("docker")
@@ -27,7 +26,7 @@ STUBBORN = 'trap "echo no" TERM; echo ready; while :; do sleep 0.05; done'
 
 CALLER = """
 import sys
-from spawnery.model.job import JobSpec
+from spawnery.model import JobSpec
 from spawnery.spawner import Spawner
 spawner = Spawner.open()
 spec = JobSpec(

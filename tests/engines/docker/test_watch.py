@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from docker_case import PATIENCE, DockerCase, eventually, running, sh
-from spawnery.contract.declaration import LABEL_INSTANCE
-from spawnery.model.outcome import JobState
+from spawnery.contract import LABEL_INSTANCE
+from spawnery.model import JobState
 from spawnery.testing.proxy import TransportProxy
 
 pytestmark = pytest.mark.engine("docker")

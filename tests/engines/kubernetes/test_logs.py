@@ -11,10 +11,9 @@ import pytest
 from docker_images import BUSYBOX
 from kube_case import PATIENCE, KubeCase, eventually, running, sh
 from kube_faults import restart
-from spawnery.contract.requests import Deadline, LogsRequest
+from spawnery.contract import Deadline, LogsRequest
 from spawnery.errors import InvalidSpec, LogsUnavailable
-from spawnery.model.job import Resources
-from spawnery.model.outcome import JobState, LogChunk
+from spawnery.model import JobState, LogChunk, Resources
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.proxy import TransportProxy

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from kube_case import PATIENCE, KubeCase, eventually, output, running, sh
-from spawnery.model.job import JobSpec, Resources
-from spawnery.model.outcome import JobState, Outcome
+from spawnery.model import JobSpec, JobState, Outcome, Resources
 from spawnery.spawner import Spawner
 
 pytestmark = pytest.mark.engine("kubernetes")

@@ -6,9 +6,7 @@ import re
 
 import pytest
 from kube_case import PATIENCE, KubeCase, sh
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
-from spawnery.model.secret import SecretRef
+from spawnery.model import JobSpec, JobState, SecretRef
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from kube_case import PATIENCE, KubeCase, eventually, running, sh
 from spawnery.errors import JobRunning
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery.testing.faults import Fault, Rule, Seen
 from spawnery.testing.proxy import TransportProxy
 

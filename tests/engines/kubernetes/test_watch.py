@@ -13,10 +13,8 @@ from kube_account import deployed
 from kube_case import PATIENCE, KubeCase, eventually, running, sh
 from kube_faults import restart
 from kubectl import Kubectl
-from spawnery.contract.requests import WatchRequest
-from spawnery.contract.streams import JobStream
-from spawnery.model.job import Resources
-from spawnery.model.outcome import JobGone, JobSeen, JobState, JobStatus, Synced, WatchEvent
+from spawnery.contract import JobStream, WatchRequest
+from spawnery.model import JobGone, JobSeen, JobState, JobStatus, Resources, Synced, WatchEvent
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.proxy import TransportProxy

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kubectl import Kubectl
-from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract import SpawnerRuntime
 from spawnery.testing.proxy import TransportProxy
 from spawnery_kubernetes.objects.rights import Right, Rule
 

@@ -8,16 +8,15 @@ from docker_images import BUSYBOX
 from kube_account import runtime_of
 from kube_case import PATIENCE, KubeCase, eventually
 from kube_request import request_of
-from spawnery.contract.engine_clock import EngineClock
-from spawnery.contract.requests import (
+from spawnery.contract import (
     Deadline,
+    EngineClock,
     LogsRequest,
     RemoveRequest,
     SpawnRequest,
     StopRequest,
 )
-from spawnery.model.job import Resources
-from spawnery.model.outcome import JobState, JobStatus
+from spawnery.model import JobState, JobStatus, Resources
 from spawnery_kubernetes.plugin import KubernetesSpawner
 from spawnery_kubernetes.settings import KubernetesSettings
 

@@ -15,8 +15,7 @@ from clocks import shifted
 from docker_images import BUSYBOX
 from kube_foreign import foreign_job
 from kube_place import KubePlace, new_prefix
-from spawnery.model.job import JobSpec, Resources
-from spawnery.model.secret import SecretRef
+from spawnery.model import JobSpec, Resources, SecretRef
 from spawnery.testing import Bench, FaultPoint, eventually
 
 if TYPE_CHECKING:

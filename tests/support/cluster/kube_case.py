@@ -16,9 +16,8 @@ from typing import Any, TypeVar
 from docker_images import BUSYBOX
 from job_calls import finished_program, output_of, polled
 from kube_account import Account
-from spawnery.contract.declaration import LABEL_INSTANCE
-from spawnery.model.job import JobSpec, Resources
-from spawnery.model.outcome import JobState
+from spawnery.contract import LABEL_INSTANCE
+from spawnery.model import JobSpec, JobState, Resources
 from spawnery.spawner import Spawner
 
 T = TypeVar("T")

@@ -7,19 +7,19 @@ from typing import Any, Self
 
 from docker_case import PATIENCE, DockerCase
 from docker_images import BUSYBOX
-from spawnery.contract.declaration import LABEL_RECORD_ID, SpawnerRuntime
-from spawnery.contract.engine_clock import EngineClock
-from spawnery.contract.requests import (
+from spawnery.contract import (
+    LABEL_RECORD_ID,
     Deadline,
+    EngineClock,
+    JobStream,
     RemoveRequest,
+    SpawnerRuntime,
     SpawnRequest,
     StopRequest,
     WatchRequest,
 )
-from spawnery.contract.streams import JobStream
 from spawnery.lifecycle.preparation.prepare import labels_of
-from spawnery.model.job import JobSpec, Network
-from spawnery.model.outcome import JobGone, JobStatus, WatchEvent
+from spawnery.model import JobGone, JobSpec, JobStatus, Network, WatchEvent
 from spawnery_docker.plugin import DockerSpawner
 from spawnery_docker.settings import DockerSettings
 

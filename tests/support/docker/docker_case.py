@@ -19,9 +19,8 @@ from typing import IO, Any, TypeVar
 from docker_images import BUSYBOX
 from docker_jobs import docker
 from job_calls import finished_program, output_of, polled
-from spawnery.contract.declaration import LABEL_INSTANCE
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
+from spawnery.contract import LABEL_INSTANCE
+from spawnery.model import JobSpec, JobState
 from spawnery.spawner import Spawner
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from spawnery.contract.declaration import SpawnerRuntime
-from spawnery.model.outcome import JobEvent
+from spawnery.contract import SpawnerRuntime
+from spawnery.model import JobEvent
 from spawnery_docker.reach.endpoint import Endpoint
 from spawnery_docker.reach.resolve import resolve_endpoint
 

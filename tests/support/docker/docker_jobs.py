@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from docker_images import BUSYBOX
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import LogChunk
+from spawnery.model import JobSpec, LogChunk
 from spawnery.spawner import Spawner
 
 PATIENCE = 60.0

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState
 from spawnery.spawner import Spawner
 
 T = TypeVar("T")

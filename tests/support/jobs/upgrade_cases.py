@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from old_version import old_version
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery.records.sqlite import SqliteRecords
 
 PATIENCE = 120
@@ -77,6 +77,6 @@ class UpgradeCases:
     @staticmethod
     def another_place():
         """Return a place where the job is not."""
-        from spawnery.contract.requests import Place
+        from spawnery.contract import Place
 
         return Place(endpoint="elsewhere", id="elsewhere")

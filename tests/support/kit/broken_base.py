@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from attrs import evolve, field, frozen
-from spawnery.contract.hookspecs import hookimpl
-from spawnery.contract.streams import JobStream
-from spawnery.model.outcome import JobGone, JobSeen, JobState, JobStatus, Outcome, WatchEvent
+from spawnery.contract import JobStream, hookimpl
+from spawnery.model import JobGone, JobSeen, JobState, JobStatus, Outcome, WatchEvent
 from spawnery.testing.fake import FakeSpawner
 from spawnery.testing.fake.bench import FakeBench
 

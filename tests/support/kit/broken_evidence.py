@@ -10,10 +10,16 @@ from typing import Any
 
 from attrs import evolve
 from broken_base import Lying, caught, told_by
-from spawnery.contract.hookspecs import hookimpl
-from spawnery.contract.requests import Cancellation, Place, RemoveRequest, SpawnRequest, StopRequest
+from spawnery.contract import (
+    Cancellation,
+    Place,
+    RemoveRequest,
+    SpawnRequest,
+    StopRequest,
+    hookimpl,
+)
 from spawnery.errors import EngineError, NameConflict, SpawnerError
-from spawnery.model.outcome import JobHandle, JobStatus, Outcome
+from spawnery.model import JobHandle, JobStatus, Outcome
 from spawnery.testing.fake import FakeSpawner
 
 _ENDS: dict[tuple[str, str], Outcome] = {}

@@ -19,19 +19,19 @@ import broken_evidence  # noqa: F401 - registers its own
 import broken_streams  # noqa: F401 - registers its own
 from attrs import evolve
 from broken_base import BROKEN, Lying, caught, success_of, vanished_well
-from spawnery.contract.hookspecs import hookimpl
+from spawnery.contract import hookimpl
 from spawnery.errors import NameConflict, SpawnFailed, SpecConflict
-from spawnery.model.outcome import JobHandle, JobState, JobStatus, Outcome
-from spawnery.model.secret import Secret
+from spawnery.model import JobHandle, JobState, JobStatus, Outcome, Secret
 from spawnery.testing.fake import FakeSettings, FakeSpawner, engine_at, plugin
 from spawnery.testing.fake.job import status_of
 
 if TYPE_CHECKING:
-    from spawnery.contract.declaration import SpawnerPlugin, SpawnerRuntime
-    from spawnery.contract.requests import (
+    from spawnery.contract import (
         Plan,
         PlanRequest,
         RemoveRequest,
+        SpawnerPlugin,
+        SpawnerRuntime,
         SpawnRequest,
         StopRequest,
     )

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve
 from broken_base import Changed, caught
-from spawnery.contract.hookspecs import hookimpl
-from spawnery.contract.streams import JobStream
-from spawnery.model.outcome import JobGone, JobSeen, LogChunk, Synced, WatchEvent
+from spawnery.contract import JobStream, hookimpl
+from spawnery.model import JobGone, JobSeen, LogChunk, Synced, WatchEvent
 from spawnery.testing.fake import FakeSpawner
 from spawnery.testing.fake.bench import AutoRemoving
 
 if TYPE_CHECKING:
-    from spawnery.contract.requests import LogsRequest, WatchRequest
+    from spawnery.contract import LogsRequest, WatchRequest
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from attrs import asdict, evolve, frozen
 from spawnery.errors import Ambiguous, EngineUnreachable, JobRunning, NameConflict, SpecConflict
-from spawnery.settings.schema import setting
+from spawnery.settings import setting
 from spawnery.testing.bench import FaultPoint
 from spawnery.testing.fake import FakeEngine, FakeSettings, FakeSpawner, plugin
 from spawnery.testing.fake.bench import FakeFileBench
@@ -27,7 +27,7 @@ from spawnery.testing.fake.job import FakeJob
 from spawnery.testing.proxy import TransportProxy
 
 if TYPE_CHECKING:
-    from spawnery.contract.declaration import SpawnerRuntime
+    from spawnery.contract import SpawnerRuntime
 
 _CONFLICTS = {kind.__name__: kind for kind in (NameConflict, SpecConflict, JobRunning)}
 

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 from spawnery import JobState, Outcome
-from spawnery.contract.requests import Place
+from spawnery.contract import Place
 from spawnery.errors import JobNotFound
-from spawnery.model.outcome import KillReason
+from spawnery.model import KillReason
 from spawnery.records.leases import is_alive, new_holder
 from spawnery.records.port import JobRecords, Kill, Record, Step
 

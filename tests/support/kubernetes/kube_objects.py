@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from attrs import frozen
-from spawnery.model.outcome import JobStatus
+from spawnery.model import JobStatus
 from spawnery_kubernetes.objects.facts import (
     EventFacts,
     JobFacts,

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spawnery.contract.declaration import LABEL_RECORD_ID
-from spawnery.contract.requests import Deadline, SpawnRequest
+from spawnery.contract import LABEL_RECORD_ID, Deadline, SpawnRequest
 from spawnery.lifecycle.preparation.prepare import labels_of
-from spawnery.model.job import JobSpec
-from spawnery.model.secret import Secret, SecretRef
+from spawnery.model import JobSpec, Secret, SecretRef
 from spawnery_kubernetes.options import KubernetesOptions
 
 HASH = "v1.0123456789abcdef"

@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from spawnery.cli.printing import encode
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState, LogChunk, Outcome
-from spawnery.model.secret import Secret, SecretRef
+from spawnery.model import JobSpec, JobState, LogChunk, Outcome, Secret, SecretRef
 
 
 def test_a_model_becomes_a_document() -> None:

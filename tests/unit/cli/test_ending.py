@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from spawnery.cli.app import App
 from spawnery.cli.printing import ending
-from spawnery.model.outcome import JobState, Outcome
+from spawnery.model import JobState, Outcome
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 

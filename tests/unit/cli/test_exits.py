@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from spawnery.cli import exits
 from spawnery.errors import EngineUnreachable, InvalidSpec, SpawnerError, SpawnFailed
-from spawnery.model.outcome import JobState, Outcome
+from spawnery.model import JobState, Outcome
 
 
 @pytest.mark.parametrize(

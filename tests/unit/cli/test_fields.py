@@ -11,7 +11,7 @@ from spawnery.cli import failure
 from spawnery.cli.app import App
 from spawnery.cli.printing import ending, fields
 from spawnery.errors import InvalidSpec
-from spawnery.model.job import Resources
+from spawnery.model import Resources
 
 WITHOUT_OPTION = {"command", "resources"}
 

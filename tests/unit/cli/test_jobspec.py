@@ -11,8 +11,7 @@ from spawnery.cli.app import App
 from spawnery.cli.options import job_flags as jobflags
 from spawnery.cli.options.job_spec import spec_of
 from spawnery.errors import InvalidSpec
-from spawnery.model.job import JobSpec, Security
-from spawnery.model.secret import SecretRef
+from spawnery.model import JobSpec, SecretRef, Security
 
 
 def parse(

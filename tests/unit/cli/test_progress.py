@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from spawnery.cli.app import App
 from spawnery.cli.printing.progress import Progress
-from spawnery.model.outcome import EventKind, JobEvent
+from spawnery.model import EventKind, JobEvent
 
 
 def event(
@@ -81,7 +81,7 @@ DRAWS = """
 import datetime
 from spawnery.cli.app import App
 from spawnery.cli.printing.progress import Progress
-from spawnery.model.outcome import EventKind, JobEvent
+from spawnery.model import EventKind, JobEvent
 
 progress = Progress(App(), "demo")
 for current in (None, 1 << 20, 2 << 20):

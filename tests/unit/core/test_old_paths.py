@@ -40,13 +40,13 @@ def test_the_warning_names_the_line_that_imports(tmp_path):
     """Whoever has to change it is told where."""
     program = tmp_path / "old.py"
     program.write_text(
-        "\nfrom spawnery.outcomes import Outcome\nfrom spawnery.contract import Plan\n"
+        "\nfrom spawnery.outcomes import Outcome\nfrom spawnery.records import JobRecords\n"
     )
     command = [sys.executable, "-W", "always::DeprecationWarning", program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert f"{program}:2: DeprecationWarning: spawnery.outcomes moved" in done.stderr
-    assert f"{program}:3: DeprecationWarning: spawnery.contract.Plan moved" in done.stderr
+    assert f"{program}:3: DeprecationWarning: spawnery.records.JobRecords moved" in done.stderr
 
 
 def test_a_module_that_never_was_is_not_found():

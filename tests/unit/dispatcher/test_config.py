@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from spawnery.errors import ConfigurationError
-from spawnery.model.job import Resources, Security
+from spawnery.model import Resources, Security
 from spawnery_dispatcher import configfile
 from spawnery_dispatcher.config import Intake
 

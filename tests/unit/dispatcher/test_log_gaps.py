@@ -6,8 +6,8 @@ import asyncio
 import json
 from typing import Any, Self
 
-from spawnery.contract.log_text import LogText
-from spawnery.model.outcome import LogChunk
+from spawnery.contract import LogText
+from spawnery.model import LogChunk
 from spawnery_dispatcher.service import Service
 from spawnery_dispatcher.web.api import Api
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from spawnery.model.job import Network
+from spawnery.model import Network
 from spawnery_docker.network.choice import network_missing, preferred
 from spawnery_docker.network.own_container import traces
 

@@ -6,7 +6,7 @@ import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery.toolkit.log_tail import Tail
+from spawnery.toolkit import Tail
 
 SECRET = b"s3cr3t-value"
 

@@ -9,7 +9,7 @@ import pytest
 from spawnery.local.state.facts import Facts
 from spawnery.local.status import status_of
 from spawnery.local.system.clocks import Moment
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 
 JOB = {
     "job_id": "j",

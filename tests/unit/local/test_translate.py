@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 
-from spawnery.contract.requests import Deadline, SpawnRequest
+from spawnery.contract import Deadline, SpawnRequest
 from spawnery.local.settings import LocalSettings
 from spawnery.local.system.clocks import Moment
 from spawnery.local.translate import order_of, passed_env, record_of
-from spawnery.model.job import JobSpec
-from spawnery.model.secret import Secret
+from spawnery.model import JobSpec, Secret
 
 NOW = Moment(wall=5.0, seconds=30.0, boot="b")
 ENVIRON = {"PATH": "/bin", "LC_ALL": "C", "AWS_KEY": "x", "LANG": "de", "SPAWNERY_X": "y"}

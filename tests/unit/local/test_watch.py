@@ -8,7 +8,7 @@ import sys
 
 from spawnery import JobSpec, JobState, Spawner
 from spawnery.local.watch import _Watching
-from spawnery.model.outcome import JobGone, JobSeen
+from spawnery.model import JobGone, JobSeen
 
 
 def test_a_job_that_ends_and_goes_between_two_looks_is_told_of(tmp_path):

@@ -9,18 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from spawnery.contract.declaration import LABEL_RECORD_ID, SpawnerRuntime
-from spawnery.contract.requests import (
+from spawnery.contract import (
+    LABEL_RECORD_ID,
     Cancellation,
     Deadline,
     RemoveRequest,
+    SpawnerRuntime,
     SpawnRequest,
     StopRequest,
     WatchRequest,
 )
 from spawnery.errors import SpawnFailed
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobGone, JobSeen, JobStatus
+from spawnery.model import JobGone, JobSeen, JobSpec, JobStatus
 from spawnery.testing.fake import FakeEngine, FakeOptions, FakeSettings, FakeSpawner
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.waiting import PATIENCE

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from spawnery.model.outcome import JobState, Outcome
+from spawnery.model import JobState, Outcome
 
 from spawnery_dispatcher.model.models import AgentEnd, Ending
 

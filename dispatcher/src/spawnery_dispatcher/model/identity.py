@@ -7,7 +7,7 @@ carry a trigger id, requests to the API an idempotency key.
 
 from __future__ import annotations
 
-from spawnery.model.names import generate_job_id, job_id_from
+from spawnery.model import generate_job_id, job_id_from
 
 
 def of_message(team: str, channel: str, timestamp: str, *, readable: str) -> str:

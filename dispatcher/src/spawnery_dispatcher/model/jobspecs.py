@@ -8,9 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from attrs import frozen
-from spawnery.model.job import JobSpec
-from spawnery.model.names import label_value
-from spawnery.model.secret import SecretRef
+from spawnery.model import JobSpec, SecretRef, label_value
 
 from spawnery_dispatcher.config import Config, Project
 from spawnery_dispatcher.model.models import Ask, Place, Platform

@@ -6,7 +6,7 @@ import enum
 from datetime import datetime
 
 from attrs import field, frozen
-from spawnery.model.outcome import JobState, Outcome
+from spawnery.model import JobState, Outcome
 
 
 class Platform(enum.StrEnum):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from spawnery.errors import ConfigurationError
-from spawnery.model.secret import Secret
+from spawnery.model import Secret
 
 from spawnery_dispatcher.config import Config, Intake
 from spawnery_dispatcher.model.models import Reply

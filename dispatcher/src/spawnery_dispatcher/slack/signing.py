@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Mapping
 from typing import Any, Final
 
-from spawnery.model.secret import Secret
+from spawnery.model import Secret
 
 from spawnery_dispatcher.store.clock import RedisClock
 from spawnery_dispatcher.store.keys import Keys

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
-from spawnery.model.secret import Secret
+from spawnery.model import Secret
 
 from spawnery_dispatcher.slack.app import APP_TOKEN, TAKE_SECONDS
 from spawnery_dispatcher.slack.errors import (

@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from spawnery.contract.engine_clock import EngineClock
+from spawnery.contract import EngineClock
 
 _FRESH_SECONDS: Final = 5.0
 """How long a reading is good; between two of them our monotonic clock counts."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from redis.exceptions import RedisError
-from spawnery.model.outcome import Outcome
+from spawnery.model import Outcome
 
 from spawnery_dispatcher.config import Limits
 from spawnery_dispatcher.model.entries import TakenIn

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from attrs import evolve, frozen
-from spawnery.contract.requests import Place
+from spawnery.contract import Place
 from spawnery.records.places import PlaceRow, key_of, known_row
 
 from spawnery_dispatcher.store.keys import Keys

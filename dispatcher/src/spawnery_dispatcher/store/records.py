@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from attrs import evolve
-from spawnery.contract.requests import Place
+from spawnery.contract import Place
 from spawnery.errors import JobNotFound
-from spawnery.model.outcome import Outcome
+from spawnery.model import Outcome
 from spawnery.records.port import Begun, Kill, KnownPlace, Record, Step, doubles, is_other
 
 from spawnery_dispatcher.store.keys import Keys

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from redis.asyncio.connection import BlockingConnectionPool as AsyncioPool
 from redis.connection import BlockingConnectionPool as ThreadsPool
-from spawnery.toolkit.workers import NestedWaitError
+from spawnery.toolkit import NestedWaitError
 
 MOST_CONNECTIONS: Final = 100
 """Of one pool; a Redis takes 10,000 by default (``maxclients``)."""

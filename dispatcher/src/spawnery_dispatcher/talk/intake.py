@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from attrs import frozen
 from spawnery.errors import SpawnerError
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 
 from spawnery_dispatcher.config import Config
 from spawnery_dispatcher.metrics import Metrics

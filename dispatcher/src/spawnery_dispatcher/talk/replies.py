@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from attrs import frozen
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 
 from spawnery_dispatcher.model.commands import About, Misunderstood
 from spawnery_dispatcher.model.models import Ending, Entry, Phase, Question, Refused

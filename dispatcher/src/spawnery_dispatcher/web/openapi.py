@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any, Final
 
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 
 from spawnery_dispatcher.model.models import Phase
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from attrs import define, evolve
 from spawnery.aio import AsyncSpawner
 from spawnery.errors import JobNotFound, SpawnerError
-from spawnery.model.outcome import JobState, Outcome
+from spawnery.model import JobState, Outcome
 
 from spawnery_dispatcher.metrics import Metrics
 from spawnery_dispatcher.model.endings import judge

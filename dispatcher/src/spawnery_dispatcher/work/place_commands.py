@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from spawnery.model.outcome import JobState, Outcome
+from spawnery.model import JobState, Outcome
 from spawnery.records.port import KnownPlace
 
 from spawnery_dispatcher.config import Config

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from spawnery.aio import AsyncSpawner
 from spawnery.errors import EngineError, SpawnerError
-from spawnery.model.outcome import JobState, JobStatus
+from spawnery.model import JobState, JobStatus
 
 from spawnery_dispatcher.model.jobspecs import LABEL_ISSUE, LABEL_PROJECT, LABEL_USER, place_of
 from spawnery_dispatcher.model.models import Ask, Ending, Entry, Phase

@@ -19,7 +19,7 @@ from spawnery.errors import (
     StateError,
 )
 from spawnery.jobfile.json import spec_from_json
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 
 from spawnery_dispatcher.model.models import Ending, Entry
 from spawnery_dispatcher.model.steps import Step, reached

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from spawnery.model.outcome import JobStatus
+from spawnery.model import JobStatus
 
 from spawnery_dispatcher.config import Config
 from spawnery_dispatcher.model.jobspecs import mark_of, mark_on

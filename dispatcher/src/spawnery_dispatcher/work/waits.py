@@ -8,8 +8,8 @@ from collections.abc import Collection
 from typing import Final
 
 from attrs import evolve, frozen
-from spawnery.contract.hookspecs import hookimpl
-from spawnery.model.outcome import EventKind, JobEvent, JobState, JobStatus
+from spawnery.contract import hookimpl
+from spawnery.model import EventKind, JobEvent, JobState, JobStatus
 
 from spawnery_dispatcher.talk.replies import waits_to_start
 

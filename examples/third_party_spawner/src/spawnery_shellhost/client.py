@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from typing import Final
 
-from spawnery.contract.requests import Cancellation, Deadline
+from spawnery.contract import Cancellation, Deadline
 from spawnery.errors import EngineTimeout
 
 from . import errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract import SpawnerRuntime
 
 
 def report(runtime: SpawnerRuntime, text: str, *, sent: float) -> None:

@@ -9,19 +9,20 @@ from collections.abc import Iterable
 from typing import Final
 
 from attrs import frozen
-from spawnery.contract.declaration import LABEL_RECORD_ID, SpawnerRuntime
-from spawnery.contract.requests import (
+from spawnery.contract import (
+    LABEL_RECORD_ID,
     Cancellation,
     Deadline,
     Place,
     Plan,
     PlanRequest,
     RemoveRequest,
+    SpawnerRuntime,
     SpawnRequest,
     StopRequest,
 )
 from spawnery.errors import Ambiguous, InvalidSpec, JobRunning, SpawnerError, SpawnFailed
-from spawnery.model.outcome import JobHandle, JobStatus
+from spawnery.model import JobHandle, JobStatus
 
 from . import errors
 from .client import Client, script

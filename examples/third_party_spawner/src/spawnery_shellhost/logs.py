@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from attrs import evolve, frozen
-from spawnery.contract.requests import Deadline, LogsRequest
-from spawnery.contract.streams import JobStream, ThreadedStream
+from spawnery.contract import Deadline, JobStream, LogsRequest, ThreadedStream
 from spawnery.errors import EngineTimeout, InvalidSpec, LogsUnavailable, StreamLost
-from spawnery.model.outcome import LogChunk
+from spawnery.model import LogChunk
 
 from . import errors
 from .client import Connection, script

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
         StopRequest,
         WatchRequest,
     )
-    from spawnery.contract.requests import Place
-    from spawnery.model.outcome import WatchEvent
+    from spawnery.contract import Place
+    from spawnery.model import WatchEvent
 
     from .jobs import Jobs
 

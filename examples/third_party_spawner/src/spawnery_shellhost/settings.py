@@ -6,7 +6,7 @@ import shlex
 from typing import Final
 
 from attrs import frozen
-from spawnery.settings.schema import setting
+from spawnery.settings import setting
 
 NAME: Final = "shellhost"
 """The value of ``SPAWNER_TYPE``."""

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Final
 
 from attrs import field, frozen
-from spawnery.contract.declaration import (
+from spawnery.contract import (
     LABEL_DEADLINE,
     LABEL_PREFIX,
     LABEL_RECORD_ID,
     LABEL_RETENTION,
     LABEL_START_DEADLINE,
 )
-from spawnery.model.outcome import JobState, JobStatus, Outcome
+from spawnery.model import JobState, JobStatus, Outcome
 
 from .translate import Card
 

@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from spawnery.contract.requests import Deadline
-from spawnery.contract.streams import JobStream, ThreadedStream
+from spawnery.contract import Deadline, JobStream, ThreadedStream
 from spawnery.errors import EngineTimeout, StreamLost
-from spawnery.model.outcome import JobGone, JobSeen, JobStatus, Synced, WatchEvent
+from spawnery.model import JobGone, JobSeen, JobStatus, Synced, WatchEvent
 
 from .client import Connection, script
 from .jobs import Jobs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract import SpawnerRuntime
 
 from spawnery_docker.cache import Cache
 from spawnery_docker.check.doctor import Doctor

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from attrs import evolve, frozen
-from spawnery.model.outcome import JobStatus, Outcome
+from spawnery.model import JobStatus, Outcome
 
 from spawnery_docker.status import End, status_from
 

@@ -21,8 +21,7 @@ from typing import Any, Final
 import requests
 from docker import APIClient
 from docker.errors import DockerException
-from spawnery.contract.engine_clock import EngineClock
-from spawnery.contract.requests import Cancellation
+from spawnery.contract import Cancellation, EngineClock
 from spawnery.errors import EngineError, SpawnerError
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError, ReadTimeoutError

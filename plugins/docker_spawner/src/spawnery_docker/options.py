@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 
 from attrs import field, frozen
 from spawnery.errors import InvalidSpec
-from spawnery.model.quantity import memory_bytes
+from spawnery.model import memory_bytes
 
 _PATH: Final = re.compile(r"/[^:\0]*\Z")
 _HOST: Final = re.compile(

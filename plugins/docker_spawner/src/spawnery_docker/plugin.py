@@ -6,25 +6,26 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from spawnery.contract.declaration import API_VERSION, SpawnerPlugin, SpawnerRuntime
-from spawnery.contract.hookspecs import hookimpl
-from spawnery.contract.requests import (
+from spawnery.contract import (
+    API_VERSION,
     CheckItem,
     Deadline,
     HookContext,
+    JobStream,
     LogsRequest,
     Place,
     Plan,
     PlanRequest,
     RemoveRequest,
+    SpawnerPlugin,
+    SpawnerRuntime,
     SpawnRequest,
     StopRequest,
     WatchRequest,
+    hookimpl,
 )
-from spawnery.contract.streams import JobStream
 from spawnery.errors import EngineError
-from spawnery.model.job import JobSpec, Network
-from spawnery.model.outcome import JobHandle, JobStatus, LogChunk, WatchEvent
+from spawnery.model import JobHandle, JobSpec, JobStatus, LogChunk, Network, WatchEvent
 
 from spawnery_docker.options import DockerOptions
 from spawnery_docker.settings import DockerSettings

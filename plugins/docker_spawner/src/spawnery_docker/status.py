@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from attrs import evolve, frozen
-from spawnery.contract.declaration import (
+from spawnery.contract import (
     LABEL_DEADLINE,
     LABEL_INSTANCE,
     LABEL_JOB_ID,
@@ -21,9 +21,8 @@ from spawnery.contract.declaration import (
     LABEL_SPEC_HASH,
     LABEL_START_DEADLINE,
 )
-from spawnery.model.names import RESERVED_LABELS
-from spawnery.model.outcome import JobState, JobStatus, Outcome
-from spawnery.toolkit.denials import denied_by_kernel
+from spawnery.model import RESERVED_LABELS, JobState, JobStatus, Outcome
+from spawnery.toolkit import denied_by_kernel
 
 from spawnery_docker.start_errors import program_failure, start_failure, was_cut_off
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from spawnery.contract.requests import SpawnRequest
+from spawnery.contract import SpawnRequest
 from spawnery.errors import InvalidSpec
-from spawnery.model import defaults, validators
-from spawnery.model.job import JobSpec, PullPolicy, Resources, Security
-from spawnery.model.quantity import cpu_millis, cpu_nanos, memory_bytes
-from spawnery.model.secret import Secret
+from spawnery.model import (
+    JobSpec,
+    PullPolicy,
+    Resources,
+    Secret,
+    Security,
+    cpu_millis,
+    cpu_nanos,
+    defaults,
+    memory_bytes,
+    validators,
+)
 
 from spawnery_docker.images.store import ImageFacts
 from spawnery_docker.options import DockerOptions, refuse_privilege

@@ -12,11 +12,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from spawnery.contract.declaration import LABEL_JOB_ID, LABEL_RECORD_ID, SpawnerRuntime
-from spawnery.contract.requests import WatchRequest
-from spawnery.contract.streams import JobStream, ThreadedStream
+from spawnery.contract import (
+    LABEL_JOB_ID,
+    LABEL_RECORD_ID,
+    JobStream,
+    SpawnerRuntime,
+    ThreadedStream,
+    WatchRequest,
+)
 from spawnery.errors import SpawnerError, StreamLost
-from spawnery.model.outcome import JobGone, JobSeen, Synced, WatchEvent
+from spawnery.model import JobGone, JobSeen, Synced, WatchEvent
 
 from spawnery_docker.cache import Cache, Entry
 from spawnery_docker.client import DockerClient

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract import SpawnerRuntime
 
 from spawnery_kubernetes.access.resolve import Access
 from spawnery_kubernetes.check.doctor import Doctor

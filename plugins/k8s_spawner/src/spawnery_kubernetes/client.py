@@ -19,8 +19,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from attrs import field, frozen
-from spawnery.contract.engine_clock import EngineClock
-from spawnery.contract.requests import Cancellation
+from spawnery.contract import Cancellation, EngineClock
 from spawnery.errors import EngineError, SpawnerError
 from urllib3 import HTTPResponse, PoolManager, Timeout
 from urllib3.exceptions import HTTPError, ReadTimeoutError

@@ -6,23 +6,25 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from spawnery.contract.declaration import API_VERSION, SpawnerPlugin, SpawnerRuntime
-from spawnery.contract.hookspecs import hookimpl
-from spawnery.contract.requests import (
+from spawnery.contract import (
+    API_VERSION,
     CheckItem,
     Deadline,
+    JobStream,
     LogsRequest,
     Place,
     Plan,
     PlanRequest,
     RemoveRequest,
+    SpawnerPlugin,
+    SpawnerRuntime,
     SpawnRequest,
     StopRequest,
     WatchRequest,
+    hookimpl,
 )
-from spawnery.contract.streams import JobStream
 from spawnery.errors import EngineError
-from spawnery.model.outcome import JobHandle, JobStatus, LogChunk, WatchEvent
+from spawnery.model import JobHandle, JobStatus, LogChunk, WatchEvent
 
 from spawnery_kubernetes.options import KubernetesOptions
 from spawnery_kubernetes.settings import KubernetesSettings

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from attrs import frozen
-from spawnery.contract.declaration import (
+from spawnery.contract import (
     LABEL_DEADLINE,
     LABEL_INSTANCE,
     LABEL_JOB_ID,
@@ -17,8 +17,7 @@ from spawnery.contract.declaration import (
     LABEL_SPEC_HASH,
     LABEL_START_DEADLINE,
 )
-from spawnery.model.names import RESERVED_LABELS
-from spawnery.model.outcome import JobState, JobStatus
+from spawnery.model import RESERVED_LABELS, JobState, JobStatus
 
 from spawnery_kubernetes.diagnosis.outcome import outcome_of, the_pod
 from spawnery_kubernetes.diagnosis.waiting import diagnose, failing_since, waits_for_own_secret

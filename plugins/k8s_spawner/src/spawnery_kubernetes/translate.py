@@ -7,13 +7,18 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from spawnery.contract.declaration import LABEL_INSTANCE, LABEL_JOB_ID, LABEL_SPEC_HASH
-from spawnery.contract.requests import SpawnRequest
+from spawnery.contract import LABEL_INSTANCE, LABEL_JOB_ID, LABEL_SPEC_HASH, SpawnRequest
 from spawnery.errors import InvalidSpec
-from spawnery.model import defaults, validators
-from spawnery.model.job import PullPolicy, Resources, Security
-from spawnery.model.quantity import parse_quantity
-from spawnery.model.secret import Secret, SecretRef
+from spawnery.model import (
+    PullPolicy,
+    Resources,
+    Secret,
+    SecretRef,
+    Security,
+    defaults,
+    parse_quantity,
+    validators,
+)
 
 from spawnery_kubernetes.jobs.sidecars import keep_evidence
 from spawnery_kubernetes.manifest.patch import apply_options

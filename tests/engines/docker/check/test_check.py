@@ -15,7 +15,7 @@ import pytest
 from dind_net import Engine, python_config, python_image
 from docker_host import endpoint_of, runtime_of
 from registry import free_port
-from spawnery.contract.requests import CheckItem
+from spawnery.contract import CheckItem
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.proxy import TransportProxy
 from spawnery_docker.check.doctor import Doctor

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from docker_case import DockerCase, eventually, sh
 from docker_images import BUSYBOX
-from spawnery.contract.declaration import LABEL_RECORD_ID
-from spawnery.model.job import JobSpec
-from spawnery.model.secret import MASK
+from spawnery.contract import LABEL_RECORD_ID
+from spawnery.model import MASK, JobSpec
 
 pytestmark = pytest.mark.engine("docker")
 

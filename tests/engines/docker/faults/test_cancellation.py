@@ -8,7 +8,7 @@ import threading
 import pytest
 from docker_bare import Bare
 from docker_case import PATIENCE, DockerCase, eventually
-from spawnery.contract.requests import Cancellation
+from spawnery.contract import Cancellation
 from spawnery.errors import SpawnFailed
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy

@@ -8,7 +8,7 @@ from docker_images import make_busybox
 from docker_jobs import PATIENCE, docker, open_spawner, shell
 from private_docker import PrivateDocker, let_end
 from spawnery.errors import SpawnerError
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 
 pytestmark = [pytest.mark.engine("docker"), pytest.mark.timeout(240)]
 

@@ -10,7 +10,7 @@ from docker_case import eventually, running
 from docker_jobs import PATIENCE, environ_of, joined, open_spawner, shell
 from private_docker import PrivateDocker, let_end
 from spawnery.errors import SpawnerError
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery.spawner import Spawner
 
 pytestmark = [pytest.mark.engine("docker"), pytest.mark.timeout(240)]

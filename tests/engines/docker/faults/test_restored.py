@@ -9,7 +9,7 @@ import pytest
 from docker_case import eventually, running
 from docker_jobs import PATIENCE, environ_of, shell
 from private_docker import PrivateDocker
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery.spawner import Spawner
 
 pytestmark = [pytest.mark.engine("docker"), pytest.mark.timeout(240)]

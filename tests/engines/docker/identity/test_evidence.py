@@ -6,8 +6,8 @@ import pytest
 from docker_bare import Bare
 from docker_case import PATIENCE, DockerCase, eventually, running, sh
 from docker_images import BUSYBOX
-from spawnery.contract.declaration import LABEL_RECORD_ID
-from spawnery.model.outcome import JobGone, JobSeen, JobState
+from spawnery.contract import LABEL_RECORD_ID
+from spawnery.model import JobGone, JobSeen, JobState
 
 pytestmark = pytest.mark.engine("docker")
 RUNS = 81

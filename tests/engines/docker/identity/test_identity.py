@@ -10,9 +10,9 @@ import pytest
 from docker_case import PATIENCE, DockerCase, Events, eventually, left_created, running, sh
 from docker_images import BUSYBOX
 from job_calls import at_once
-from spawnery.contract.declaration import LABEL_INSTANCE, LABEL_JOB_ID
+from spawnery.contract import LABEL_INSTANCE, LABEL_JOB_ID
 from spawnery.errors import JobNotFound, NameConflict, SpecConflict
-from spawnery.model.outcome import JobHandle, JobState
+from spawnery.model import JobHandle, JobState
 from spawnery.testing.faults import Fault, Rule, Seen
 from spawnery.testing.proxy import TransportProxy
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.engine("docker")
 
 CALLER = f"""
 import json, sys
-from spawnery.model.job import JobSpec
+from spawnery.model import JobSpec
 from spawnery.spawner import Spawner
 with Spawner.open() as spawner:
     spec = JobSpec(job_id="one", image={BUSYBOX!r}, command=["sh", "-c", "sleep 600"])

@@ -11,7 +11,7 @@ from docker_case import PATIENCE, DockerCase, eventually, running, sh
 from docker_images import BUSYBOX
 from private_docker import PrivateDocker
 from spawnery.errors import WaitTimeout
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.proxy import TransportProxy
 

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from docker_host import client_of, runtime_of
 from registry import MANIFEST_LIST, Answer, BadRegistry, Image, bad_registry, make_image, refusal
-from spawnery.contract.requests import Deadline
+from spawnery.contract import Deadline
 from spawnery.errors import SpawnFailed
-from spawnery.model.job import JobSpec, PullPolicy
-from spawnery.model.outcome import EventKind, JobEvent
+from spawnery.model import EventKind, JobEvent, JobSpec, PullPolicy
 from spawnery_docker.errors import ApiError
 from spawnery_docker.images.store import ImageFacts, Images
 

@@ -14,10 +14,9 @@ from docker_case import DockerCase, eventually
 from docker_images import BUSYBOX
 from private_docker import PrivateDocker
 from registry import BadRegistry, bad_registry, make_image, refusal
-from spawnery.contract.declaration import LABEL_DEADLINE
+from spawnery.contract import LABEL_DEADLINE
 from spawnery.errors import SpawnFailed
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState
 
 pytestmark = pytest.mark.engine("docker")
 PATIENCE = 60.0

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from docker_host import client_of, runtime_of
 from registry import PASSWORD, USER, Registry, make_image, running_registry
-from spawnery.contract.requests import Deadline
+from spawnery.contract import Deadline
 from spawnery.errors import SpawnFailed
-from spawnery.model.job import JobSpec, PullPolicy
-from spawnery.model.outcome import JobEvent
+from spawnery.model import JobEvent, JobSpec, PullPolicy
 from spawnery_docker.images.store import ImageFacts, Images
 
 pytestmark = [

@@ -10,9 +10,7 @@ import pytest
 from docker_case import PATIENCE, DockerCase, eventually, output, sh
 from docker_images import BUSYBOX
 from spawnery.errors import InvalidSpec, SpawnerError
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
-from spawnery.model.secret import SecretRef
+from spawnery.model import JobSpec, JobState, SecretRef
 from spawnery.spawner import Spawner
 
 pytestmark = pytest.mark.engine("docker")

@@ -13,7 +13,7 @@ from docker_case import DockerCase, sh
 from docker_host import client_of
 from docker_images import BUSYBOX
 from spawnery import JobState, Spawner
-from spawnery.contract.requests import Deadline
+from spawnery.contract import Deadline
 from spawnery_docker.network.choice import Networks
 
 pytestmark = pytest.mark.engine("docker")
@@ -21,7 +21,7 @@ PROJECT = "com.docker.compose.project"
 LOOK = """
 import json
 from docker_host import client_of
-from spawnery.contract.requests import Deadline
+from spawnery.contract import Deadline
 from spawnery_docker.network.choice import Networks
 client = client_of({})
 networks = Networks(client)

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from docker_case import PATIENCE, DockerCase, eventually, output, sh
 from docker_images import BUSYBOX
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState
 from spawnery.spawner import Spawner
 
 pytestmark = pytest.mark.engine("docker")

@@ -7,8 +7,7 @@ import resource
 import pytest
 from docker_images import make_busybox
 from docker_jobs import PATIENCE, environ_of, open_spawner, shell
-from spawnery.model.job import JobSpec
-from spawnery.model.secret import SecretRef
+from spawnery.model import JobSpec, SecretRef
 from spawnery.spawner import Spawner
 
 pytestmark = pytest.mark.engine("docker")

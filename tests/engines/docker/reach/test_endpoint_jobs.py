@@ -17,7 +17,7 @@ import ssh_server
 from certificates import authority, certificate, server_context
 from connect_proxy import ConnectProxy
 from docker_case import DockerCase, eventually, output, running, sh
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery.testing.proxy import TransportProxy
 from spawnery_docker.reach import transport
 

@@ -14,7 +14,7 @@ import pytest
 from api_versions import Versions, engine_of_versions
 from docker_case import PATIENCE, DockerCase, eventually, output, running, sh
 from spawnery.errors import EngineUnreachable
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy
 

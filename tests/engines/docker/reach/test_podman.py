@@ -10,8 +10,7 @@ import pytest
 from docker_case import BUSYBOX, DockerCase, eventually, output, running, sh
 from docker_host import client_of, runtime_of
 from spawnery.errors import InvalidSpec, NameConflict, SpawnerError, Unsupported
-from spawnery.model.job import JobSpec, Resources
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState, Resources
 from spawnery_docker.check.place import Places
 
 pytestmark = pytest.mark.engine("podman")

@@ -11,8 +11,7 @@ from docker_case import DockerCase, eventually, output, running, sh
 from docker_images import BUSYBOX
 from socket_proxy import NEEDED, OPTIONAL, refused, socket_proxy
 from spawnery.errors import EngineDenied, SpawnerError
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState
 from spawnery.testing.proxy import TransportProxy
 
 pytestmark = pytest.mark.engine("docker")

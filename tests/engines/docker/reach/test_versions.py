@@ -6,7 +6,7 @@ import pytest
 from docker_bare import Bare
 from docker_case import PATIENCE, DockerCase, sh
 from spawnery.errors import EngineUnreachable
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.proxy import TransportProxy
 

@@ -14,7 +14,7 @@ from kube_account import Account, deployed, right_of, runtime_of, without
 from kube_case import PATIENCE, KubeCase, eventually, sh
 from kube_request import request_of
 from kubectl import Kubectl
-from spawnery.contract.requests import (
+from spawnery.contract import (
     CheckItem,
     Deadline,
     LogsRequest,
@@ -23,9 +23,7 @@ from spawnery.contract.requests import (
     WatchRequest,
 )
 from spawnery.errors import EngineDenied, SpecConflict, StreamLost
-from spawnery.model.job import Security
-from spawnery.model.outcome import JobState
-from spawnery.model.secret import Secret, SecretRef
+from spawnery.model import JobState, Secret, SecretRef, Security
 from spawnery_kubernetes.objects.rights import (
     CHECK_RULES,
     PLACE_RULES,

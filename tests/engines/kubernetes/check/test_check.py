@@ -13,7 +13,7 @@ from kube_account import Account, deployed, runtime_of
 from kube_case import KubeCase, sh
 from kubectl import Kubectl
 from registry import free_port
-from spawnery.contract.requests import CheckItem
+from spawnery.contract import CheckItem
 from spawnery.testing.faults import Fault, Rule
 from spawnery_kubernetes.objects.rights import CHECK_RULES
 from spawnery_kubernetes.plugin import KubernetesSpawner

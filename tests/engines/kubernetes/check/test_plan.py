@@ -10,8 +10,7 @@ import pytest
 import yaml
 from kube_case import KubeCase, sh
 from spawnery.errors import EngineUnreachable
-from spawnery.model.job import Security
-from spawnery.model.secret import MASK, SecretRef
+from spawnery.model import MASK, SecretRef, Security
 from spawnery.testing.proxy import TransportProxy
 
 pytestmark = pytest.mark.engine("kubernetes")

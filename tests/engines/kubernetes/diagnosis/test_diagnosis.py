@@ -15,10 +15,15 @@ from attrs import evolve
 from kube_case import PATIENCE, KubeCase, eventually, running, sh
 from kube_foreign import foreign_pod
 from registry import Answer, BadRegistry, bad_registry, make_image, refusal
-from spawnery.model.job import JobSpec, Resources
-from spawnery.model.names import generate_job_id
-from spawnery.model.outcome import JobState, JobStatus, Outcome
-from spawnery.model.secret import SecretRef
+from spawnery.model import (
+    JobSpec,
+    JobState,
+    JobStatus,
+    Outcome,
+    Resources,
+    SecretRef,
+    generate_job_id,
+)
 from spawnery.spawner import Spawner
 
 pytestmark = pytest.mark.engine("kubernetes")

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from kube_case import PATIENCE, KubeCase, beside, eventually, running, sh
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState, JobStatus, Outcome
+from spawnery.model import JobSpec, JobState, JobStatus, Outcome
 from spawnery.spawner import Spawner
 
 pytestmark = pytest.mark.engine("kubernetes")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from commands import checked
 from kube_case import KubeCase, eventually, running, sh
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery.spawner import Spawner
 
 pytestmark = [pytest.mark.engine("kubernetes"), pytest.mark.timeout(600)]

@@ -15,7 +15,7 @@ import pytest
 from kube_bare import Bare
 from kube_case import PATIENCE, KubeCase, eventually
 from spawnery.errors import SpawnFailed
-from spawnery.model.secret import Secret
+from spawnery.model import Secret
 from spawnery.testing.faults import Fault, Rule, Seen
 from spawnery.testing.proxy import TransportProxy
 

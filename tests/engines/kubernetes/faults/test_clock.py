@@ -10,7 +10,7 @@ import pytest
 from kube_bare import Bare
 from kube_case import KubeCase, eventually
 from spawnery.contract.declaration import Clock
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 
 pytestmark = pytest.mark.engine("kubernetes")
 

@@ -14,8 +14,7 @@ from kube_bare import Bare
 from kube_case import PATIENCE, KubeCase, eventually, running, sh
 from shown_times import ages_in
 from spawnery.errors import Ambiguous
-from spawnery.model.outcome import JobState
-from spawnery.model.secret import Secret
+from spawnery.model import JobState, Secret
 from spawnery.testing.faults import Fault, Rule
 from spawnery.testing.proxy import TransportProxy
 

@@ -10,9 +10,9 @@ import pytest
 from docker_images import BUSYBOX
 from kube_bare import Bare
 from kube_case import PATIENCE, KubeCase, eventually, sh
-from spawnery.contract.requests import WatchRequest
+from spawnery.contract import WatchRequest
 from spawnery.errors import JobNotFound
-from spawnery.model.outcome import JobGone, JobSeen, JobState, JobStatus, Synced
+from spawnery.model import JobGone, JobSeen, JobState, JobStatus, Synced
 from spawnery.testing.faults import Seen
 from spawnery.testing.proxy import TransportProxy
 

@@ -12,7 +12,7 @@ from kube_bare import Bare
 from kube_case import PATIENCE, KubeCase, eventually, running, sh
 from kubectl import Kubectl
 from spawnery.errors import JobNotFound
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery.testing.proxy import TransportProxy
 from spawnery_kubernetes.objects.rights import SPAWNER_RULES
 

@@ -9,7 +9,7 @@ import pytest
 from kube_case import PATIENCE, KubeCase, eventually, output, sh
 from kubectl import Kubectl
 from spawnery.errors import InvalidSpec, SpawnFailed
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery.spawner import Spawner
 
 pytestmark = pytest.mark.engine("kubernetes")

@@ -9,8 +9,7 @@ import threading
 import pytest
 from kube_case import PATIENCE, KubeCase, eventually, output, running, sh
 from spawnery.errors import InvalidSpec, SpecConflict
-from spawnery.model.outcome import JobState
-from spawnery.model.secret import SecretRef
+from spawnery.model import JobState, SecretRef
 from spawnery.testing.faults import Fault, Rule, Seen
 from spawnery.testing.proxy import TransportProxy
 

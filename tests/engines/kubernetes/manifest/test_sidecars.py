@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from kube_case import PATIENCE, KubeCase, beside, eventually, sh
-from spawnery.model.job import JobSpec
-from spawnery.model.outcome import JobState, JobStatus
+from spawnery.model import JobSpec, JobState, JobStatus
 from spawnery.spawner import Spawner
 
 pytestmark = pytest.mark.engine("kubernetes")

@@ -7,8 +7,7 @@ from kube_account import Account, deployed
 from kube_case import PATIENCE, KubeCase, eventually, output, sh
 from kubectl import Kubectl
 from spawnery.errors import InvalidSpec, SpawnFailed
-from spawnery.model.job import JobSpec, Resources, Security
-from spawnery.model.outcome import JobState
+from spawnery.model import JobSpec, JobState, Resources, Security
 
 pytestmark = pytest.mark.engine("kubernetes")
 

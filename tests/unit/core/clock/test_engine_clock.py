@@ -8,7 +8,8 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery.contract.engine_clock import EngineClock, TimeRange
+from spawnery.contract import EngineClock
+from spawnery.contract.engine_clock import TimeRange
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 from spawnery import JobSpec, JobState, SecretRef, Spawner, SpawnerError, hookimpl
-from spawnery.contract.streams import JobStream
+from spawnery.contract import JobStream
 from spawnery.errors import StreamLost
-from spawnery.model.outcome import JobSeen
+from spawnery.model import JobSeen
 from spawnery.records.port import MemoryRecords
 from spawnery.testing import eventually
 from spawnery.testing.fake import FakeEngine, FakeSpawner, declare

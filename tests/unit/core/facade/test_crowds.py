@@ -9,7 +9,7 @@ import time
 import pytest
 from attrs import evolve
 from spawnery import JobSpec, JobState, Spawner
-from spawnery.contract.hookspecs import hookimpl
+from spawnery.contract import hookimpl
 from spawnery.records.port import MemoryRecords
 from spawnery.testing.fake import FakeEngine, FakeSpawner, declare
 

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from spawnery.errors import InvalidSpec
 from spawnery.jobfile import reader as jobfile
 from spawnery.jobfile.json import spec_from_json
+from spawnery.model import JobSpec, Resources, SecretRef
 from spawnery.model import duration as durations
-from spawnery.model.job import JobSpec, Resources
-from spawnery.model.secret import SecretRef
 
 ROOT = Path(__file__).parents[4]
 SCHEMA = jsonschema.Draft202012Validator(jobfile.json_schema())

@@ -15,13 +15,23 @@ import pytest
 from commands import checked
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spawnery.contract.requests import CheckItem
+from spawnery.contract import CheckItem
 from spawnery.errors import InvalidSpec
 from spawnery.jobfile.json import spec_from_json, structure_options, to_json
 from spawnery.jobfile.reader import json_schema
-from spawnery.model.job import JobSpec, PullPolicy, Resources, Security
-from spawnery.model.outcome import EventKind, JobEvent, JobHandle, JobState, JobStatus, Outcome
-from spawnery.model.secret import SecretRef
+from spawnery.model import (
+    EventKind,
+    JobEvent,
+    JobHandle,
+    JobSpec,
+    JobState,
+    JobStatus,
+    Outcome,
+    PullPolicy,
+    Resources,
+    SecretRef,
+    Security,
+)
 
 SCHEMA = jsonschema.Draft202012Validator(json_schema())
 PLAIN = st.characters(exclude_characters="\0", exclude_categories=["Cs"])

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 from spawnery import JobSpec, JobState, Outcome, Spawner
 from spawnery.errors import JobNotFound, SpawnerError, StateError
-from spawnery.model.outcome import JobStatus
+from spawnery.model import JobStatus
 from spawnery.testing import fake
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from spawnery.toolkit.denials import denied_by_kernel
+from spawnery.toolkit import denied_by_kernel
 
 
 @pytest.mark.parametrize(

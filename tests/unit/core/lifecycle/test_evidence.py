@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spawnery import JobState, JobStatus
 from spawnery.lifecycle.decisions.evidence import concerns, is_named, same_object
-from spawnery.model.outcome import JobGone
+from spawnery.model import JobGone
 from spawnery.records.port import Record
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

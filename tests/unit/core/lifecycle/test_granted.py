@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from spawnery import JobSpec, Resources, Spawner
-from spawnery.contract.hookspecs import hookimpl
-from spawnery.contract.requests import HookContext, Place
+from spawnery.contract import HookContext, Place, hookimpl
 from spawnery.errors import Unsupported
 from spawnery.lifecycle.preparation.capabilities import Granted
 from spawnery.records.placement import Placement

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 from spawnery import JobSpec, Spawner
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 
 
 def test_a_list_that_is_older_than_the_end(tmp_path):

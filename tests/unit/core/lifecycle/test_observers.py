@@ -7,7 +7,7 @@ from typing import Any
 
 from spawnery import JobState, Secret, hookimpl
 from spawnery.lifecycle import observers
-from spawnery.model.outcome import EventKind, JobEvent
+from spawnery.model import EventKind, JobEvent
 from spawnery.testing import eventually
 
 LIMIT = 60

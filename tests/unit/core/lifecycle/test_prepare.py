@@ -20,11 +20,11 @@ from spawnery import (
     SpawnerPlugin,
     hookimpl,
 )
-from spawnery.contract.streams import ThreadedStream
+from spawnery.contract import ThreadedStream
 from spawnery.errors import InvalidSpec, JobRefused, PluginError, SpawnerInvalid, Unsupported
 from spawnery.model.spec_hash import spec_hash
 from spawnery.records.port import MemoryRecords
-from spawnery.settings.schema import setting
+from spawnery.settings import setting
 
 LIMIT = 60
 VALUE = "planted-secret-value"

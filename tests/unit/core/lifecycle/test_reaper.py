@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spawnery import JobState, JobStatus, Outcome
 from spawnery.contract.engine_clock import TimeRange
 from spawnery.lifecycle.decisions.policy import Present, decide
-from spawnery.model.outcome import KillReason
+from spawnery.model import KillReason
 from spawnery.records.port import Kill, Record
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 from spawnery import JobSpec, JobState, Spawner
-from spawnery.contract.declaration import SpawnerRuntime
-from spawnery.contract.hookspecs import hookimpl
-from spawnery.contract.requests import SpawnRequest
+from spawnery.contract import SpawnerRuntime, SpawnRequest, hookimpl
 from spawnery.errors import Ambiguous, NameConflict, SpawnerError
-from spawnery.model.outcome import JobHandle
+from spawnery.model import JobHandle
 from spawnery.testing.fake import FakeEngine, FakeSettings, FakeSpawner, declare
 
 SPEC = JobSpec(job_id="demo", image="img", command=["sleep:600"])

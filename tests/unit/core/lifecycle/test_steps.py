@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 from spawnery import JobEvent, JobSpec, JobState, Spawner
+from spawnery.contract import hookimpl
 from spawnery.contract.declaration import Clock
-from spawnery.contract.hookspecs import hookimpl
-from spawnery.model.outcome import EventKind
-from spawnery.model.secret import Masker, Secret
+from spawnery.model import EventKind, Masker, Secret
 from spawnery.records.leases import new_holder
 from spawnery.records.port import MemoryRecords, Record, Step
 from spawnery.records.sqlite import SqliteRecords

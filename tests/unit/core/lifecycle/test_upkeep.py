@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 from spawnery import JobSpec, JobState, JobStatus, Outcome, Spawner
+from spawnery.contract import hookimpl
 from spawnery.contract.engine_clock import TimeRange
-from spawnery.contract.hookspecs import hookimpl
 from spawnery.errors import JobNotFound, SpawnerError
 from spawnery.lifecycle import reaper, upkeep
 from spawnery.lifecycle.decisions.policy import decide, overdue

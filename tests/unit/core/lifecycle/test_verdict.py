@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from spawnery import JobState, Outcome
 from spawnery.lifecycle.decisions.verdict import verdict
-from spawnery.model.outcome import KillReason
+from spawnery.model import KillReason
 from spawnery.records.port import Kill, Record
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 import pytest
-from spawnery.contract.declaration import API_VERSION, SpawnerPlugin
-from spawnery.contract.hookspecs import SPAWNER_HOOKS, hookimpl
+from spawnery.contract import API_VERSION, SpawnerPlugin, hookimpl
+from spawnery.contract.hookspecs import SPAWNER_HOOKS
 from spawnery.errors import ConfigurationError, PluginError, SpawnerInvalid
 from spawnery.loading import discovery
 from spawnery.loading.discovery import Installed

@@ -9,7 +9,7 @@ import pytest
 from installed import pretend
 from packaging.specifiers import SpecifierSet
 from spawnery.errors import PluginError
-from spawnery.toolkit.requirements import check_requirements
+from spawnery.toolkit import check_requirements
 
 OURS = "spawnery-shellhost"
 RANGES = (">=7.1,<8", ">=35,<38,!=36.0.0,!=36.0.1", ">2", "<=2.5", "==3", "!=7.1")

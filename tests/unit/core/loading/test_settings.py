@@ -10,11 +10,11 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spawnery.contract.declaration import SpawnerPlugin
+from spawnery.contract import SpawnerPlugin
 from spawnery.errors import ConfigurationError, SpawnerInvalid
-from spawnery.model.secret import MASK, Secret
+from spawnery.model import MASK, Secret
+from spawnery.settings import CoreSettings, setting
 from spawnery.settings import schema as settings
-from spawnery.settings.schema import CoreSettings, setting
 
 
 @attrs.frozen(kw_only=True)

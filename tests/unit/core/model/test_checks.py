@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from spawnery import JobSpec, Resources, SecretRef
 from spawnery.errors import InvalidSpec
-from spawnery.model.secret import Secret
+from spawnery.model import Secret
 from spawnery.model.validators import (
     MAX_SECONDS,
     MAX_TOTAL_BYTES,

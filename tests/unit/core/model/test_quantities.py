@@ -15,13 +15,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from spawnery.errors import InvalidSpec
-from spawnery.model.quantity import (
-    cpu_millis,
-    cpu_nanos,
-    memory_bytes,
-    parse_quantity,
-    sensible_bytes,
-)
+from spawnery.model import cpu_millis, cpu_nanos, memory_bytes, parse_quantity
+from spawnery.model.quantity import sensible_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from spawnery.errors import InvalidSpec
-from spawnery.model.secret import MASK, Masker, Secret, SecretRef
+from spawnery.model import MASK, Masker, Secret, SecretRef
 
 VALUE = "correct-horse-battery"
 

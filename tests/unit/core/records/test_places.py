@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 from records_cases import DONE, NOW, begin, finish, intent
-from spawnery.contract.requests import Place
+from spawnery.contract import Place
 from spawnery.records.leases import new_holder
 from spawnery.records.places import PlaceRow, key_of, known_row
 from spawnery.records.sqlite import SqliteRecords

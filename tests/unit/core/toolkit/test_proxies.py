@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from spawnery.errors import ConfigurationError
-from spawnery.toolkit.proxies import checked, proxy_for
+from spawnery.toolkit import proxy_for
+from spawnery.toolkit.proxies import checked
 
 SERVER = "https://api.example.com:6443"
 PROXY = "http://proxy:3128"

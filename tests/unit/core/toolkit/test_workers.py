@@ -8,7 +8,7 @@ import time
 
 import pytest
 from spawnery.errors import JobRefused
-from spawnery.toolkit.workers import NestedWaitError, Workers
+from spawnery.toolkit import NestedWaitError, Workers
 
 LIMIT = 60
 

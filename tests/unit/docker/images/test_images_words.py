@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from spawnery.errors import SpawnFailed
-from spawnery.model.job import PullPolicy
+from spawnery.model import PullPolicy
 from spawnery_docker.images.errors import missing, pull_failed, pull_timed_out
 from spawnery_docker.images.progress import PullProgress
 from spawnery_docker.images.reference import Reference

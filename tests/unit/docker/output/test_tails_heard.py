@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spawnery.errors import StreamLost
-from spawnery.toolkit.log_tail import Tail
+from spawnery.toolkit import Tail
 from spawnery_docker.output.attached import AttachedLog
 from spawnery_docker.output.cursors import Counts, parse
 from spawnery_docker.output.demux import STDERR, STDOUT

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from spawnery.model.job import PullPolicy
+from spawnery.model import PullPolicy
 from spawnery_docker.images.credentials import registry_login
 from spawnery_docker.images.errors import pull_failed
 from spawnery_docker.images.reference import Reference

@@ -14,7 +14,7 @@ from descriptors import high_pair
 from docker_host import client_of
 from raw_server import PATIENCE, RawServer, says, whole
 from registry import free_port
-from spawnery.contract.requests import Cancellation
+from spawnery.contract import Cancellation
 from spawnery.errors import EngineError, EngineUnreachable
 from spawnery_docker.client import APIClient
 from spawnery_docker.errors import ApiError, Unanswered

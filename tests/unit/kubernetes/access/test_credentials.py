@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from kube_config import command, credential, exec_of, write
 from spawnery.errors import ConfigurationError, EngineError
-from spawnery.model.secret import Secret
+from spawnery.model import Secret
 from spawnery_kubernetes.access import credentials, exec_command
 from spawnery_kubernetes.access.credentials import Credentials, Identity, Proof
 from spawnery_kubernetes.access.resolve import Access, resolve_access

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract import SpawnerRuntime
 from spawnery.errors import EngineError
 from spawnery_kubernetes.plugin import KubernetesSpawner
 from spawnery_kubernetes.settings import KubernetesSettings

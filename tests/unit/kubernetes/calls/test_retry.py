@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from spawnery.contract.requests import Deadline
+from spawnery.contract import Deadline
 from spawnery.errors import ConfigurationError, EngineDenied, EngineUnreachable
 from spawnery_kubernetes.calls.retry import LEAST_SECONDS, Attempts, may_repeat, time_is_over
 from spawnery_kubernetes.errors import ApiError, Unanswered

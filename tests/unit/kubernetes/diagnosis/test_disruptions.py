@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from kube_objects import moment, recorded
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery_kubernetes.diagnosis.disruptions import ended_by_cluster
 from spawnery_kubernetes.diagnosis.outcome import outcome_of
 from spawnery_kubernetes.informer.cache import Cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from kube_objects import recorded
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 
 FAILED, LOST = JobState.FAILED, JobState.LOST
 TIMED_OUT, CANCELLED, SUCCEEDED = JobState.TIMED_OUT, JobState.CANCELLED, JobState.SUCCEEDED

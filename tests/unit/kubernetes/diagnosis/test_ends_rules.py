@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 from kube_objects import Recorded, recorded
-from spawnery.model.outcome import JobState, Outcome
+from spawnery.model import JobState, Outcome
 from spawnery_kubernetes.diagnosis.outcome import outcome_of
 from spawnery_kubernetes.objects.facts import (
     ANNOTATION_REPLACED_USER,

@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kube_objects import moment
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery_kubernetes.diagnosis.outcome import the_pod
 from spawnery_kubernetes.objects.facts import (
     ANNOTATION_STOPPED,

@@ -12,7 +12,7 @@ from kube_account import runtime_of
 from kube_config import write
 from kube_objects import moment, recorded
 from raw_server import RawServer, Script, says, whole
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery_kubernetes.access.resolve import resolve_access
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.diagnosis.outcome import outcome_of

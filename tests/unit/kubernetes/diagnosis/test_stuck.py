@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from spawnery.model.outcome import JobState, JobStatus, Outcome
+from spawnery.model import JobState, JobStatus, Outcome
 from spawnery_kubernetes.informer.events import Rounds
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 from kube_objects import PULL_GRACE, START_GRACE, recorded
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 from spawnery_kubernetes.objects.facts import EventFacts
 
 HOPELESS, NEVER = 0.0, None

@@ -11,8 +11,7 @@ from kube_hostile import HARMLESS, HOSTILE, HOSTILE_RESTRICTED, STRICTER
 from kube_manifest import job_manifest, options_of, patch_of, pod_of
 from kube_request import request_of
 from spawnery.errors import InvalidSpec
-from spawnery.model.job import Security
-from spawnery.model.secret import Secret
+from spawnery.model import Secret, Security
 from spawnery_kubernetes.manifest.containers import Part
 from spawnery_kubernetes.manifest.patch import apply_options
 from spawnery_kubernetes.manifest.security_checks import hold_confinement

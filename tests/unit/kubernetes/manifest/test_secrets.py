@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from kube_request import request_of
-from spawnery.model.secret import Secret, SecretRef
+from spawnery.model import Secret, SecretRef
 from spawnery_kubernetes.manifest.secrets import keys_wanted, new_secret_name, secret_of, values_of
 from spawnery_kubernetes.settings import KubernetesSettings
 from spawnery_kubernetes.translate import job_of

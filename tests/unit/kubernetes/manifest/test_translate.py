@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from kube_request import HASH, request_of
 from spawnery.errors import InvalidSpec
-from spawnery.model.job import PullPolicy, Resources, Security
-from spawnery.model.secret import Secret, SecretRef
+from spawnery.model import PullPolicy, Resources, Secret, SecretRef, Security
 from spawnery_kubernetes.options import KubernetesOptions
 from spawnery_kubernetes.settings import KubernetesSettings
 from spawnery_kubernetes.translate import job_of, refuse

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attrs import evolve
-from spawnery.model.outcome import JobState, Outcome
+from spawnery.model import JobState, Outcome
 from spawnery_kubernetes.informer.cache import Cache, Entry
 from spawnery_kubernetes.objects.facts import ContainerFacts, JobFacts, PodFacts, Terminated
 

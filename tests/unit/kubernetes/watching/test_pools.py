@@ -13,7 +13,7 @@ from attrs import evolve
 from kube_account import runtime_of
 from kube_objects import Recorded, recorded
 from kube_streams import PATIENCE, Answer, BadServer, Body, hanging
-from spawnery.model.outcome import JobSeen, Synced, WatchEvent
+from spawnery.model import JobSeen, Synced, WatchEvent
 from spawnery_kubernetes.access.resolve import resolve_access
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.informer.cache import Cache

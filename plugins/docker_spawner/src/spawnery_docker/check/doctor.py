@@ -9,8 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import frozen
-from spawnery.contract.declaration import SpawnerRuntime
-from spawnery.contract.requests import CheckItem, Deadline
+from spawnery.contract import CheckItem, Deadline, SpawnerRuntime
 from spawnery.errors import SpawnerError
 
 from spawnery_docker.check.engine_facts import engine_items

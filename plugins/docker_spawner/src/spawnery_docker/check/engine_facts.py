@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from spawnery.contract.requests import CheckItem
+from spawnery.contract import CheckItem
 
 _LIVE_RESTORE_FIXED: Final = (25, 0)
 """moby/moby#46857: older engines kill AutoRemove containers when they restart."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from spawnery.contract.declaration import SpawnerRuntime
-from spawnery.contract.requests import Deadline, Place
+from spawnery.contract import Deadline, Place, SpawnerRuntime
 from spawnery.errors import SpawnerError
 
 from spawnery_docker.client import DockerClient

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spawnery.contract.requests import Deadline, Plan, PlanRequest
+from spawnery.contract import Deadline, Plan, PlanRequest
 from spawnery.errors import SpawnerError
 
 from spawnery_docker.client import DockerClient

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract import SpawnerRuntime
 from spawnery.errors import SpawnerError
-from spawnery.model.outcome import JobState, JobStatus, Outcome
+from spawnery.model import JobState, JobStatus, Outcome
 
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from attrs import evolve
-from spawnery.contract.declaration import LABEL_INSTANCE, SpawnerRuntime
-from spawnery.contract.requests import Deadline, RemoveRequest, StopRequest
+from spawnery.contract import LABEL_INSTANCE, Deadline, RemoveRequest, SpawnerRuntime, StopRequest
 from spawnery.errors import Ambiguous, JobRunning
-from spawnery.model.outcome import JobStatus
+from spawnery.model import JobStatus
 
 from spawnery_docker.cache import Cache, Entry
 from spawnery_docker.client import DockerClient

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from attrs import field, frozen
-from spawnery.contract.requests import Cancellation
+from spawnery.contract import Cancellation
 
 from spawnery_docker.images.reference import DOCKER_HUB
 from spawnery_docker.reach.endpoint import default_config_folder

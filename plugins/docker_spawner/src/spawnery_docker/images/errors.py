@@ -12,7 +12,7 @@ from typing import Final
 
 from attrs import frozen
 from spawnery.errors import SpawnFailed
-from spawnery.model.job import PullPolicy
+from spawnery.model import PullPolicy
 
 from spawnery_docker.images.reference import DOCKER_HUB, Reference
 

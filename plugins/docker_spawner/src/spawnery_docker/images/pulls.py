@@ -9,9 +9,8 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from spawnery.contract.requests import Cancellation, Deadline
-from spawnery.model.job import PullPolicy
-from spawnery.model.outcome import EventKind, JobEvent
+from spawnery.contract import Cancellation, Deadline
+from spawnery.model import EventKind, JobEvent, PullPolicy
 
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, Unanswered, cancelled, in_words
@@ -22,7 +21,7 @@ from spawnery_docker.images.reference import Reference
 from spawnery_docker.reach.http_stream import json_lines
 
 if TYPE_CHECKING:
-    from spawnery.contract.declaration import SpawnerRuntime
+    from spawnery.contract import SpawnerRuntime
 
 _LEAST: Final = 0.01
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})

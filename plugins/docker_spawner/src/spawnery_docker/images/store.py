@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, field, frozen
-from spawnery.contract.requests import Cancellation, Deadline
-from spawnery.model.job import JobSpec, PullPolicy
+from spawnery.contract import Cancellation, Deadline
+from spawnery.model import JobSpec, PullPolicy
 
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, in_words
@@ -17,7 +17,7 @@ from spawnery_docker.images.pulls import Puller
 from spawnery_docker.images.reference import Reference
 
 if TYPE_CHECKING:
-    from spawnery.contract.declaration import SpawnerRuntime
+    from spawnery.contract import SpawnerRuntime
 
 _LONGEST_PULL: Final = 1800.0
 _LEAST: Final = 0.01

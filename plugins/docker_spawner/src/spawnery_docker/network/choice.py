@@ -11,9 +11,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import frozen
-from spawnery.contract.requests import Deadline
+from spawnery.contract import Deadline
 from spawnery.errors import SpawnFailed
-from spawnery.model.job import Network
+from spawnery.model import Network
 
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError, in_words

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from typing import Final
 
-from spawnery.toolkit.log_tail import Tail
+from spawnery.toolkit import Tail
 
 from spawnery_docker.output.demux import DaemonTrouble, Demultiplexer, Malformed, Message
 from spawnery_docker.output.follow_buffer import FollowBuffer

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from attrs import evolve
-from spawnery.contract.streams import JobStream
+from spawnery.contract import JobStream
 from spawnery.errors import StreamLost
-from spawnery.model.outcome import LogChunk
+from spawnery.model import LogChunk
 
 from spawnery_docker.output.cursors import Counts
 from spawnery_docker.output.demux import NAMES, STDERR, STDOUT

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from spawnery.errors import SpawnerError
-from spawnery.toolkit.log_tail import Tail
+from spawnery.toolkit import Tail
 
 from spawnery_docker.client import DockerClient
 from spawnery_docker.errors import ApiError

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from spawnery.contract.requests import LogsRequest
-from spawnery.contract.streams import JobStream
+from spawnery.contract import JobStream, LogsRequest
 from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
-from spawnery.model.outcome import LogChunk
+from spawnery.model import LogChunk
 
 from spawnery_docker.cache import Cache
 from spawnery_docker.output.cursors import Counts, Place, parse

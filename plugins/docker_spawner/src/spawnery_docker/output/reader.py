@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from spawnery.contract.requests import LogsRequest
+from spawnery.contract import LogsRequest
 from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
 
 from spawnery_docker.client import DockerClient

@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from attrs import evolve
-from spawnery.contract.requests import LogsRequest
-from spawnery.contract.streams import JobStream
+from spawnery.contract import JobStream, LogsRequest
 from spawnery.errors import LogsUnavailable, SpawnerError, StreamLost
-from spawnery.model.outcome import LogChunk
+from spawnery.model import LogChunk
 
 from spawnery_docker.output.account import Account, Limits, limits_of
 from spawnery_docker.output.cursors import Counts, Mark, Place, Position

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from typing import Final
 
-from spawnery.contract.requests import LogsRequest
+from spawnery.contract import LogsRequest
 
 from spawnery_docker.output.cursors import Place, Position
 from spawnery_docker.output.demux import Message

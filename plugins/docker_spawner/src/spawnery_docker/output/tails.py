@@ -14,11 +14,10 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from spawnery.contract.declaration import SpawnerRuntime
-from spawnery.contract.requests import SpawnRequest
+from spawnery.contract import SpawnerRuntime, SpawnRequest
 from spawnery.errors import SpawnerError
-from spawnery.model.secret import Secret
-from spawnery.toolkit.log_tail import Tail
+from spawnery.model import Secret
+from spawnery.toolkit import Tail
 
 from spawnery_docker.cache import TAIL_BYTES
 from spawnery_docker.client import DockerClient

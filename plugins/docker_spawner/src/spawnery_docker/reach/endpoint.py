@@ -18,7 +18,7 @@ from typing import Final
 
 from attrs import field, frozen
 from spawnery.errors import ConfigurationError
-from spawnery.toolkit.proxies import proxy_for
+from spawnery.toolkit import proxy_for
 
 from spawnery_docker.reach.tls import TlsFiles
 

@@ -11,14 +11,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from attrs import evolve
-from spawnery.contract.declaration import (
+from spawnery.contract import (
     LABEL_DEADLINE,
     LABEL_RECORD_ID,
     LABEL_SPEC_HASH,
     LABEL_START_DEADLINE,
+    Deadline,
     SpawnerRuntime,
+    SpawnRequest,
 )
-from spawnery.contract.requests import Deadline, SpawnRequest
 from spawnery.errors import (
     Ambiguous,
     NameConflict,
@@ -26,7 +27,7 @@ from spawnery.errors import (
     SpawnFailed,
     SpecConflict,
 )
-from spawnery.model.outcome import EventKind, JobEvent, JobHandle
+from spawnery.model import EventKind, JobEvent, JobHandle
 
 from spawnery_docker.cache import Cache, Entry
 from spawnery_docker.client import APIClient, DockerClient

@@ -15,7 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
-from spawnery.contract.requests import SpawnRequest
+from spawnery.contract import SpawnRequest
 from spawnery.errors import SpawnerError
 
 from spawnery_docker.client import DockerClient
@@ -24,7 +24,7 @@ from spawnery_docker.options import DockerOptions
 from spawnery_docker.reach.http_stream import ByteStream
 
 if TYPE_CHECKING:
-    from spawnery.contract.declaration import SpawnerRuntime
+    from spawnery.contract import SpawnerRuntime
 
 _USER: Final = re.compile(r"(?P<uid>\d+)(?::(?P<gid>\d+))?\Z")
 _BLOCK: Final = 512

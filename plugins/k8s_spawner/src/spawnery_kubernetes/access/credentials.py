@@ -13,7 +13,7 @@ from typing import Final
 
 from attrs import field, frozen
 from spawnery.errors import ConfigurationError, EngineError
-from spawnery.model.secret import Secret
+from spawnery.model import Secret
 
 _REREAD_SECONDS: Final = 60.0
 """Mounted tokens are replaced at 80 % of their life (kubernetes.io, projected volumes)."""

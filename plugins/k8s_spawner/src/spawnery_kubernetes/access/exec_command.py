@@ -19,7 +19,7 @@ from typing import Any, Final, NoReturn
 
 from attrs import field, frozen
 from spawnery.errors import ConfigurationError
-from spawnery.model.secret import Secret
+from spawnery.model import Secret
 
 from spawnery_kubernetes.access.credentials import Identity, Proof, bearer
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from attrs import frozen
 from spawnery.errors import ConfigurationError
-from spawnery.model.secret import Secret
+from spawnery.model import Secret
 
 from spawnery_kubernetes.access.credentials import Identity, Proof, basic, bearer, of_token_file
 from spawnery_kubernetes.access.exec_command import exec_command

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
 from kubernetes.client import ApiClient, Configuration
-from spawnery.contract.requests import Cancellation
+from spawnery.contract import Cancellation
 from urllib3 import (
     HTTPConnectionPool,
     HTTPResponse,

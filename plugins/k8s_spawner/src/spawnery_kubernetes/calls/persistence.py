@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Final, TypeVar
 
 from attrs import field, frozen
-from spawnery.contract.requests import Cancellation
+from spawnery.contract import Cancellation
 from spawnery.errors import EngineUnreachable, SpawnerError
 
 from spawnery_kubernetes.access.credentials import Identity

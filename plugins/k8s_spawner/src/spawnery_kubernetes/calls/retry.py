@@ -13,7 +13,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from spawnery.contract.requests import Deadline
+from spawnery.contract import Deadline
 from spawnery.errors import EngineUnreachable
 
 from spawnery_kubernetes.errors import ApiError, Unanswered

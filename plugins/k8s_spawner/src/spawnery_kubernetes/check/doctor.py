@@ -8,15 +8,17 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import frozen
-from spawnery.contract.declaration import (
+from spawnery.contract import (
     LABEL_INSTANCE,
     LABEL_JOB_ID,
     LABEL_SPEC_HASH,
+    CheckItem,
+    Deadline,
     SpawnerRuntime,
+    SpawnRequest,
 )
-from spawnery.contract.requests import CheckItem, Deadline, SpawnRequest
 from spawnery.errors import SpawnerError
-from spawnery.model.job import JobSpec
+from spawnery.model import JobSpec
 
 from spawnery_kubernetes.calls.http_stream import Reply
 from spawnery_kubernetes.check import quota as headroom

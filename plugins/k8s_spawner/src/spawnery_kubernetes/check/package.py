@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spawnery.toolkit.requirements import check_requirements
+from spawnery.toolkit import check_requirements
 
 
 def usable() -> str:

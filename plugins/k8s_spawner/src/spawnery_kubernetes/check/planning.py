@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from spawnery.contract.requests import Deadline, Plan, PlanRequest, SpawnRequest
-from spawnery.model.job import PullPolicy, Security
+from spawnery.contract import Deadline, Plan, PlanRequest, SpawnRequest
+from spawnery.model import PullPolicy, Security
 
 from spawnery_kubernetes.check.trial import attempt
 from spawnery_kubernetes.client import KubeClient

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from spawnery.contract.requests import CheckItem
-from spawnery.model.quantity import parse_quantity
+from spawnery.contract import CheckItem
+from spawnery.model import parse_quantity
 
 from spawnery_kubernetes.jobs.namespace import RANGE
 

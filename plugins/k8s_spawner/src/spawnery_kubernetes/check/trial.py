@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from attrs import frozen
-from spawnery.contract.requests import Deadline
+from spawnery.contract import Deadline
 from spawnery.errors import EngineDenied, SpawnerError
 
 from spawnery_kubernetes.client import KubeClient

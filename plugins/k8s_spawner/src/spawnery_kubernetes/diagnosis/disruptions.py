@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 
 from spawnery_kubernetes.diagnosis.start_messages import start_failure
 from spawnery_kubernetes.objects.facts import JobFacts, PodFacts, Terminated

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from attrs import frozen
-from spawnery.model.outcome import JobState, KillReason, Outcome
-from spawnery.toolkit.denials import denied_by_kernel
+from spawnery.model import JobState, KillReason, Outcome
+from spawnery.toolkit import denied_by_kernel
 
 from spawnery_kubernetes.diagnosis.disruptions import ended_by_cluster, was_put_out
 from spawnery_kubernetes.diagnosis.start_messages import start_failure

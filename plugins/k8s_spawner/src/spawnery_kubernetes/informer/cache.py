@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final, TypeVar
 
 from attrs import evolve, frozen
-from spawnery.model.outcome import Outcome
+from spawnery.model import Outcome
 
 from spawnery_kubernetes.objects.facts import EventFacts, JobFacts, PodFacts
 from spawnery_kubernetes.objects.versions import is_newer

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from spawnery.model.outcome import JobState, JobStatus
+from spawnery.model import JobState, JobStatus
 
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.diagnosis.outcome import the_pod

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
-from spawnery.contract.declaration import LABEL_INSTANCE
+from spawnery.contract import LABEL_INSTANCE
 from spawnery.errors import EngineError
 
 from spawnery_kubernetes.calls.http_stream import LineStream

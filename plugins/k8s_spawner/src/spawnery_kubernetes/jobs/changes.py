@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from spawnery.contract.requests import Deadline
+from spawnery.contract import Deadline
 
 from spawnery_kubernetes.calls.retry import time_is_over
 from spawnery_kubernetes.client import MERGE_PATCH, KubeClient

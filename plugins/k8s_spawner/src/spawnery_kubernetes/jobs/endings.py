@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from typing import Final
 
 from attrs import evolve, frozen
-from spawnery.contract.declaration import LABEL_JOB_ID, SpawnerRuntime
-from spawnery.model.outcome import JobState, JobStatus, Outcome
-from spawnery.toolkit.workers import Workers
+from spawnery.contract import LABEL_JOB_ID, SpawnerRuntime
+from spawnery.model import JobState, JobStatus, Outcome
+from spawnery.toolkit import Workers
 
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.diagnosis.outcome import the_pod

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from spawnery.contract.requests import Place
+from spawnery.contract import Place
 from spawnery.errors import SpawnerError
 
 from spawnery_kubernetes.client import KubeClient

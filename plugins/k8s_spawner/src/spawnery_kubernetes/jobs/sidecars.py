@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from spawnery.contract.declaration import SpawnerRuntime
-from spawnery.contract.requests import Deadline
+from spawnery.contract import Deadline, SpawnerRuntime
 from spawnery.errors import SpawnerError
 
 from spawnery_kubernetes.client import KubeClient

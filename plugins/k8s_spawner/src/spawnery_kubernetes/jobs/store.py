@@ -10,10 +10,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import evolve
-from spawnery.contract.declaration import SpawnerRuntime
-from spawnery.contract.requests import Deadline, RemoveRequest, StopRequest
+from spawnery.contract import Deadline, RemoveRequest, SpawnerRuntime, StopRequest
 from spawnery.errors import Ambiguous, JobRunning
-from spawnery.model.outcome import JobState, JobStatus
+from spawnery.model import JobState, JobStatus
 
 from spawnery_kubernetes.calls.retry import time_is_over
 from spawnery_kubernetes.client import KubeClient

@@ -10,9 +10,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from spawnery.contract.declaration import LABEL_INSTANCE, LABEL_JOB_ID
-from spawnery.contract.requests import SpawnRequest
-from spawnery.model.secret import Secret
+from spawnery.contract import LABEL_INSTANCE, LABEL_JOB_ID, SpawnRequest
+from spawnery.model import Secret
 
 from spawnery_kubernetes.objects.facts import CONTAINER
 

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from spawnery.errors import InvalidSpec
-from spawnery.model.quantity import parse_quantity
+from spawnery.model import parse_quantity
 
 from spawnery_kubernetes.objects.findings import Finding, Kind, Patience, kind_of, quote
 

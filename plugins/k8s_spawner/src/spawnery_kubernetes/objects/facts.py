@@ -11,12 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from attrs import frozen
-from spawnery.contract.declaration import (
-    LABEL_DEADLINE,
-    LABEL_RETENTION,
-    LABEL_SPEC_HASH,
-    LABEL_START_DEADLINE,
-)
+from spawnery.contract import LABEL_DEADLINE, LABEL_RETENTION, LABEL_SPEC_HASH, LABEL_START_DEADLINE
 
 CONTAINER: Final = "job"
 """Name of the container that runs the job's program; others may have been added to the pod."""

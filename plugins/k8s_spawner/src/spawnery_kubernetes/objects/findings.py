@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from attrs import field, frozen
-from spawnery.model.outcome import JobState
+from spawnery.model import JobState
 
 from spawnery_kubernetes.objects.facts import JobFacts, PodFacts
 

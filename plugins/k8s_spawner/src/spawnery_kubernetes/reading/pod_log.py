@@ -7,8 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from attrs import frozen
-from spawnery.contract.declaration import LABEL_JOB_ID, SpawnerRuntime
-from spawnery.contract.requests import LogsRequest
+from spawnery.contract import LABEL_JOB_ID, LogsRequest, SpawnerRuntime
 from spawnery.errors import LogsUnavailable, StreamLost
 
 from spawnery_kubernetes.calls.http_stream import LineStream

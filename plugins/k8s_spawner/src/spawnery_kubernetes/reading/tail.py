@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from spawnery.toolkit.log_tail import Tail
+from spawnery.toolkit import Tail
 
 from spawnery_kubernetes.calls.http_stream import LineStream
 from spawnery_kubernetes.errors import Broken

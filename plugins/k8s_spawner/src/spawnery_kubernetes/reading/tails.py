@@ -13,11 +13,10 @@ import threading
 from typing import Final
 
 from attrs import frozen
-from spawnery.contract.declaration import SpawnerRuntime
-from spawnery.contract.requests import SpawnRequest
+from spawnery.contract import SpawnerRuntime, SpawnRequest
 from spawnery.errors import SpawnerError
-from spawnery.model.secret import Secret
-from spawnery.toolkit.log_tail import Tail
+from spawnery.model import Secret
+from spawnery.toolkit import Tail
 
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.diagnosis.outcome import NEVER_RAN, NOT_HEARD, NOT_SEEN, has_run, the_pod

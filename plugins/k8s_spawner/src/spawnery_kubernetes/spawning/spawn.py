@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from spawnery.contract.declaration import LABEL_RECORD_ID, LABEL_SPEC_HASH, SpawnerRuntime
-from spawnery.contract.requests import Deadline, SpawnRequest
+from spawnery.contract import (
+    LABEL_RECORD_ID,
+    LABEL_SPEC_HASH,
+    Deadline,
+    SpawnerRuntime,
+    SpawnRequest,
+)
 from spawnery.errors import (
     Ambiguous,
     EngineUnreachable,
@@ -17,7 +22,7 @@ from spawnery.errors import (
     SpecConflict,
     StateError,
 )
-from spawnery.model.outcome import JobHandle
+from spawnery.model import JobHandle
 
 from spawnery_kubernetes.calls.retry import time_is_over
 from spawnery_kubernetes.client import KubeClient

@@ -14,10 +14,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from spawnery.contract.declaration import LABEL_RECORD_ID, LABEL_SPEC_HASH, SpawnerRuntime
-from spawnery.contract.requests import Deadline, SpawnRequest
+from spawnery.contract import (
+    LABEL_RECORD_ID,
+    LABEL_SPEC_HASH,
+    Deadline,
+    SpawnerRuntime,
+    SpawnRequest,
+)
 from spawnery.errors import SpawnerError, SpawnFailed
-from spawnery.toolkit.workers import Workers
+from spawnery.toolkit import Workers
 
 from spawnery_kubernetes.calls.http_stream import Reply
 from spawnery_kubernetes.client import KubeClient

@@ -16,9 +16,9 @@ from concurrent.futures import Future
 from typing import Any, Final, Generic
 
 from attrs import evolve, frozen
-from spawnery.contract.declaration import SpawnerRuntime
+from spawnery.contract import SpawnerRuntime
 from spawnery.errors import SpawnerError, StreamLost
-from spawnery.model.outcome import JobGone, JobSeen, JobStatus, Synced, WatchEvent
+from spawnery.model import JobGone, JobSeen, JobStatus, Synced, WatchEvent
 
 from spawnery_kubernetes.informer.cache import Cache, Entry
 from spawnery_kubernetes.informer.events import Rounds, Stuck

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import functools
 
-from spawnery.contract.declaration import SpawnerRuntime
-from spawnery.contract.requests import WatchRequest
-from spawnery.contract.streams import JobStream, ThreadedStream
+from spawnery.contract import JobStream, SpawnerRuntime, ThreadedStream, WatchRequest
 from spawnery.errors import SpawnerError, StreamLost
-from spawnery.model.outcome import WatchEvent
+from spawnery.model import WatchEvent
 
 from spawnery_kubernetes.client import KubeClient
 from spawnery_kubernetes.informer.cache import Cache

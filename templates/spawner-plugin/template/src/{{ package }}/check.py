@@ -6,7 +6,7 @@ import shlex
 import time
 from collections.abc import Iterator, Sequence
 
-from spawnery.contract.requests import CheckItem, Deadline
+from spawnery.contract import CheckItem, Deadline
 from spawnery.errors import SpawnerError
 
 from .client import script

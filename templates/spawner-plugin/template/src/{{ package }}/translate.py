@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from attrs import field, frozen
-from spawnery.contract.requests import SpawnRequest
+from spawnery.contract import SpawnRequest
 from spawnery.errors import InvalidSpec
-from spawnery.model.job import JobSpec
-from spawnery.model.secret import MASK, Secret
+from spawnery.model import MASK, JobSpec, Secret
 
 MARK: Final = "SPAWNERY_JOB_MARK"
 """Variable of every process of a job; by its value they are found wherever they moved to."""
