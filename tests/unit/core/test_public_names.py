@@ -51,4 +51,4 @@ def test_a_package_loads_what_is_asked_for() -> None:
     )
     loaded = done.stdout.split()
     assert "spawnery.contract.declaration" in loaded
-    assert not {"pluggy", "spawnery.contract.hookspecs", "spawnery.contract.streams"} & set(loaded)
+    assert not {"pluggy", "spawnery.contract.hookspecs", "spawnery.contract.requests"} & set(loaded)
