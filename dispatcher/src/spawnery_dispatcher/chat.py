@@ -286,7 +286,7 @@ async def _typed() -> AsyncIterator[str]:
             loop.call_soon_threadsafe(lines.put_nowait, line)
         loop.call_soon_threadsafe(lines.put_nowait, None)
 
-    from spawnery.contract.streams import start_daemon  # noqa: PLC0415 - only here
+    from spawnery.contract import start_daemon  # noqa: PLC0415 - only here
 
     start_daemon("chat-input", read)
     while (line := await lines.get()) is not None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from spawnery.aio import AsyncSpawner
+from spawnery import AsyncSpawner
 from spawnery.contract import CheckItem
 from spawnery.errors import SpawnerError
 

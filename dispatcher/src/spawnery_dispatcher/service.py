@@ -10,9 +10,8 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from attrs import frozen
-from spawnery.aio import AsyncSpawner
-from spawnery.contract import LogText
-from spawnery.contract.log_text import gap_in_words
+from spawnery import AsyncSpawner
+from spawnery.contract import LogText, gap_in_words
 
 from spawnery_dispatcher.config import Config
 from spawnery_dispatcher.metrics import Metrics

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from spawnery.contract.hookspecs import hookspec as hookspec
     from spawnery.contract.log_text import LogStream as LogStream
     from spawnery.contract.log_text import LogText as LogText
+    from spawnery.contract.log_text import TextDecoder as TextDecoder
+    from spawnery.contract.log_text import gap_in_words as gap_in_words
     from spawnery.contract.requests import Cancellation as Cancellation
     from spawnery.contract.requests import CheckItem as CheckItem
     from spawnery.contract.requests import Deadline as Deadline
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from spawnery.contract.requests import WatchRequest as WatchRequest
     from spawnery.contract.streams import JobStream as JobStream
     from spawnery.contract.streams import ThreadedStream as ThreadedStream
+    from spawnery.contract.streams import start_daemon as start_daemon
 else:
     __getattr__, __dir__, __all__ = exports(
         __name__,
@@ -61,6 +64,8 @@ else:
             "log_text": (
                 "LogStream",
                 "LogText",
+                "TextDecoder",
+                "gap_in_words",
             ),
             "requests": (
                 "Cancellation",
@@ -79,6 +84,7 @@ else:
             "streams": (
                 "JobStream",
                 "ThreadedStream",
+                "start_daemon",
             ),
         },
     )

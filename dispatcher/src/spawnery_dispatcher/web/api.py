@@ -9,8 +9,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from spawnery.contract import LogText
-from spawnery.contract.log_text import TextDecoder, gap_in_words
+from spawnery.contract import LogText, TextDecoder, gap_in_words
 from spawnery.errors import SpawnerError
 from spawnery.jobfile.json import to_json
 from starlette.requests import Request

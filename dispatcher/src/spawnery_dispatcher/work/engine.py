@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from spawnery.aio import AsyncSpawner
+from spawnery import AsyncSpawner
 
 from spawnery_dispatcher.config import Config
 from spawnery_dispatcher.configfile import PREFIX

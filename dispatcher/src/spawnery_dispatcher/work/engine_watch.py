@@ -6,7 +6,7 @@ import asyncio
 import functools
 from typing import Any, Final
 
-from spawnery.aio import AsyncSpawner
+from spawnery import AsyncSpawner
 from spawnery.errors import JobNotFound, SpawnerError
 
 from spawnery_dispatcher.store.health import Health, Patience

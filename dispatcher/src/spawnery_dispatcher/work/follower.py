@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from attrs import define, evolve
-from spawnery.aio import AsyncSpawner
+from spawnery import AsyncSpawner
 from spawnery.errors import JobNotFound, SpawnerError
 from spawnery.model import JobState, Outcome
 

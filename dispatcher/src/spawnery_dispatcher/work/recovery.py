@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from spawnery.aio import AsyncSpawner
+from spawnery import AsyncSpawner
 from spawnery.errors import EngineError, SpawnerError
 from spawnery.model import JobState, JobStatus
 

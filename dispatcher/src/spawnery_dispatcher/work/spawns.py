@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
 
-from spawnery.aio import AsyncSpawner
+from spawnery import AsyncSpawner
 from spawnery.errors import (
     Ambiguous,
     EngineDenied,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from spawnery.aio import AsyncSpawner
+from spawnery import AsyncSpawner
 from spawnery.errors import SpawnerError
 from spawnery.records.port import KnownPlace
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from spawnery import LogChunk, LogStream, LogText
-from spawnery.contract.log_text import LineDecoder, gap_in_words
+from spawnery.contract import gap_in_words
+from spawnery.contract.log_text import LineDecoder
 from spawnery.errors import StreamLost
 
 
