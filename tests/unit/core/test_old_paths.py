@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from commands import checked
 from spawnery import _compat
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,17 +59,12 @@ def test_a_module_that_never_was_is_not_found():
 def test_importing_spawnery_does_not_load_them():
     """A program with new paths pays for none of it."""
     code = "import sys, spawnery; spawnery.JobSpec; print('spawnery._compat' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout == "False\n"
+    assert checked(sys.executable, "-c", code) == "False\n"
 
 
 def test_nothing_of_the_workspace_uses_them():
     """Sources, templates, examples, docs and tests have the new paths."""
-    listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
-    )
+    listed = checked("git", "ls-files", cwd=ROOT)
     paths = "|".join(re.escape(path) for path in _compat.MODULES)
     names = "|".join(
         rf"{re.escape(package)} import \(?\s*{name}"
@@ -77,7 +73,7 @@ def test_nothing_of_the_workspace_uses_them():
     )
     old = re.compile(rf"(?<![\w.])(?:{paths}|{names})\b(?!/)")
     users = []
-    for name in listed.stdout.splitlines():
+    for name in listed.splitlines():
         path = ROOT / name
         if path.suffix not in {".py", ".jinja", ".md", ".toml"} or not path.is_file():
             continue

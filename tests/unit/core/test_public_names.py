@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from commands import checked
 
 PUBLIC = (
     "spawnery",
@@ -46,9 +46,6 @@ def test_the_names_are_those_that_mypy_sees(package: str) -> None:
 def test_a_package_loads_what_is_asked_for() -> None:
     """The declaration of a plugin costs neither pluggy nor the hooks."""
     code = "import sys; from spawnery.contract import SpawnerPlugin; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    loaded = done.stdout.split()
+    loaded = checked(sys.executable, "-c", code).split()
     assert "spawnery.contract.declaration" in loaded
     assert not {"pluggy", "spawnery.contract.hookspecs", "spawnery.contract.requests"} & set(loaded)
