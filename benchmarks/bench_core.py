@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 from measuring import interleaved, python, row, spread, timed
 from spawnery import JobSpec, Spawner, SpawnRequest
-from spawnery.contract import Deadline
+from spawnery.contract import Deadline, JobRecords
 from spawnery.model.spec_hash import spec_hash
-from spawnery.records.port import JobRecords, MemoryRecords
+from spawnery.records.memory import MemoryRecords
 
 ROUNDS = 30
 SPAWNS = 300

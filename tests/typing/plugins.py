@@ -30,8 +30,8 @@ from spawnery import (
     WatchRequest,
     hookimpl,
 )
+from spawnery.contract import setting
 from spawnery.model import WatchEvent
-from spawnery.settings import setting
 
 
 @frozen(kw_only=True)

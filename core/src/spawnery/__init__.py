@@ -59,8 +59,8 @@ if not TYPE_CHECKING:
     __getattr__, __dir__, __all__ = exports(
         __name__,
         {
-            "aio": ("AsyncSpawner",),
-            "contract.requests": (
+            ".aio": ("AsyncSpawner",),
+            ".contract.requests": (
                 "CheckItem",
                 "Deadline",
                 "HookContext",
@@ -72,12 +72,12 @@ if not TYPE_CHECKING:
                 "StopRequest",
                 "WatchRequest",
             ),
-            "errors": ("SpawnerError",),
-            "contract.hookspecs": ("hookimpl", "hookspec"),
-            "contract.log_text": ("LogStream", "LogText"),
-            "model.job": ("JobSpec", "Network", "PullPolicy", "Resources", "Security"),
-            "model.names": ("job_id_from",),
-            "model.outcome": (
+            ".errors": ("SpawnerError",),
+            ".contract.hookspecs": ("hookimpl", "hookspec"),
+            ".contract.log_text": ("LogStream", "LogText"),
+            ".model.job": ("JobSpec", "Network", "PullPolicy", "Resources", "Security"),
+            ".model.names": ("job_id_from",),
+            ".model.outcome": (
                 "EventKind",
                 "JobEvent",
                 "JobGone",
@@ -89,10 +89,10 @@ if not TYPE_CHECKING:
                 "Outcome",
                 "Synced",
             ),
-            "contract.declaration": ("SpawnerPlugin", "SpawnerRuntime"),
-            "model.secret": ("Secret", "SecretRef"),
-            "spawner": ("Spawner",),
-            "contract.streams": ("JobStream", "ThreadedStream"),
+            ".contract.declaration": ("SpawnerPlugin", "SpawnerRuntime"),
+            ".model.secret": ("Secret", "SecretRef"),
+            ".spawner": ("Spawner",),
+            ".contract.streams": ("JobStream", "ThreadedStream"),
         },
     )
     __all__ += ["__version__"]

@@ -35,24 +35,18 @@ MODULES: Final = {
 }
 """Modules that moved: old path, new path."""
 
+_PORT: Final = "spawnery.contract.records"
+_READER: Final = "spawnery.jobfile.reader"
 NAMES: Final = {
-    "spawnery.jobfile": ("spawnery.jobfile.reader", ("MAX_BYTES", "json_schema", "load", "parse")),
-    "spawnery.records": (
-        "spawnery.records.port",
-        (
-            "Begun",
-            "JobRecords",
-            "Kill",
-            "KnownPlace",
-            "MemoryRecords",
-            "Record",
-            "Step",
-            "doubles",
-            "is_other",
-        ),
-    ),
+    "spawnery.jobfile": dict.fromkeys(("MAX_BYTES", "json_schema", "load", "parse"), _READER),
+    "spawnery.records": {
+        **dict.fromkeys(("Begun", "JobRecords", "Kill", "KnownPlace", "Record", "Step"), _PORT),
+        "MemoryRecords": "spawnery.records.memory",
+        "doubles": "spawnery.records.duplicates",
+        "is_other": "spawnery.records.duplicates",
+    },
 }
-"""Modules that became packages of their name: where their names are now, and which."""
+"""Modules that became packages of their name: their names, and where each is now."""
 
 
 def find_spec(name: str) -> ModuleSpec | None:
@@ -91,8 +85,8 @@ def moved(package: str, name: str) -> object:
     Raises:
         AttributeError: The module had no such name.
     """
-    new, names = NAMES[package]
-    if name not in names:
+    new = NAMES[package].get(name)
+    if new is None:
         msg = f"module {package!r} has no attribute {name!r}"
         raise AttributeError(msg)
     _warn(f"{package}.{name}", f"{new}.{name}", stacklevel=4)

@@ -20,7 +20,7 @@ def exports(
 
     Args:
         package: Its name.
-        homes: Names by the module that has them, relative to the package.
+        homes: Names by the module that has them, relative to the package: ``.job``.
     """
     home_of = {name: home for home, names in homes.items() for name in names}
     public = sorted(home_of)
@@ -32,7 +32,7 @@ def exports(
             raise AttributeError(msg)
         from importlib import import_module  # noqa: PLC0415 - the point of being lazy
 
-        value = getattr(import_module(f"{package}.{home}"), name)
+        value = getattr(import_module(home, package), name)
         setattr(sys.modules[package], name, value)
         return value
 

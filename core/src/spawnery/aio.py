@@ -20,11 +20,11 @@ from spawnery.spawner import Spawner
 from spawnery.toolkit.workers import MOST_STOPS, Workers
 
 if TYPE_CHECKING:
+    from spawnery.contract.records import KnownPlace
     from spawnery.contract.requests import CheckItem
     from spawnery.lifecycle.plan import JobPlan
     from spawnery.lifecycle.reaper import Decision
     from spawnery.model.job import JobSpec
-    from spawnery.records.port import KnownPlace
 
 T = TypeVar("T")
 

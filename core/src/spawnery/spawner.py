@@ -33,10 +33,10 @@ from spawnery.toolkit.workers import Workers
 
 if TYPE_CHECKING:
     from spawnery.contract.declaration import SpawnerPlugin
+    from spawnery.contract.records import JobRecords, KnownPlace
     from spawnery.lifecycle.plan import JobPlan
     from spawnery.lifecycle.reaper import Decision
     from spawnery.loading.assembly import Parts
-    from spawnery.records.port import JobRecords, KnownPlace
 
 _UPKEEP_AT_ONCE: Final = 32
 """Jobs that are looked after at once."""

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from redis import client as blocking_client
 from redis.asyncio import client as asyncio_client
+from spawnery.contract import Kill, Record
 from spawnery.contract import Place as EnginePlace
 from spawnery.model import JobState, KillReason, Outcome
 from spawnery.records.leases import new_holder
-from spawnery.records.port import Kill, Record
 from spawnery.toolkit import NestedWaitError
 from spawnery_dispatcher.config import Limits
 from spawnery_dispatcher.model.entries import Said, take_in

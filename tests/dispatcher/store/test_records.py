@@ -30,10 +30,10 @@ from records_cases import (
     together,
 )
 from spawnery import JobSpec, Spawner
+from spawnery.contract import JobRecords
 from spawnery.errors import StateError
 from spawnery.records.codec import dump
 from spawnery.records.leases import new_holder
-from spawnery.records.port import JobRecords
 from spawnery_dispatcher.chat import embedded_redis
 from spawnery_dispatcher.config import Config, Redis
 from spawnery_dispatcher.store.connection import connect_blocking
@@ -48,7 +48,7 @@ import sys
 from datetime import datetime, timedelta, UTC
 from spawnery import JobState, Outcome
 from spawnery.records.leases import new_holder
-from spawnery.records.port import Record
+from spawnery.contract import Record
 from spawnery_dispatcher.store.connection import connect_blocking
 from spawnery_dispatcher.store.keys import Keys
 from spawnery_dispatcher.store.records import RedisRecords

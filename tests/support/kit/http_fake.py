@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from attrs import asdict, evolve, frozen
+from spawnery.contract import setting
 from spawnery.errors import Ambiguous, EngineUnreachable, JobRunning, NameConflict, SpecConflict
-from spawnery.settings import setting
 from spawnery.testing.bench import FaultPoint
 from spawnery.testing.fake import FakeEngine, FakeSettings, FakeSpawner, plugin
 from spawnery.testing.fake.bench import FakeFileBench

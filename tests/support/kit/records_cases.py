@@ -13,11 +13,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 from spawnery import JobState, Outcome
-from spawnery.contract import Place
+from spawnery.contract import JobRecords, Kill, Place, Record, Step
 from spawnery.errors import JobNotFound
 from spawnery.model import KillReason
 from spawnery.records.leases import is_alive, new_holder
-from spawnery.records.port import JobRecords, Kill, Record, Step
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LATER = NOW + timedelta(days=7)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from attrs import frozen
 from spawnery import JobHandle, JobSpec, Spawner
-from spawnery.records.port import JobRecords, MemoryRecords
+from spawnery.contract import JobRecords
+from spawnery.records.memory import MemoryRecords
 from spawnery.testing.fake import FakeEngine, declare
 
 INSTANCE = "tests"

@@ -29,8 +29,7 @@ def test_an_old_module_is_the_new_one(old):
 @pytest.mark.parametrize("package", _compat.NAMES)
 def test_names_of_a_module_that_became_a_package(package):
     """Each name of it is there, with a warning; others are not."""
-    new, names = _compat.NAMES[package]
-    for name in names:
+    for name, new in _compat.NAMES[package].items():
         with pytest.warns(DeprecationWarning, match=rf"^{package}\.{name} moved to {new}\.{name};"):
             assert getattr(import_module(package), name) is getattr(import_module(new), name)
     with pytest.raises(AttributeError, match="nonsense"):
@@ -68,7 +67,7 @@ def test_nothing_of_the_workspace_uses_them():
     paths = "|".join(re.escape(path) for path in _compat.MODULES)
     names = "|".join(
         rf"{re.escape(package)} import \(?\s*{name}"
-        for package, (_, names) in _compat.NAMES.items()
+        for package, names in _compat.NAMES.items()
         for name in names
     )
     old = re.compile(rf"(?<![\w.])(?:{paths}|{names})\b(?!/)")

@@ -18,12 +18,19 @@ if TYPE_CHECKING:
     from spawnery.contract.declaration import SpawnerPlugin as SpawnerPlugin
     from spawnery.contract.declaration import SpawnerRuntime as SpawnerRuntime
     from spawnery.contract.engine_clock import EngineClock as EngineClock
+    from spawnery.contract.fields import setting as setting
     from spawnery.contract.hookspecs import hookimpl as hookimpl
     from spawnery.contract.hookspecs import hookspec as hookspec
     from spawnery.contract.log_text import LogStream as LogStream
     from spawnery.contract.log_text import LogText as LogText
     from spawnery.contract.log_text import TextDecoder as TextDecoder
     from spawnery.contract.log_text import gap_in_words as gap_in_words
+    from spawnery.contract.records import Begun as Begun
+    from spawnery.contract.records import JobRecords as JobRecords
+    from spawnery.contract.records import Kill as Kill
+    from spawnery.contract.records import KnownPlace as KnownPlace
+    from spawnery.contract.records import Record as Record
+    from spawnery.contract.records import Step as Step
     from spawnery.contract.requests import Cancellation as Cancellation
     from spawnery.contract.requests import CheckItem as CheckItem
     from spawnery.contract.requests import Deadline as Deadline
@@ -43,7 +50,7 @@ else:
     __getattr__, __dir__, __all__ = exports(
         __name__,
         {
-            "declaration": (
+            ".declaration": (
                 "API_VERSION",
                 "LABEL_DEADLINE",
                 "LABEL_INSTANCE",
@@ -56,18 +63,27 @@ else:
                 "SpawnerPlugin",
                 "SpawnerRuntime",
             ),
-            "engine_clock": ("EngineClock",),
-            "hookspecs": (
+            ".engine_clock": ("EngineClock",),
+            ".fields": ("setting",),
+            ".hookspecs": (
                 "hookimpl",
                 "hookspec",
             ),
-            "log_text": (
+            ".log_text": (
                 "LogStream",
                 "LogText",
                 "TextDecoder",
                 "gap_in_words",
             ),
-            "requests": (
+            ".records": (
+                "Begun",
+                "JobRecords",
+                "Kill",
+                "KnownPlace",
+                "Record",
+                "Step",
+            ),
+            ".requests": (
                 "Cancellation",
                 "CheckItem",
                 "Deadline",
@@ -81,7 +97,7 @@ else:
                 "StopRequest",
                 "WatchRequest",
             ),
-            "streams": (
+            ".streams": (
                 "JobStream",
                 "ThreadedStream",
                 "start_daemon",

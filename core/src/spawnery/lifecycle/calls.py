@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from attrs import frozen
 
+from spawnery.contract.records import Record
 from spawnery.contract.requests import (
     CheckItem,
     Deadline,
@@ -26,7 +27,6 @@ from spawnery.contract.streams import JobStream
 from spawnery.errors import Ambiguous, EngineTimeout, SpawnerError
 from spawnery.model.outcome import JobHandle, JobStatus, KillReason, LogChunk, WatchEvent
 from spawnery.model.secret import Masker
-from spawnery.records.port import Record
 
 if TYPE_CHECKING:
     import pluggy

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
+from spawnery.contract.records import Record, Step
 from spawnery.errors import Ambiguous, JobRunning, SpawnerError, WaitTimeout
 from spawnery.lifecycle.calls import Ending
 from spawnery.lifecycle.tracker import Tracker, Waiter, ended_status
 from spawnery.model.names import check_job_id, object_name
 from spawnery.model.outcome import EventKind, JobState, JobStatus, KillReason, Outcome
-from spawnery.records.port import Record, Step
 
 if TYPE_CHECKING:
     from spawnery.settings.schema import CoreSettings

@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen
 
 from spawnery.contract.declaration import Clock
 from spawnery.contract.engine_clock import EngineClock
+from spawnery.contract.records import JobRecords, Kill, KnownPlace, Record
 from spawnery.errors import JobNotFound
 from spawnery.lifecycle.decisions.evidence import concerns
 from spawnery.lifecycle.decisions.policy import Present
@@ -27,7 +28,6 @@ from spawnery.model.outcome import (
 )
 from spawnery.model.secret import Masker
 from spawnery.records.placement import Placement
-from spawnery.records.port import JobRecords, Kill, KnownPlace, Record
 
 _WAITING: Final = frozenset({JobState.QUEUED, JobState.PENDING})
 

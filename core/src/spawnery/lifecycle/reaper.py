@@ -18,9 +18,9 @@ from spawnery.model.outcome import JobStatus, KillReason
 from spawnery.records.leases import new_holder
 
 if TYPE_CHECKING:
+    from spawnery.contract.records import Record
     from spawnery.lifecycle.calls import Ending, Engine
     from spawnery.lifecycle.ledger import Ledger
-    from spawnery.records.port import Record
     from spawnery.settings.schema import CoreSettings
 
 

@@ -20,6 +20,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from spawnery.contract.declaration import LABEL_RECORD_ID
+from spawnery.contract.records import Begun, Record
 from spawnery.contract.requests import Deadline, SpawnRequest
 from spawnery.errors import (
     Ambiguous,
@@ -41,7 +42,6 @@ from spawnery.model.outcome import (
     KillReason,
     Outcome,
 )
-from spawnery.records.port import Begun, Record
 
 _ATTEMPTS: Final = 5
 _FIRST_PAUSE: Final = 0.05

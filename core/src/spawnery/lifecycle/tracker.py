@@ -33,9 +33,9 @@ from spawnery.model.outcome import (
 if TYPE_CHECKING:
     import logging
 
+    from spawnery.contract.records import Record
     from spawnery.lifecycle.calls import Engine
     from spawnery.lifecycle.ledger import Ledger
-    from spawnery.records.port import Record
 
 T = TypeVar("T")
 Waiter = Callable[[Outcome | SpawnerError], None]

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
+from spawnery.contract.records import Record
 from spawnery.errors import JobNotFound, SpawnerError
 from spawnery.lifecycle.decisions.policy import Action, Present, decide
 from spawnery.lifecycle.tracker import Ended, Tracker
 from spawnery.model.outcome import EventKind, JobStatus, KillReason
-from spawnery.records.port import Record
 
 if TYPE_CHECKING:
     import logging

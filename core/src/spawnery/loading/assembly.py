@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from spawnery.contract.declaration import Clock, SpawnerPlugin, SpawnerRuntime
+from spawnery.contract.records import JobRecords
 from spawnery.errors import SpawnerError, SpawnerInvalid, StateError
 from spawnery.lifecycle.calls import Engine
 from spawnery.lifecycle.ledger import Ledger
@@ -24,7 +25,6 @@ from spawnery.model.names import check_prefix, label_value
 from spawnery.model.secret import Masker
 from spawnery.records.leases import new_holder
 from spawnery.records.placement import Placement
-from spawnery.records.port import JobRecords
 from spawnery.records.steps import Steps
 from spawnery.toolkit.workers import MOST_STOPS, Workers
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import frozen
 
-from spawnery.settings.schema import setting
+from spawnery.contract.fields import setting
 
 _LEAST_LOG: Final = 128 * 1024
 

@@ -39,20 +39,20 @@ else:
     __getattr__, __dir__, __all__ = exports(
         __name__,
         {
-            "job": (
+            ".job": (
                 "JobSpec",
                 "Network",
                 "PullPolicy",
                 "Resources",
                 "Security",
             ),
-            "names": (
+            ".names": (
                 "RESERVED_LABELS",
                 "generate_job_id",
                 "job_id_from",
                 "label_value",
             ),
-            "outcome": (
+            ".outcome": (
                 "EventKind",
                 "JobEvent",
                 "JobGone",
@@ -66,13 +66,13 @@ else:
                 "Synced",
                 "WatchEvent",
             ),
-            "quantity": (
+            ".quantity": (
                 "cpu_millis",
                 "cpu_nanos",
                 "memory_bytes",
                 "parse_quantity",
             ),
-            "secret": (
+            ".secret": (
                 "MASK",
                 "Masker",
                 "Secret",

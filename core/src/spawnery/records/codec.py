@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
+from spawnery.contract.records import Kill, Step
 from spawnery.model.outcome import JobState, Outcome
-from spawnery.records.port import Kill, Step
 
 
 def dump(value: Outcome | Kill | Step) -> str:

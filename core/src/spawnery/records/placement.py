@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from spawnery.contract.records import JobRecords
 from spawnery.contract.requests import Place
 from spawnery.errors import SpawnerError
-from spawnery.records.port import JobRecords
 
 _ASK_AGAIN_SECONDS: Final = 30.0
 """How long an engine that did not say its id is left alone; it may never say one (Podman)."""

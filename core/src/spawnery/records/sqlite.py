@@ -18,13 +18,14 @@ from typing import Final, NoReturn
 
 from attrs import evolve
 
+from spawnery.contract.records import Begun, Kill, KnownPlace, Record, Step
 from spawnery.contract.requests import Place
 from spawnery.errors import JobNotFound, StateError
 from spawnery.model.outcome import Outcome
 from spawnery.records.codec import dump
+from spawnery.records.duplicates import doubles, is_other
 from spawnery.records.leases import is_alive
 from spawnery.records.places import PlaceRow, key_of, known_row
-from spawnery.records.port import Begun, Kill, KnownPlace, Record, Step, doubles, is_other
 from spawnery.records.sqlite_tables import (
     COLUMNS,
     HERE,

@@ -12,10 +12,10 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from spawnery.contract.records import Record
 from spawnery.contract.requests import Place
 from spawnery.records.codec import load_kill, load_outcome, load_step
 from spawnery.records.places import PlaceRow
-from spawnery.records.port import Record
 
 SCHEMA: Final = 1
 """``user_version``; it stays what versions before 0.2 accept."""

@@ -10,9 +10,9 @@ from typing import Final
 from attrs import evolve, frozen
 
 from spawnery.contract.declaration import Clock
+from spawnery.contract.records import JobRecords, Step
 from spawnery.model.outcome import EventKind, JobEvent
 from spawnery.model.secret import Masker
-from spawnery.records.port import JobRecords, Step
 
 _LEAST_SECONDS: Final = 1.0
 """Between two writes of one job that tell of nothing but more bytes."""

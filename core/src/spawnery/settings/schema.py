@@ -8,13 +8,14 @@ field may have another name (``SPAWNER_TYPE``, ``DOCKER_NETWORK``).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import field, frozen
 
+from spawnery.contract.fields import SETTING_KEY, setting
 from spawnery.errors import SpawnerInvalid
 from spawnery.settings.sources import (
     Given,
@@ -28,29 +29,6 @@ from spawnery.settings.values import SUPPORTED, convert, shown, supported
 
 if TYPE_CHECKING:
     from spawnery.contract.declaration import SpawnerPlugin
-
-_KEY: Final = "spawnery"
-
-
-def setting(
-    default: Any,
-    *,
-    description: str,
-    env: str | None = None,
-    secret: bool = False,
-    check: Callable[[Any], str | None] | None = None,
-) -> Any:
-    """Make a field of a settings class.
-
-    Args:
-        default: Its value when nobody sets it.
-        description: One sentence for people.
-        env: Name of its environment variable instead of the one made of its own name.
-        secret: Whether the value is never shown.
-        check: Returns what is wrong with a value, or None.
-    """
-    metadata = {_KEY: {"description": description, "env": env, "secret": secret, "check": check}}
-    return field(default=default, metadata=metadata)
 
 
 def _above_zero(value: float) -> str | None:
@@ -170,7 +148,7 @@ def slots_of(kind: type[Any], *, table: str = "") -> dict[str, Slot]:
     _resolve(kind)
     found = {}
     for item in attrs.fields(kind):
-        extra = item.metadata.get(_KEY)
+        extra = item.metadata.get(SETTING_KEY)
         if extra is None:
             msg = f"{kind.__name__}.{item.name} is not made with spawnery.settings.schema.setting"
             raise SpawnerInvalid(msg, hint=f"{item.name}: ... = setting(..., description=...)")

@@ -16,11 +16,11 @@ else:
     __getattr__, __dir__, __all__ = exports(
         __name__,
         {
-            "denials": ("denied_by_kernel",),
-            "log_tail": ("Tail",),
-            "proxies": ("proxy_for",),
-            "requirements": ("check_requirements",),
-            "workers": (
+            ".denials": ("denied_by_kernel",),
+            ".log_tail": ("Tail",),
+            ".proxies": ("proxy_for",),
+            ".requirements": ("check_requirements",),
+            ".workers": (
                 "NestedWaitError",
                 "Workers",
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from attrs import frozen
-from spawnery.records.port import Record
+from spawnery.contract import Record
 
 from spawnery_dispatcher.store.keys import Keys
 from spawnery_dispatcher.store.places import Known

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Final
 
 import attrs
+from spawnery.contract import Record
 from spawnery.records.codec import dump as dump_coded
 from spawnery.records.codec import load_kill, load_outcome, load_step
-from spawnery.records.port import Record
 
 _TIMES: Final = ("intended_at", "created_at", "ended_at", "expires_at")
 _CODED: Final = {"kill": load_kill, "outcome": load_outcome, "step": load_step}

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from attrs import evolve
-from spawnery.contract import Place
+from spawnery.contract import Begun, Kill, KnownPlace, Place, Record, Step
 from spawnery.errors import JobNotFound
 from spawnery.model import Outcome
-from spawnery.records.port import Begun, Kill, KnownPlace, Record, Step, doubles, is_other
+from spawnery.records.duplicates import doubles, is_other
 
 from spawnery_dispatcher.store.keys import Keys
 from spawnery_dispatcher.store.places import Known, Places
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class RedisRecords:
-    """See ``spawnery.records.port.JobRecords``; every method is one transaction.
+    """See ``spawnery.contract.JobRecords``; every method is one transaction.
 
     Args:
         redis: A ``redis.Redis`` that decodes answers and repeats nothing by itself.

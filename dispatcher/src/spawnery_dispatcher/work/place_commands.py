@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from spawnery.contract import KnownPlace
 from spawnery.model import JobState, Outcome
-from spawnery.records.port import KnownPlace
 
 from spawnery_dispatcher.config import Config
 from spawnery_dispatcher.model.endings import judge

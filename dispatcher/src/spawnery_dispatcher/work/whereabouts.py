@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from spawnery import AsyncSpawner
+from spawnery.contract import KnownPlace
 from spawnery.errors import SpawnerError
-from spawnery.records.port import KnownPlace
 
 from spawnery_dispatcher.model.models import Entry, Phase
 from spawnery_dispatcher.store.connection import slices

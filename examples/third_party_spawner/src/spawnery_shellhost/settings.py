@@ -6,7 +6,7 @@ import shlex
 from typing import Final
 
 from attrs import frozen
-from spawnery.settings import setting
+from spawnery.contract import setting
 
 NAME: Final = "shellhost"
 """The value of ``SPAWNER_TYPE``."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from attrs import frozen
+from spawnery.contract import setting
 from spawnery.model import PullPolicy
-from spawnery.settings import setting
 
 _ASSIGNERS: Final = ("auto", "spawnery", "cluster")
 _POLICIES: Final = ", ".join(PullPolicy)

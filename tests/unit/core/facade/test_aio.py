@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from spawnery import AsyncSpawner, JobSpec, JobState, Spawner
 from spawnery.errors import InvalidSpec, JobNotFound, JobRunning, SpawnerError, WaitTimeout
-from spawnery.records.port import MemoryRecords
+from spawnery.records.memory import MemoryRecords
 from spawnery.testing import eventually, fake
 
 LIMIT = 60

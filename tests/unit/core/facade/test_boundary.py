@@ -14,7 +14,7 @@ from spawnery import JobSpec, JobState, SecretRef, Spawner, SpawnerError, hookim
 from spawnery.contract import JobStream
 from spawnery.errors import StreamLost
 from spawnery.model import JobSeen
-from spawnery.records.port import MemoryRecords
+from spawnery.records.memory import MemoryRecords
 from spawnery.testing import eventually
 from spawnery.testing.fake import FakeEngine, FakeSpawner, declare
 

@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 from spawnery import JobSpec, JobState, Spawner
 from spawnery.contract import hookimpl
-from spawnery.records.port import MemoryRecords
+from spawnery.records.memory import MemoryRecords
 from spawnery.testing.fake import FakeEngine, FakeSpawner, declare
 
 LIMIT = 240

@@ -9,9 +9,9 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from spawnery import JobState, JobStatus
+from spawnery.contract import Record
 from spawnery.lifecycle.decisions.evidence import concerns, is_named, same_object
 from spawnery.model import JobGone
-from spawnery.records.port import Record
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 RECORD = Record(job_id="a", name="p-a", spec_hash="h", intended_at=NOW)

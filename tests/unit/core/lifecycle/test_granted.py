@@ -13,8 +13,8 @@ from spawnery import JobSpec, Resources, Spawner
 from spawnery.contract import HookContext, Place, hookimpl
 from spawnery.errors import Unsupported
 from spawnery.lifecycle.preparation.capabilities import Granted
+from spawnery.records.memory import MemoryRecords
 from spawnery.records.placement import Placement
-from spawnery.records.port import MemoryRecords
 from spawnery.testing.fake import FakeEngine, FakeSpawner, declare
 
 WHY = "it was built without device requests"

@@ -20,11 +20,10 @@ from spawnery import (
     SpawnerPlugin,
     hookimpl,
 )
-from spawnery.contract import ThreadedStream
+from spawnery.contract import ThreadedStream, setting
 from spawnery.errors import InvalidSpec, JobRefused, PluginError, SpawnerInvalid, Unsupported
 from spawnery.model.spec_hash import spec_hash
-from spawnery.records.port import MemoryRecords
-from spawnery.settings import setting
+from spawnery.records.memory import MemoryRecords
 
 LIMIT = 60
 VALUE = "planted-secret-value"

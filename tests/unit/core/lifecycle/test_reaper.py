@@ -9,10 +9,10 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from spawnery import JobState, JobStatus, Outcome
+from spawnery.contract import Kill, Record
 from spawnery.contract.engine_clock import TimeRange
 from spawnery.lifecycle.decisions.policy import Present, decide
 from spawnery.model import KillReason
-from spawnery.records.port import Kill, Record
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

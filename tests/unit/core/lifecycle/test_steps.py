@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 from spawnery import JobEvent, JobSpec, JobState, Spawner
-from spawnery.contract import hookimpl
+from spawnery.contract import Record, Step, hookimpl
 from spawnery.contract.declaration import Clock
 from spawnery.model import EventKind, Masker, Secret
 from spawnery.records.leases import new_holder
-from spawnery.records.port import MemoryRecords, Record, Step
+from spawnery.records.memory import MemoryRecords
 from spawnery.records.sqlite import SqliteRecords
 from spawnery.records.steps import Steps
 from spawnery.testing import eventually

@@ -13,7 +13,7 @@ from spawnery.errors import JobNotFound, SpawnerError
 from spawnery.lifecycle import reaper, upkeep
 from spawnery.lifecycle.decisions.policy import decide, overdue
 from spawnery.records.leases import new_holder
-from spawnery.records.port import MemoryRecords
+from spawnery.records.memory import MemoryRecords
 from spawnery.testing import Fault, Rule, eventually
 from spawnery.testing.fake import FakeEngine, FakeSpawner, declare
 

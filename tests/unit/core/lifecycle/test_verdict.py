@@ -9,9 +9,9 @@ from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 from spawnery import JobState, Outcome
+from spawnery.contract import Kill, Record
 from spawnery.lifecycle.decisions.verdict import verdict
 from spawnery.model import KillReason
-from spawnery.records.port import Kill, Record
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 TERMINAL = [state for state in JobState if state.terminal]

@@ -29,9 +29,10 @@ from records_cases import (
     python,
     together,
 )
+from spawnery.contract import JobRecords
 from spawnery.errors import StateError
 from spawnery.records.leases import is_alive, new_holder
-from spawnery.records.port import JobRecords, MemoryRecords
+from spawnery.records.memory import MemoryRecords
 from spawnery.records.sqlite import SCHEMA, SqliteRecords
 
 
@@ -135,7 +136,7 @@ import sys
 from datetime import datetime, UTC
 from pathlib import Path
 from spawnery import JobState, Outcome
-from spawnery.records.port import Record
+from spawnery.contract import Record
 from spawnery.records.sqlite import SqliteRecords
 now = datetime(2030, 1, 1, tzinfo=UTC)
 def intent(job_id):

@@ -14,7 +14,7 @@ from spawnery.cli.app import App, pass_app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spawnery.records.port import KnownPlace
+    from spawnery.contract.records import KnownPlace
     from spawnery.spawner import Spawner
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from spawnery.contract.records import Record
 from spawnery.model.outcome import JobGone, JobStatus
-from spawnery.records.port import Record
 
 Offset = tuple[timedelta, timedelta]
 """How far the engine's clock is ahead of ours: least and most."""

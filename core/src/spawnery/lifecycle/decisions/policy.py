@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from spawnery.contract.engine_clock import TimeRange
+from spawnery.contract.records import Record
 from spawnery.model.outcome import JobState, JobStatus, KillReason
-from spawnery.records.port import Record
 
 
 class Action(enum.StrEnum):

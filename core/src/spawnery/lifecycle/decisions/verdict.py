@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from spawnery.contract.records import Kill, Record
 from spawnery.model.outcome import JobState, Outcome
-from spawnery.records.port import Kill, Record
 
 
 def verdict(record: Record | None, seen: Outcome | None) -> Outcome:

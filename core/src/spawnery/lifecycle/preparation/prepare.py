@@ -37,7 +37,7 @@ from spawnery.settings.schema import Settings
 if TYPE_CHECKING:
     import pluggy
 
-    from spawnery.records.port import Record
+    from spawnery.contract.records import Record
     from spawnery.toolkit.workers import Workers
 
 T = TypeVar("T")

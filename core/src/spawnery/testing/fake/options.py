@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from spawnery.settings.schema import setting
+from spawnery.contract.fields import setting
 
 
 @frozen(kw_only=True)
