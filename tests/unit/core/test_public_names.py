@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from commands import checked
 
+ROOT = Path(__file__).resolve().parents[3]
 PUBLIC = (
     "spawnery",
     "spawnery.contract",
@@ -49,3 +51,17 @@ def test_a_package_loads_what_is_asked_for() -> None:
     loaded = checked(sys.executable, "-c", code).split()
     assert "spawnery.contract.declaration" in loaded
     assert not {"pluggy", "spawnery.contract.hookspecs", "spawnery.contract.requests"} & set(loaded)
+
+
+def test_strangers_need_nothing_else() -> None:
+    """The template of a spawner, what is rendered of it, and the examples import public names."""
+    inside = re.compile(r"^\s*(?:from|import) (spawnery\.[.\w]+)", re.MULTILINE)
+    listed = checked("git", "ls-files", "-z", "examples", "templates", cwd=ROOT).split("\0")
+    found = {
+        f"{name}: {module}"
+        for name in listed
+        if ".py" in name
+        for module in inside.findall((ROOT / name).read_text(encoding="utf-8"))
+        if module not in {*PUBLIC, "spawnery.errors"} and not module.startswith("spawnery.testing")
+    }
+    assert found == set()
