@@ -37,8 +37,7 @@ block. The facade is their only caller: it checks what they return, maps foreign
 `SpawnerError`, and keeps the time limits. Arguments may be left out of an implementation, as
 pluggy allows, and may never be renamed.
 
-`spawnery.contract.requests` has the objects that hooks get, `spawnery.model.outcome` those that
-they return.
+`spawnery.contract` has the objects that hooks get, `spawnery.model` those that they return.
 """
 SHARED_INTRO: Final = """
 Extensions implement any of these; they are entry points of the group `spawnery.plugins` and are
