@@ -44,7 +44,7 @@ done
 place=$(mktemp -d /tmp/bare.XXXXXX)
 trap 'rm -rf "$place"' EXIT
 mkdir "$place/bin" "$place/home" "$place/repo" "$place/tmp" "$place/wheels"
-tar --exclude='./.*' --exclude=__pycache__ -cf - . | tar -xf - -C "$place/repo"
+tar --exclude='./.*' --exclude=__pycache__ -cf - . .github | tar -xf - -C "$place/repo"
 
 # What it may use, and nothing else.
 while read -r tool; do

@@ -56,12 +56,12 @@ def test_a_package_loads_what_is_asked_for() -> None:
 def test_strangers_need_nothing_else() -> None:
     """The template of a spawner, what is rendered of it, and the examples import public names."""
     inside = re.compile(r"^\s*(?:from|import) (spawnery\.[.\w]+)", re.MULTILINE)
-    listed = checked("git", "ls-files", "-z", "examples", "templates", cwd=ROOT).split("\0")
     found = {
-        f"{name}: {module}"
-        for name in listed
-        if ".py" in name
-        for module in inside.findall((ROOT / name).read_text(encoding="utf-8"))
+        f"{path}: {module}"
+        for folder in ("examples", "templates")
+        for path in (ROOT / folder).rglob("*")
+        if ".py" in path.name and ".pyc" not in path.name
+        for module in inside.findall(path.read_text(encoding="utf-8"))
         if module not in {*PUBLIC, "spawnery.errors"} and not module.startswith("spawnery.testing")
     }
     assert found == set()
