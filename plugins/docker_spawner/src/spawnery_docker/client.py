@@ -210,9 +210,7 @@ class DockerClient:
         # The connection is the stream's own, so that closing one can never touch another request.
         fields = {**(headers or {}), "Connection": "close"}
         with self.within(timeout, cancellation=cancellation) as engine:
-            url = f"{engine.base_url}/v{engine.api_version}{path}"
-            answer = engine.request(method, url, params=query, headers=fields, stream=True)
-            return ByteStream(answer)
+            return ByteStream(_opened(engine, method, path, query, fields))
 
     def hold(
         self,
@@ -229,8 +227,7 @@ class DockerClient:
         """
         with self.within(timeout) as engine:
             sending().held = True
-            url = f"{engine.base_url}/v{engine.api_version}{path}"
-            return Held(engine.request("POST", url, params=query, headers=headers, stream=True))
+            return Held(_opened(engine, "POST", path, query, headers))
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -244,6 +241,18 @@ class DockerClient:
             if self._made is None:
                 self._made = _Client(self.endpoint, self._clock)
             return self._made
+
+
+def _opened(
+    engine: APIClient,
+    method: str,
+    path: str,
+    query: Mapping[str, str],
+    headers: Mapping[str, str] | None,
+) -> requests.Response:
+    """Ask, and leave the body of the answer unread."""
+    url = f"{engine.base_url}/v{engine.api_version}{path}"
+    return engine.request(method, url, params=query, headers=headers, stream=True)
 
 
 def _words_of(answer: requests.Response) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import quote
 
 from attrs import frozen
 from spawnery.errors import SpawnFailed
@@ -86,8 +85,3 @@ class Reference:
     def version(self) -> str:
         """What is asked of the registry: the digest, else the tag, else ``latest``."""
         return self.digest or self.tag or "latest"
-
-    @staticmethod
-    def quoted(text: str) -> str:
-        """Return a reference as a part of a path of the engine's API."""
-        return quote(text, safe="/:@")
